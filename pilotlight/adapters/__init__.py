@@ -1,0 +1,3 @@
+"""The predictor inside somebody else's contract."""
+
+__all__: list[str] = []

@@ -1,0 +1,160 @@
+"""The text predictor behind ``predict.py``: an engine chosen by the environment, warmed up, and streamed from."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from pilotlight.adapters.coglet import CancelSignal
+from pilotlight.adapters.text_inputs import TextInputs
+from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
+from pilotlight.engines.generation import Generation
+from pilotlight.engines.protocol import Engine
+from pilotlight.errors import ConfigError, EngineError
+from pilotlight.loading.locate import check_loadable, find_model
+
+__all__ = ["Scope", "TextPredictor"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "pylight-5m"
+WARM_UP_PROMPT = "def main(args):"
+
+
+class Scope(Protocol):
+    """Where a prediction's metrics go; coglet's ``current_scope()`` is one."""
+
+    def record_metric(self, key: str, value: Any, mode: str = "replace") -> None: ...
+
+
+class TextPredictor:
+    """Streams completions from an engine.
+
+    Args:
+        engine: warmed up here, by one prediction.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        started = time.monotonic()
+        warm = GenerationRequest(WARM_UP_PROMPT, Sampling(max_tokens=4))
+        engine.submit(warm).text()
+        info = engine.info
+        log.info(
+            "%s on %s: %s, %s, %d at once, context of %d tokens, cache of %d MB%s; warm-up took %.2f s",
+            info.model,
+            info.engine,
+            info.device,
+            info.dtype,
+            info.slots,
+            info.context_tokens,
+            info.cache_bytes // 10**6,
+            f" ({info.note})" if info.note else "",
+            time.monotonic() - started,
+        )
+
+    @classmethod
+    def from_environment(cls, root: Path, environ: Mapping[str, str] = os.environ) -> TextPredictor:
+        """The predictor that the environment asks for.
+
+        ``PILOTLIGHT_MODEL`` is a folder, the name of one in ``weights/``, or a hub id (default: the demo model);
+        ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE`` as in TorchEngine; ``PILOTLIGHT_SLOTS`` is how many predictions
+        advance together (default: as many as Cog sends, ``COG_MAX_CONCURRENCY``).
+
+        Args:
+            root: the project, whose ``weights/`` holds models.
+            environ: where to look.
+
+        Raises:
+            ConfigError: a variable makes no sense.
+            WeightsError: there is no such model, or it is damaged.
+        """
+        from pilotlight.engines.torch_engine import TorchEngine  # heavy: only a process that serves pays for it
+
+        folder = find_model(
+            environ.get("PILOTLIGHT_MODEL") or DEFAULT_MODEL, weights_dir=root / "weights", environ=environ
+        )
+        check_loadable(folder)
+        slots = _positive(environ, "PILOTLIGHT_SLOTS", _positive(environ, "COG_MAX_CONCURRENCY", 16))
+        engine = TorchEngine(
+            folder,
+            device=environ.get("PILOTLIGHT_DEVICE", "auto"),
+            dtype=environ.get("PILOTLIGHT_DTYPE", "auto"),
+            slots=slots,
+            queue_size=_positive(environ, "PILOTLIGHT_QUEUE", slots),
+        )
+        return cls(engine)
+
+    def stream(
+        self,
+        inputs: TextInputs,
+        *,
+        scope: Scope,
+        signal: CancelSignal | None = None,
+        canceled: Callable[[], BaseException],
+    ) -> Iterator[str]:
+        """Start a prediction and return its chunks.
+
+        What is wrong with the inputs is raised here, before the first chunk is asked for.
+
+        Args:
+            inputs: as the caller gave them.
+            scope: gets the metrics: token counts, times, finish reason, the seed used.
+            signal: cancels the prediction when set.
+            canceled: makes the exception that says so to the runtime.
+
+        Raises:
+            InputError, EngineError: as ``Engine.submit``.
+        """
+        request = inputs.request(self.engine.codec)
+        generation = self.engine.submit(request)
+        if signal is not None:
+            signal.call_on_set(generation.cancel)
+        return self._chunks(generation, scope, canceled)
+
+    def healthy(self) -> bool:
+        return self.engine.healthy()
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def _chunks(self, generation: Generation, scope: Scope, canceled: Callable[[], BaseException]) -> Iterator[str]:
+        finish: FinishReason | None = None
+        try:
+            for chunk in generation:
+                finish = chunk.finish
+                if chunk.text:
+                    yield chunk.text
+        finally:
+            _record(scope, generation, finish)
+        if finish is FinishReason.CANCELED:
+            raise canceled()
+        if finish is None:
+            raise EngineError("the generation ended without a reason: this is a bug")
+
+
+def _record(scope: Scope, generation: Generation, finish: FinishReason | None) -> None:
+    usage = generation.usage
+    metrics = {
+        "input_token_count": usage.input_tokens,
+        "output_token_count": usage.output_tokens,
+        "time_to_first_token_s": round(usage.time_to_first_token_s, 4),
+        "tokens_per_second": round(usage.tokens_per_second, 2),
+        "finish_reason": str(finish or FinishReason.CANCELED),
+        "seed": generation.request.sampling.seed,
+    }
+    for key, value in metrics.items():
+        scope.record_metric(key, value)
+
+
+def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{name} is {text!r}; expected a whole number of at least 1")
+    return int(text)

@@ -1,0 +1,116 @@
+"""The inputs of a text prediction, as users of Replicate know them, and the request that they mean to an engine."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+
+from pilotlight.engines.base import GenerationRequest, Sampling, TokenCodec
+from pilotlight.errors import InputError
+
+__all__ = ["TextInputs"]
+
+ROLES = ("system", "user", "assistant", "tool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextInputs:
+    """One prediction's inputs; what each means is written once, in ``predict.py``, where callers read it."""
+
+    prompt: str = ""
+    system_prompt: str | None = None
+    messages: str | None = None
+    prompt_template: str | None = None
+    max_tokens: int = 512
+    max_new_tokens: int | None = None
+    min_tokens: int = 0
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 50
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    stop_sequences: str = ""
+    seed: int | None = None
+
+    def request(self, codec: TokenCodec) -> GenerationRequest:
+        """What to ask the engine.
+
+        Raises:
+            InputError: inputs that contradict each other, a conversation that is none, or a template that this model
+                lacks.
+        """
+        prompt, special_tokens = self._prompt(codec)
+        max_tokens = self.max_tokens if self.max_new_tokens is None else self.max_new_tokens
+        if self.min_tokens > max_tokens:
+            raise InputError("min_tokens", f"is {self.min_tokens}, more than max_tokens, which is {max_tokens}")
+        return GenerationRequest(
+            prompt=prompt,
+            prompt_input="messages" if self.messages else "prompt",
+            special_tokens=special_tokens,
+            sampling=Sampling(
+                max_tokens=max_tokens,
+                min_tokens=self.min_tokens,
+                temperature=self.temperature,
+                top_p=self.top_p,
+                top_k=self.top_k,
+                repetition_penalty=self.repetition_penalty,
+                presence_penalty=self.presence_penalty,
+                frequency_penalty=self.frequency_penalty,
+                stop=tuple(stop for stop in self.stop_sequences.split(",") if stop),
+                seed=secrets.randbelow(2**31) if self.seed is None else self.seed,
+            ),
+        )
+
+    def _prompt(self, codec: TokenCodec) -> tuple[str, bool]:
+        """(the prompt as the model shall see it, whether the tokenizer may add special tokens)."""
+        if self.messages:
+            if self.prompt:
+                raise InputError("messages", "is given together with prompt; give one of them")
+            if self.prompt_template is not None:
+                raise InputError("prompt_template", "is given together with messages, which it cannot hold; drop one")
+            return self._chat(codec, _parse_messages(self.messages), "messages"), False
+        if not self.prompt:
+            return "", True  # the engine says what is wrong with that
+        if self.prompt_template is not None:
+            return _fill(self.prompt_template, self.prompt, self.system_prompt), True
+        turn = [{"role": "user", "content": self.prompt}]
+        if self.system_prompt:
+            return self._chat(codec, turn, "system_prompt"), False
+        chat = codec.apply_chat_template(turn)
+        return (self.prompt, True) if chat is None else (chat, False)
+
+    def _chat(self, codec: TokenCodec, turns: list[dict[str, str]], name: str) -> str:
+        if self.system_prompt:
+            turns = [{"role": "system", "content": self.system_prompt}, *turns]
+        chat = codec.apply_chat_template(turns)
+        if chat is None:
+            raise InputError(name, "needs a chat template, which this model does not have; use prompt alone")
+        return chat
+
+
+def _parse_messages(text: str) -> list[dict[str, str]]:
+    try:
+        turns = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError("messages", f"is no JSON ({error}); expected a list of {{role, content}}") from None
+    if not isinstance(turns, list) or not turns:
+        raise InputError("messages", "is not a list with at least one message; expected a list of {role, content}")
+    for i, turn in enumerate(turns):
+        if not isinstance(turn, dict) or set(turn) != {"role", "content"} or not isinstance(turn["content"], str):
+            raise InputError("messages", f"item {i} is not an object of role and content, both strings")
+        if turn["role"] not in ROLES:
+            raise InputError("messages", f"item {i} has the role {turn['role']!r}; expected one of {', '.join(ROLES)}")
+    return turns
+
+
+def _fill(template: str, prompt: str, system_prompt: str | None) -> str:
+    """Put the texts into the template in one pass, so that braces within them stay what they are."""
+    if "{prompt}" not in template:
+        raise InputError("prompt_template", "lacks {prompt}, the place where the prompt goes")
+    if system_prompt and "{system_prompt}" not in template:
+        raise InputError("prompt_template", "lacks {system_prompt}, though a system_prompt is given")
+    texts = {"{prompt}": prompt, "{system_prompt}": system_prompt or ""}
+    return re.sub(r"\{(?:system_)?prompt\}", lambda match: texts[match[0]], template)

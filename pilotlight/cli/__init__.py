@@ -1,0 +1,91 @@
+"""The command ``pilotlight``: one module for each subcommand, imported when it is asked for.
+
+Exit status: 0 done, 1 it failed, 2 what was given cannot work, 130 interrupted. Errors that we raise on purpose are
+one message on stderr, without a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pilotlight.errors import PilotlightError, UsageError, WorkerError
+
+__all__ = ["main", "run"]
+
+# Name: where it is, and what `pilotlight --help` says of it without importing it.
+_COMMANDS = {
+    "predict": ("pilotlight.cli.predict:command", "Run one prediction of a Cog project, without Docker."),
+    "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
+    "weights": ("pilotlight.cli.weights:command", "Fetch, list and verify model weights."),
+}
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight predict -i prompt="def main(args):"
+  pilotlight serve --project path/to/project --port 5000
+  pilotlight COMMAND --help
+"""
+
+
+class _LazyGroup(click.Group):
+    """Imports a subcommand only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pilotlight")
+def cli() -> None:
+    """Run a Cog project fast, on your own machine."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The entry point: runs the command line and ends the process with the status of the module's docstring."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """As ``main``, but returns the status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show an emoji shows its number
+    try:
+        status = cli.main(args, prog_name="pilotlight", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return 130
+    except PilotlightError as error:
+        return _report(error)
+    except BrokenPipeError:
+        # The reader of our output has left; nothing more can reach it, not even what Python flushes at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _report(error: PilotlightError) -> int:
+    if isinstance(error, WorkerError) and error.logs:
+        click.echo(error.logs.rstrip("\n"), err=True)
+    click.echo(f"Error: {error}", err=True)
+    return 2 if isinstance(error, UsageError) else 1

@@ -1,0 +1,48 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pilotlight.errors import UsageError
+
+
+def _environment(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    variables = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"-e {pair!r}: give it as NAME=VALUE")
+        variables[name] = value
+    return variables
+
+
+project_option = click.option(
+    "--project",
+    "project_root",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    show_default="the current folder",
+    help="The folder with cog.yaml.",
+)
+environment_option = click.option(
+    "-e", "--env", multiple=True, callback=_environment, metavar="NAME=VALUE", help="A variable for the predictor."
+)
+python_option = click.option(
+    "--python",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=Path(sys.executable),
+    show_default="the one that runs this command",
+    help="The Python whose environment has cog and what the predictor imports.",
+)
+setup_timeout_option = click.option(
+    "--setup-timeout",
+    "setup_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Seconds for setup().",
+)

@@ -1,0 +1,138 @@
+"""What a prediction returns, on the terminal or in files. Follows ``cog predict``, but as it comes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+import urllib.parse
+from collections.abc import Mapping
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pilotlight.errors import UsageError
+from pilotlight.types import Prediction
+
+
+class Kind(Enum):
+    """How an output is shown."""
+
+    TEXT = auto()  # as it is, chunk after chunk
+    LINES = auto()  # one JSON value on a line, chunk after chunk
+    FILE = auto()  # saved
+    FILES = auto()  # saved, with a number each
+    JSON = auto()  # one JSON value, indented, at the end
+
+
+def kind_of(document: Mapping[str, Any]) -> Kind:
+    """How to show the outputs of a project with this OpenAPI document."""
+    schema = document["components"]["schemas"].get("Output", {})
+    items = schema.get("items", {})
+    if schema.get("format") == "uri":
+        return Kind.FILE
+    if items.get("format") == "uri":
+        return Kind.FILES
+    if schema.get("type") == "string" or schema.get("x-cog-array-display") == "concatenate":
+        return Kind.TEXT
+    return Kind.LINES if schema.get("x-cog-array-type") == "iterator" else Kind.JSON
+
+
+class Printer:
+    """Shows one prediction.
+
+    Args:
+        kind: of its output.
+        path: where ``-o`` wants it, a file or a folder; ``None`` for the terminal, or ``output.<ext>`` for files.
+
+    Raises:
+        UsageError: there is no folder to write to.
+    """
+
+    def __init__(self, kind: Kind, path: Path | None) -> None:
+        self._kind = kind
+        self._path = _writable(path)
+        self._text: list[str] = []
+
+    def chunk(self, chunk: Any) -> None:
+        """The next one, as soon as it is there."""
+        if self._kind is Kind.TEXT:
+            self._write(chunk if isinstance(chunk, str) else json.dumps(chunk, ensure_ascii=False))
+        elif self._kind is Kind.LINES:
+            self._write(json.dumps(chunk, ensure_ascii=False) + "\n")
+
+    def end_line(self) -> None:
+        """Puts the cursor to the start of a line, after whatever chunks there were."""
+        if self._path is None and self._text and not self._text[-1].endswith("\n"):
+            click.echo()
+
+    def finish(self, prediction: Prediction) -> None:
+        """What remains to be shown of one that has succeeded."""
+        if self._kind in (Kind.FILE, Kind.FILES):
+            _save_all(prediction.output, self._path)
+        elif self._kind is Kind.JSON:
+            self._write(json.dumps(prediction.output, ensure_ascii=False, indent=2) + "\n")
+        if self._path is not None and self._kind not in (Kind.FILE, Kind.FILES):
+            self._path.write_text("".join(self._text), encoding="utf-8")
+            click.echo(f"Written output to: {self._path}", err=True)
+
+    def finish_json(self, prediction: Prediction) -> None:
+        """The whole prediction as one JSON object, with the paths of saved files in place of their contents."""
+        saved = self._kind in (Kind.FILE, Kind.FILES) and prediction.output is not None
+        # The name without its ending, which belongs to the JSON; each file gets that of its type.
+        stem = self._path.with_suffix("") if self._path is not None else None
+        document = {
+            "id": prediction.id,
+            "status": prediction.status,
+            "output": _save_all(prediction.output, stem) if saved else prediction.output,
+            "error": prediction.error,
+            "logs": prediction.logs,
+            "metrics": prediction.metrics,
+        }
+        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        if self._path is None:
+            click.echo(text, nl=False)
+        else:
+            path = self._path.with_suffix(".json") if saved else self._path
+            path.write_text(text, encoding="utf-8")
+            click.echo(f"Written output to: {path}", err=True)
+
+    def _write(self, text: str) -> None:
+        self._text.append(text)
+        if self._path is None:
+            click.echo(text, nl=False)  # flushes
+
+
+def _writable(path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    path = path.expanduser()
+    if path.is_dir():
+        path /= "output"
+    if not path.parent.is_dir():
+        raise UsageError(f"-o {path}: there is no folder {path.parent}; create it or choose another")
+    return path
+
+
+def _save_all(output: Any, path: Path | None) -> Any:
+    """Saves what is a data: URL; returns the output with paths instead."""
+    if isinstance(output, list):
+        return [_save(item, path, f".{index}") for index, item in enumerate(output)]
+    return _save(output, path, "")
+
+
+def _save(output: Any, path: Path | None, number: str) -> Any:
+    """One file; what is no data: URL (an upload's address, say) is printed."""
+    if not isinstance(output, str) or not output.startswith("data:"):
+        click.echo(output if isinstance(output, str) else json.dumps(output, ensure_ascii=False))
+        return output
+    head, _, content = output.removeprefix("data:").partition(",")
+    data = base64.b64decode(content) if head.endswith(";base64") else urllib.parse.unquote_to_bytes(content)
+    target = path or Path("output")
+    suffix = target.suffix or mimetypes.guess_extension(head.partition(";")[0]) or ".bin"
+    target = target.with_name(f"{target.stem}{number}{suffix}")
+    target.write_bytes(data)
+    click.echo(f"Written output to: {target}", err=True)
+    return str(target)

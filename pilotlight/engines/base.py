@@ -1,0 +1,157 @@
+"""What every engine takes and gives: requests in, chunks of text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+__all__ = [
+    "Chunk",
+    "EngineInfo",
+    "FinishReason",
+    "GenerationRequest",
+    "Sampling",
+    "TokenCodec",
+    "Usage",
+]
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended: the model or a stop sequence ended it, it ran out of room, or somebody cancelled it."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen.  The defaults are those that users of text models on Replicate expect.
+
+    Attributes:
+        max_tokens: output tokens at most; fewer where the model's context ends first.
+        min_tokens: before so many, neither the end-of-text token nor a stop sequence ends the output.
+        temperature: 0 is greedy.
+        top_p: nucleus: the smallest set of tokens with this much probability, after ``top_k``.
+        top_k: candidates at most; 0 is all.
+        repetition_penalty: above 1 makes tokens of the prompt and of the output less likely (CTRL's definition).
+        presence_penalty: subtracted once from every token that the output holds.
+        frequency_penalty: subtracted once per occurrence in the output.
+        stop: the output ends before the first of these; they are never part of it.
+        seed: of this request's own random stream.  The same seed gives the same text whatever else is in the batch, up
+            to floating-point ties: batches of other shapes add the same numbers in another order, and where two
+            tokens are equally likely to the last bits, either may win.
+    """
+
+    max_tokens: int = 512
+    min_tokens: int = 0
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 50
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0.0
+
+    @property
+    def penalizes(self) -> bool:
+        return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """A prompt as the model shall see it (templates already applied), and how to go on from it.
+
+    Attributes:
+        prompt: not empty.
+        sampling: how.
+        prompt_input: the name of the input that the prompt came from, for error messages.
+        special_tokens: let the tokenizer add its own (a beginning-of-text token, say); off where a chat template
+            has written them into the prompt.
+    """
+
+    prompt: str
+    sampling: Sampling = field(default_factory=Sampling)
+    prompt_input: str = "prompt"
+    special_tokens: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of output; the last one of a generation, and only that one, has a finish reason.
+
+    Attributes:
+        text: whole characters, never part of a stop sequence; may be empty in the last one.
+        output_tokens: tokens generated so far, those of this chunk included.
+        finish: set in the last chunk.
+    """
+
+    text: str
+    output_tokens: int
+    finish: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a finished generation took; times in seconds from its submission."""
+
+    input_tokens: int
+    output_tokens: int
+    time_to_first_token_s: float
+    total_s: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Output tokens per second of decoding: the wait for the first one is not counted."""
+        decode_s = self.total_s - self.time_to_first_token_s
+        return (self.output_tokens - 1) / decode_s if self.output_tokens > 1 and decode_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is, for logs and health.
+
+    Attributes:
+        engine: such as ``torch``.
+        model: folder or id.
+        device: such as ``cpu`` or ``cuda:0``.
+        dtype: such as ``bfloat16``.
+        context_tokens: prompt and output together, at most.
+        slots: requests that advance together; 1 means that they wait for each other.
+        queue_size: further requests that may wait.
+        cache_bytes: memory set aside for the keys and values of all requests together; 0 where it grows as needed.
+        note: one line on anything a user should know, such as why there is one slot only.
+    """
+
+    engine: str
+    model: str
+    device: str
+    dtype: str
+    context_tokens: int
+    slots: int
+    queue_size: int
+    cache_bytes: int = 0
+    note: str = ""
+
+
+class TokenCodec(Protocol):
+    """Text to token ids and back."""
+
+    @property
+    def longest_token_chars(self) -> int:
+        """Characters of the longest token: bounds how much text fits a number of tokens, without encoding it."""
+
+    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ``ids`` without special tokens; a broken character comes out as U+FFFD."""
+
+    def apply_chat_template(self, messages: Sequence[dict[str, str]]) -> str | None:
+        """The prompt for a conversation, ready for the assistant's turn; ``None`` where the model has no template."""

@@ -1,0 +1,146 @@
+"""Find the folder of the model that a reference names, without the network wherever that is possible.
+
+Runs at every cold start: the standard library only, unless it comes to a download. Source of the cache layouts:
+https://huggingface.co/docs/huggingface_hub/guides/manage-cache and RunPod's documents on cached models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.errors import ConfigError, UnsafeWeightsError, WeightsError
+from pilotlight.loading.hub_id import HubId, parse_hub_id
+from pilotlight.loading.loadable import check_loadable, read_json
+from pilotlight.loading.names import MANIFEST_NAME
+
+__all__ = ["check_loadable", "find_model"]
+
+RUNPOD_CACHE = "/runpod-volume/huggingface-cache/hub"
+RUNPOD_CACHE_VARIABLE = "PILOTLIGHT_RUNPOD_CACHE"
+DEFAULT_REVISION = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder that may hold the model, and the words for where that is."""
+
+    words: str
+    folder: Path
+
+
+def find_model(ref: str, *, weights_dir: Path | None = None, environ: Mapping[str, str]) -> Path:
+    """The folder of the model ``ref``.
+
+    ``ref`` is a folder, the name of a folder under ``weights_dir`` (``weights`` by default), or a hub id
+    ``org/name[@revision]``. A hub id is looked for in ``weights_dir`` (by the manifests' sources), in RunPod's model
+    cache (``PILOTLIGHT_RUNPOD_CACHE`` moves it), in the Hugging Face cache (``HF_HUB_CACHE``, ``HF_HOME``), and then
+    fetched into ``weights_dir``, unless ``HF_HUB_OFFLINE`` is set. What is found incomplete is passed over.
+
+    Raises:
+        ConfigError: ``ref`` names nothing.
+        WeightsError: it is not here, and cannot or may not be fetched.
+        UnsafeWeightsError: all there is of it are pickles.
+    """
+    weights_dir = Path("weights") if weights_dir is None else weights_dir
+    if not ref.strip():
+        raise ConfigError("the model's name is empty: give a folder, a name under weights/, or a hub id org/name")
+    if (folder := _folder(ref)) or ("/" not in ref and (folder := _folder(str(weights_dir / ref)))):
+        return folder
+    hub_id = parse_hub_id(ref)
+    if hub_id is None or ref.startswith((".", "/", "~")):
+        raise ConfigError(
+            f"{ref!r} is no model: it is not a folder, not one of {weights_dir}/ ({_names(weights_dir)}), and not a "
+            "hub id of the form org/name or org/name@revision"
+        )
+    passed_over: list[str] = []
+    for place in _places(hub_id, weights_dir, environ):
+        try:
+            check_loadable(place.folder)
+        except (WeightsError, UnsafeWeightsError) as error:
+            passed_over.append(f"{place.words}: {error}")
+        else:
+            return place.folder
+    if _is_true(environ.get("HF_HUB_OFFLINE")) or _is_true(environ.get("TRANSFORMERS_OFFLINE")):
+        seen = "; ".join(passed_over) or f"neither in {weights_dir}/ nor in RunPod's or Hugging Face's cache"
+        raise WeightsError(f"{ref} is not on this machine ({seen}), and HF_HUB_OFFLINE forbids to fetch it")
+    return _fetch(hub_id, weights_dir, environ)
+
+
+def _folder(text: str) -> Path | None:
+    try:
+        folder = Path(text).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # too long for a name, a NUL in it, the home of nobody
+        return None
+
+
+def _fetch(hub_id: HubId, weights_dir: Path, environ: Mapping[str, str]) -> Path:
+    from pilotlight.loading.fetch import fetch  # imports an HTTP client, pydantic and huggingface_hub
+
+    return fetch(f"hf://{hub_id}", weights_dir=weights_dir, environ=environ).folder
+
+
+def _places(hub_id: HubId, weights_dir: Path, environ: Mapping[str, str]) -> Iterator[_Place]:
+    for manifest in sorted(weights_dir.glob(f"*/{MANIFEST_NAME}")):
+        if _is_of(manifest, hub_id):
+            yield _Place(f"{weights_dir}/", manifest.parent)
+    caches = (
+        ("RunPod's cache", Path(environ.get(RUNPOD_CACHE_VARIABLE) or RUNPOD_CACHE)),
+        ("Hugging Face's cache", hub_cache(environ)),
+    )
+    for words, root in caches:
+        snapshot = find_snapshot(root, hub_id)
+        if snapshot is not None:
+            yield _Place(words, snapshot)
+
+
+def hub_cache(environ: Mapping[str, str]) -> Path:
+    """Where ``huggingface_hub`` keeps what it downloads."""
+    if environ.get("HF_HUB_CACHE"):
+        return Path(environ["HF_HUB_CACHE"]).expanduser()
+    if environ.get("HF_HOME"):
+        return Path(environ["HF_HOME"]).expanduser() / "hub"
+    cache = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "huggingface" / "hub"
+
+
+def find_snapshot(root: Path, hub_id: HubId) -> Path | None:
+    """The snapshot of ``hub_id`` in a cache laid out like the Hub's.
+
+    A revision is a commit or a name under ``refs/``. RunPod's cache may come without refs: then the newest snapshot
+    stands for the default revision, and for no other.
+    """
+    repo = root / ("models--" + hub_id.repo.replace("/", "--"))
+    revision = hub_id.revision or DEFAULT_REVISION
+    if (repo / "snapshots" / revision).is_dir():
+        return repo / "snapshots" / revision
+    ref = repo / "refs" / revision
+    if ref.is_file():
+        snapshot = repo / "snapshots" / ref.read_text("utf-8").strip()
+        return snapshot if snapshot.is_dir() else None
+    if revision != DEFAULT_REVISION:
+        return None
+    snapshots = [path for path in repo.glob("snapshots/*") if path.is_dir()]
+    return max(snapshots, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _is_of(manifest: Path, hub_id: HubId) -> bool:
+    try:
+        content = read_json(manifest)
+    except WeightsError:
+        return False  # somebody else's folder may be damaged without keeping us from ours
+    source = parse_hub_id(str(content.get("source")))
+    if source is None or not str(content.get("source")).startswith("hf://") or source.repo != hub_id.repo:
+        return False
+    asked = hub_id.revision or DEFAULT_REVISION
+    return asked in ((source.revision or DEFAULT_REVISION), content.get("revision"))
+
+
+def _names(weights_dir: Path) -> str:
+    return ", ".join(sorted(path.name for path in weights_dir.glob("*") if path.is_dir())) or "which is empty"
+
+
+def _is_true(value: str | None) -> bool:
+    return (value or "").upper() in ("1", "ON", "YES", "TRUE")

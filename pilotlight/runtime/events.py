@@ -1,0 +1,117 @@
+"""What happens in the life of a prediction, as a Cog server tells it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pilotlight.errors import PredictionCanceledError, PredictionFailedError, WorkerError
+from pilotlight.types import Prediction, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The server has given it a slot."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The predictor printed something; ``source`` is ``stdout`` or ``stderr``."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The predictor recorded a number; ``mode`` is ``replace``, ``increment`` or ``append``."""
+
+    name: str
+    value: Any
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One chunk of the output: what an iterator yielded, an item of a list, or the whole of anything else."""
+
+    chunk: Any
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The end, always the last event."""
+
+    prediction: Prediction
+
+
+Event = Started | Log | Metric | Output | Completed
+
+
+def decode_event(name: str, data: str) -> Event | None:
+    """One server-sent event of Cog's; ``None`` for a kind that we do not know.
+
+    Raises:
+        WorkerError: the server says that it dropped events, or what it sent is not what Cog sends.
+    """
+    try:
+        body = json.loads(data)
+        match name:
+            case "start":
+                return Started(body["id"])
+            case "log":
+                return Log(body["source"], body["data"])
+            case "metric":
+                return Metric(body["name"], body["value"], body["mode"])
+            case "output":
+                return Output(body["chunk"], body["index"])
+            case "completed":
+                return Completed(decode_prediction(body))
+            case "error":
+                raise WorkerError(f"the Cog server ended the stream: {body.get('error', body)}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WorkerError(f"the Cog server sent an event {name!r} that makes no sense: {data[:200]!r}") from error
+    return None
+
+
+def decode_prediction(body: Mapping[str, Any]) -> Prediction:
+    """The body of a ``completed`` event, or the answer to a request that did not ask for a stream."""
+    return Prediction(
+        id=body["id"],
+        status=Status(body["status"]),
+        output=body.get("output"),
+        error=body.get("error"),
+        logs=body.get("logs") or "",
+        metrics=body.get("metrics") or {},
+    )
+
+
+def replay(prediction: Prediction) -> Iterator[Event]:
+    """The events that a finished prediction would have streamed, as far as can be told afterwards."""
+    yield Started(prediction.id)
+    if prediction.logs:
+        yield Log("stdout", prediction.logs)
+    if prediction.output is not None:
+        chunks = prediction.output if isinstance(prediction.output, list) else [prediction.output]
+        for index, chunk in enumerate(chunks):
+            yield Output(chunk, index)
+    yield Completed(prediction)
+
+
+def raise_for_status(prediction: Prediction) -> Prediction:
+    """The prediction itself if it succeeded.
+
+    Raises:
+        PredictionFailedError: ``predict`` raised; carries the logs.
+        PredictionCanceledError: somebody cancelled it.
+    """
+    if prediction.status is Status.FAILED:
+        raise PredictionFailedError(prediction.error or "the prediction failed without a message", logs=prediction.logs)
+    if prediction.status is Status.CANCELED:
+        raise PredictionCanceledError(f"prediction {prediction.id} was cancelled", logs=prediction.logs)
+    return prediction

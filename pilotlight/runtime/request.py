@@ -1,0 +1,126 @@
+"""From an input to the bytes of a request, and from a refusal to an ``InputError``. Pure.
+
+What is refused here would otherwise be dropped without a word (names that the predictor does not have), break the
+request as a whole (text that is not Unicode, NaN), or reach the server's disk (an id becomes a folder name there).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pilotlight.errors import InputError, UsageError
+
+# What coglet accepts as a body.
+MAX_BODY_BYTES = 100 * 1024 * 1024
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_PROBLEM = 240
+
+
+def new_prediction_id() -> str:
+    """26 letters and digits, as hard to guess as 128 random bits."""
+    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(26))
+
+
+def check_prediction_id(prediction_id: str) -> str:
+    """The id itself.
+
+    Raises:
+        UsageError: it could leave the folder that the server makes for it.
+    """
+    if not _ID.fullmatch(prediction_id):
+        raise UsageError(
+            f"prediction id {prediction_id[:140]!r}: use 1 to 128 letters, digits, '-' and '_', not '-' or '_' first"
+        )
+    return prediction_id
+
+
+def check_names(given: Collection[str], known: Collection[str]) -> None:
+    """Refuses inputs that the predictor does not have, which the server would drop.
+
+    Raises:
+        InputError: names the first of them, the nearest known name, and all that there are.
+    """
+    for name in given:
+        if name in known:
+            continue
+        if not known:
+            raise InputError(name, "unknown input; this predictor takes none")
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ";"
+        raise InputError(name, f"unknown input{hint} it takes {', '.join(known)}")
+
+
+def input_names(schema: Mapping[str, Any]) -> list[str] | None:
+    """The inputs in a project's OpenAPI document; ``None`` when it does not say."""
+    try:
+        properties = schema["components"]["schemas"]["Input"]["properties"]
+    except KeyError:
+        return None
+    # Cog writes them in alphabetical order, and the signature's order beside them.
+    return sorted(properties, key=lambda name: (properties[name].get("x-order", len(properties)), name))
+
+
+def encode_body(inputs: Mapping[str, Any], context: Mapping[str, str] | None = None) -> bytes:
+    """The JSON body of a prediction request, without the inputs that are ``None``: to Cog those are left out.
+
+    Raises:
+        InputError: a value cannot be sent; names it and says why.
+    """
+    parts = {
+        name: f"{_encode(name, name)}:{_encode(name, value)}" for name, value in inputs.items() if value is not None
+    }
+    body = f'{{"input":{{{",".join(parts.values())}}},"context":{_encode("context", dict(context or {}))}}}'.encode()
+    if len(body) > MAX_BODY_BYTES:
+        largest = max(parts, key=lambda name: len(parts[name]), default="context")
+        raise InputError(largest, f"the request has {len(body):,} bytes, a Cog server takes {MAX_BODY_BYTES:,}")
+    return body
+
+
+def _encode(name: str, value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        raise InputError(name, "is nested too deeply to be sent") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(name, f"cannot be sent as JSON: {error}") from error
+    if found := _SURROGATE.search(text):
+        raise InputError(
+            name,
+            f"holds U+{ord(found[0]):04X}, half of a character, which no UTF-8 text can; "
+            "remove it, or decode the text with errors='replace'",
+        )
+    return text
+
+
+def refusal(body: Any) -> InputError:
+    """A 422 or a 400 of the server as an error that names every input it complains about."""
+    problems = [] if not isinstance(body, Mapping) else [*_problems(body.get("detail"))]
+    if not problems:
+        said = body.get("error", body) if isinstance(body, Mapping) else body
+        return InputError("input", _shorten(str(said)))
+    (first, problem), *others = problems
+    return InputError(first, "; ".join([problem, *(f"{name}: {text}" for name, text in others)]))
+
+
+def _problems(detail: Any) -> Sequence[tuple[str, str]]:
+    if not isinstance(detail, list):
+        return []
+    return [
+        (".".join(str(part) for part in item["loc"][2:]).replace("/", ".") or "input", _shorten(str(item["msg"])))
+        for item in detail
+    ]
+
+
+def _shorten(text: str) -> str:
+    """The server quotes the value in front of what is wrong with it, however long: keep both ends."""
+    if len(text) <= _LONGEST_PROBLEM:
+        return text
+    half = _LONGEST_PROBLEM // 2
+    return f"{text[:half]} ... {text[-half:]}"

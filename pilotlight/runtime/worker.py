@@ -1,0 +1,230 @@
+"""One real Cog server that serves one project, without Docker, and the predictions that run on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Any, Self
+
+from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
+from pilotlight.runtime.events import Completed, Event
+from pilotlight.runtime.health import Health
+from pilotlight.runtime.project import Project
+from pilotlight.runtime.request import check_names, check_prediction_id, encode_body, input_names, new_prediction_id
+from pilotlight.runtime.schema import ensure_schema
+from pilotlight.runtime.server import CogServer, ServerOptions
+from pilotlight.types import Prediction, Status
+
+# What coglet says of a running prediction when its Python process has gone, and of the first one after that.
+_LOST_PREDICTION = ("Worker crashed", "Failed to send request: ")
+
+
+class Worker:
+    """A Cog server process group for ``project``: ``start``, ``wait_ready``, any number of predictions, ``stop``."""
+
+    def __init__(self, project: Project, options: ServerOptions | None = None) -> None:
+        self.project = project
+        self._options = options or ServerOptions()
+        self._server: CogServer | None = None
+        self._schema: dict[str, Any] = {}
+        self._running: set[str] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop(grace_s=5.0 if kind is None else 0.5)
+
+    @property
+    def slots(self) -> int:
+        """How many predictions it holds at once."""
+        return self.project.max_concurrency
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self._started.url
+
+    @property
+    def pid(self) -> int:
+        """The id of the server process and of its group."""
+        return self._started.pid
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The project's OpenAPI document; empty before ``start``."""
+        return self._schema
+
+    @property
+    def logs(self) -> str:
+        """What the predictor has printed, as far back as is kept."""
+        return "" if self._server is None else self._server.logs
+
+    async def start(self) -> None:
+        """Writes the schema if it is stale and starts the server, which then runs ``setup()``: see ``wait_ready``.
+
+        Raises:
+            UsageError: the project cannot be served as it stands.
+            SetupFailedError: the predictor cannot be imported; carries what was printed.
+            WorkerCrashedError: the server could not be started.
+        """
+        assert self._server is None, "this is a bug: a Worker starts once"
+        server = CogServer(self.project, self._options)
+        self._schema = await asyncio.to_thread(self._load_schema)
+        await server.start()
+        self._server = server
+
+    async def wait_ready(self, timeout_s: float) -> Health:
+        """Waits for ``setup()`` to finish; raises as ``CogServer.wait_ready`` says."""
+        return await self._started.wait_ready(timeout_s)
+
+    async def health(self) -> Health:
+        """Asks the server how it is; a predictor that blocks the interpreter can delay the answer by 10 s.
+
+        Raises:
+            WorkerCrashedError: it is gone.
+            WorkerTimeoutError: it does not answer.
+        """
+        return await self._started.health()
+
+    async def stream(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        prediction_id: str | None = None,
+        context: Mapping[str, str] | None = None,
+        busy_timeout_s: float = 1.0,
+    ) -> AsyncGenerator[Event, None]:
+        """Runs one prediction, whose last event is ``Completed``, failed predictions included.
+
+        Leaving early cancels it: close the iterator (``contextlib.aclosing``) rather than wait for the garbage
+        collector. Events are read as they come, however slow the caller is: the server drops those nobody reads.
+
+        Args:
+            inputs: by name; ``None`` means not given.
+            prediction_id: 1 to 128 letters, digits, ``-`` and ``_``; made up when not given.
+            context: what the predictor reads as ``current_scope().context``.
+            busy_timeout_s: how long to ask again when every slot is taken.
+
+        Raises:
+            InputError: an input is unknown, cannot be sent or is refused by the server.
+            WorkerBusyError: every slot stayed taken.
+            WorkerCrashedError: the server or its Python process died during the prediction.
+            WorkerError: it is draining, not ready, or misbehaves.
+        """
+        if self._draining:
+            raise WorkerError("the worker is stopping and takes no more predictions")
+        prediction_id = check_prediction_id(prediction_id or new_prediction_id())
+        if prediction_id in self._running:
+            raise UsageError(f"prediction {prediction_id} is already running; give each its own id")
+        names = input_names(self._schema)
+        if names is not None:
+            check_names(inputs, names)
+        body = encode_body(inputs, context)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._running.add(prediction_id)
+        self._idle.clear()
+        reader = asyncio.create_task(self._read(events, prediction_id, body, busy_timeout_s))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await reader  # raises what ended it
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])
+            self._running.discard(prediction_id)
+            if not self._running:
+                self._idle.set()
+
+    async def predict(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        prediction_id: str | None = None,
+        context: Mapping[str, str] | None = None,
+        busy_timeout_s: float = 1.0,
+    ) -> Prediction:
+        """As ``stream``, for the end only: a failed prediction is returned, and ``raise_for_status`` raises for it."""
+        stream = self.stream(inputs, prediction_id=prediction_id, context=context, busy_timeout_s=busy_timeout_s)
+        return await last_prediction(stream)
+
+    async def cancel(self, prediction_id: str) -> bool:
+        """Asks for the end of a prediction; ``False`` when it is not running (any more).
+
+        The stream then ends with status ``canceled``, at once where the predictor heeds it. One that is blocked in C
+        goes on until it returns.
+        """
+        return await self._started.api.cancel(check_prediction_id(prediction_id))
+
+    async def drain(self, deadline_s: float) -> bool:
+        """Takes no more predictions; whether the running ones have ended within ``deadline_s``."""
+        self._draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self._idle.wait()
+        return not self._running
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Lets running predictions end for up to ``grace_s``, then kills the process group. Safe to call twice."""
+        self._draining = True
+        if self._server is not None:
+            await self._server.stop(grace_s)
+
+    async def _read(
+        self, events: asyncio.Queue[Event | None], prediction_id: str, body: bytes, busy_timeout_s: float
+    ) -> None:
+        """Puts the events of one prediction into the queue, and ``None`` after the last one, whatever ends it."""
+        server = self._started
+        try:
+            async with aclosing(server.api.events(prediction_id, body, busy_timeout_s=busy_timeout_s)) as received:
+                async for event in received:
+                    if isinstance(event, Completed):
+                        await self._raise_if_lost(event.prediction)
+                    events.put_nowait(event)
+                    if isinstance(event, Completed):
+                        break
+                else:
+                    # Ended by the server without a word, as it does when it is killed.
+                    raise server.crashed("the Cog server closed the connection in mid-prediction")
+        except WorkerCrashedError as error:
+            if error.logs:
+                raise
+            raise server.crashed(str(error)) from error
+        finally:
+            events.put_nowait(None)
+
+    async def _raise_if_lost(self, prediction: Prediction) -> None:
+        """Tells a crash from a predictor that raises an exception with the same words: the crash leaves no health."""
+        if prediction.status is not Status.FAILED or not (prediction.error or "").startswith(_LOST_PREDICTION):
+            return
+        if (await self._started.health()).lost:
+            raise self._started.crashed(f"the Python process of the Cog server died during prediction {prediction.id}")
+
+    def _load_schema(self) -> dict[str, Any]:
+        path = ensure_schema(self.project, python=self._options.python)
+        schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return schema
+
+    @property
+    def _started(self) -> CogServer:
+        if self._server is None:
+            raise WorkerError("the worker has not been started")
+        return self._server
+
+
+async def last_prediction(stream: AsyncGenerator[Event, None]) -> Prediction:
+    """Reads a stream to its end, closes it, and returns the prediction."""
+    async with aclosing(stream) as events:
+        async for event in events:
+            if isinstance(event, Completed):
+                return event.prediction
+    raise AssertionError("this is a bug: a stream ended without Completed")

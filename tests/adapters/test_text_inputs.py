@@ -1,0 +1,104 @@
+"""From a prediction's inputs to the request that an engine gets."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pilotlight.adapters.text_inputs import TextInputs
+from pilotlight.engines.base import Sampling
+from pilotlight.engines.fake import CharacterCodec
+from pilotlight.errors import InputError
+
+PLAIN, CHAT = CharacterCodec(), CharacterCodec(chat=True)
+TURNS = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes?"}])
+
+
+def test_a_prompt_without_a_chat_template_is_sent_as_it_is() -> None:
+    request = TextInputs(prompt="def f(", seed=3).request(PLAIN)
+    assert request.prompt == "def f("
+    assert request.special_tokens
+    assert request.sampling == Sampling(seed=3)
+
+
+def test_a_chat_template_makes_the_prompt_a_turn() -> None:
+    request = TextInputs(prompt="hi", system_prompt="be brief").request(CHAT)
+    assert request.prompt == "system: be brief\nuser: hi\nassistant:"
+    assert not request.special_tokens
+
+
+def test_messages_are_a_conversation() -> None:
+    request = TextInputs(messages=TURNS, system_prompt="be brief").request(CHAT)
+    assert request.prompt == "system: be brief\nuser: hi\nassistant: yes?\nassistant:"
+    assert request.prompt_input == "messages"
+
+
+def test_a_template_is_filled_in_one_pass() -> None:
+    inputs = TextInputs(
+        prompt="{system_prompt}{prompt}{0}", system_prompt="S", prompt_template="<{system_prompt}|{prompt}>"
+    )
+    assert inputs.request(CHAT).prompt == "<S|{system_prompt}{prompt}{0}>"
+
+
+def test_zero_is_a_seed_and_no_seed_is_drawn() -> None:
+    assert TextInputs(prompt="x", seed=0).request(PLAIN).sampling.seed == 0
+    drawn = {TextInputs(prompt="x").request(PLAIN).sampling.seed for _ in range(20)}
+    assert len(drawn) > 1
+
+
+def test_stop_sequences_are_split_at_commas_and_empty_ones_dropped() -> None:
+    assert TextInputs(prompt="x", stop_sequences="\n\n,,def ").request(PLAIN).sampling.stop == ("\n\n", "def ")
+    assert TextInputs(prompt="x").request(PLAIN).sampling.stop == ()
+
+
+def test_the_older_name_of_max_tokens_wins() -> None:
+    assert TextInputs(prompt="x", max_tokens=10, max_new_tokens=3).request(PLAIN).sampling.max_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"prompt": "x", "messages": TURNS}, "messages: is given together with prompt"),
+        ({"messages": TURNS, "prompt_template": "{prompt}"}, "prompt_template: is given together with messages"),
+        ({"messages": "[1"}, "messages: is no JSON"),
+        ({"messages": "[]"}, "messages: is not a list with at least one"),
+        ({"messages": '{"role": "user"}'}, "messages: is not a list"),
+        ({"messages": '[{"role": "user"}]'}, "messages: item 0 is not an object of role and content"),
+        ({"messages": '[{"role": "user", "content": 1}]'}, "messages: item 0"),
+        ({"messages": '[{"role": "boss", "content": "x"}]'}, "messages: item 0 has the role 'boss'"),
+        ({"prompt": "x", "prompt_template": "no place"}, "prompt_template: lacks {prompt}"),
+        (
+            {"prompt": "x", "prompt_template": "{prompt}", "system_prompt": "s"},
+            "prompt_template: lacks {system_prompt}",
+        ),
+        ({"prompt": "x", "min_tokens": 9, "max_tokens": 3}, "min_tokens: is 9, more than max_tokens, which is 3"),
+    ],
+)
+def test_contradictions_name_the_input(inputs: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TextInputs(**inputs).request(CHAT)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("inputs", [{"messages": TURNS}, {"prompt": "x", "system_prompt": "s"}])
+def test_a_model_without_a_chat_template_refuses_chats(inputs: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="needs a chat template"):
+        TextInputs(**inputs).request(PLAIN)  # type: ignore[arg-type]
+
+
+def test_defaults_are_the_same_where_callers_read_them_and_where_they_take_effect() -> None:
+    tree = ast.parse((Path(__file__).resolve().parents[2] / "predict.py").read_text())
+    (predict,) = (node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef))
+    written = {
+        argument.arg: ast.literal_eval(next(k.value for k in default.keywords if k.arg == "default"))
+        for argument, default in zip(predict.args.args[1:], predict.args.defaults, strict=True)
+        if isinstance(default, ast.Call)
+    }
+    assert written == asdict(TextInputs())
+    sampling = asdict(Sampling())
+    assert {name: written[name] for name in sampling if name in written and name != "seed"} == {
+        name: value for name, value in sampling.items() if name in written and name != "seed"
+    }

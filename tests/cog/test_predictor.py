@@ -1,0 +1,288 @@
+"""Our predictor behind the real Cog server: streams, many at once, cancels in time, survives bad input and kill -9.
+
+This is the test that holds ``pilotlight/adapters/coglet.py`` to the pinned coglet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from pilotlight.errors import InputError, WorkerCrashedError
+from pilotlight.runtime import Completed, HealthStatus, Output, Project, ServerOptions, Supervisor, Worker
+from pilotlight.types import Prediction, Status
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = {"prompt": "def main(args):", "max_tokens": 900, "min_tokens": 900}
+
+
+class Loop:
+    """An event loop on a thread of its own, so that one worker serves the tests of this file."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Any], timeout_s: float = 120.0) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def worker(loop: Loop) -> Iterator[Worker]:
+    worker = Worker(Project.load(ROOT), ServerOptions(env={"PILOTLIGHT_DTYPE": "float32"}))
+
+    async def start() -> None:
+        await worker.start()
+        await worker.wait_ready(90.0)
+
+    loop.run(start())
+    yield worker
+    loop.run(worker.stop())
+
+
+async def stream(worker: Worker, inputs: dict[str, Any], **kwargs: Any) -> tuple[list[str], Prediction]:
+    chunks: list[str] = []
+    async with aclosing(worker.stream(inputs, **kwargs)) as events:
+        async for event in events:
+            if isinstance(event, Output):
+                chunks.append(event.chunk)
+            elif isinstance(event, Completed):
+                return chunks, event.prediction
+    raise AssertionError("the stream ended without a completed event")
+
+
+def test_it_streams_token_by_token_and_reports(loop: Loop, worker: Worker) -> None:
+    chunks, prediction = loop.run(
+        stream(worker, {"prompt": "def main(args):", "max_tokens": 24, "min_tokens": 24, "seed": 0})
+    )
+    assert prediction.status is Status.SUCCEEDED
+    assert len(chunks) > 12  # a token is a chunk, but for half characters
+    assert "".join(prediction.output) == "".join(chunks)
+    assert prediction.metrics["output_token_count"] == 24
+    assert prediction.metrics["finish_reason"] == "length"
+    assert prediction.metrics["seed"] == 0
+
+
+def test_a_seed_repeats_itself_and_zero_is_one(loop: Loop, worker: Worker) -> None:
+    inputs = {"prompt": "class Reader:", "max_tokens": 30, "seed": 0}
+    first, second = (loop.run(stream(worker, inputs))[0] for _ in range(2))
+    assert first == second
+    assert loop.run(stream(worker, {**inputs, "seed": 1}))[0] != first
+
+
+def test_sixteen_at_once_all_advance_together(loop: Loop, worker: Worker) -> None:
+    async def crowd() -> None:
+        started: set[int] = set()
+        finished: set[int] = set()
+        together = asyncio.Event()
+
+        async def one(i: int) -> Status:
+            inputs = {"prompt": f"def f{i}(self):", "max_tokens": 200, "min_tokens": 200, "seed": i}
+            async with aclosing(worker.stream(inputs)) as events:
+                async for event in events:
+                    if isinstance(event, Output):
+                        started.add(i)
+                        if len(started) == 16 and not finished:
+                            together.set()
+                    elif isinstance(event, Completed):
+                        finished.add(i)
+                        return event.prediction.status
+            raise AssertionError("no end")
+
+        assert set(await asyncio.gather(*map(one, range(16)))) == {Status.SUCCEEDED}
+        assert together.is_set(), "the first one ended before the last one began: they were not served together"
+
+    loop.run(crowd())
+
+
+def test_cancel_is_delivered_at_once_and_the_slot_is_free(loop: Loop, worker: Worker) -> None:
+    async def cancel_after_some_output() -> Prediction:
+        async with aclosing(worker.stream(LONG, prediction_id="victim")) as events:
+            async for event in events:
+                if isinstance(event, Output) and event.index == 5:
+                    assert await worker.cancel("victim")
+                if isinstance(event, Completed):
+                    return event.prediction
+        raise AssertionError("no end")
+
+    prediction = loop.run(asyncio.wait_for(cancel_after_some_output(), 60.0))
+    assert prediction.status is Status.CANCELED
+    assert prediction.metrics["finish_reason"] == "canceled"
+    assert 5 < prediction.metrics["output_token_count"] < 500  # of 900: it stopped soon, not at the end
+
+
+def test_fifty_cancels_at_random_moments_among_others_lose_no_slot(loop: Loop, worker: Worker) -> None:
+    async def run() -> None:
+        rng = random.Random(4)
+
+        async def doomed(i: int) -> Status:
+            after = rng.randrange(0, 40)
+            async with aclosing(
+                worker.stream({**LONG, "seed": i}, prediction_id=f"doomed-{i}", busy_timeout_s=100)
+            ) as events:
+                async for event in events:
+                    if isinstance(event, Output) and event.index >= after:
+                        after = 10**9
+                        await worker.cancel(f"doomed-{i}")
+                    elif isinstance(event, Completed):
+                        return event.prediction.status
+            raise AssertionError("no end")
+
+        async def kept(i: int) -> tuple[str, Status]:
+            inputs = {"prompt": "one = ", "max_tokens": 12, "temperature": 0}
+            chunks, prediction = await stream(worker, inputs, busy_timeout_s=100)
+            return "".join(chunks), prediction.status
+
+        kept_ends, doomed_ends = await asyncio.gather(
+            asyncio.gather(*map(kept, range(20))), asyncio.gather(*map(doomed, range(50)))
+        )
+        assert doomed_ends == [Status.CANCELED] * 50
+        assert {status for _, status in kept_ends} == {Status.SUCCEEDED}
+        assert len({text for text, _ in kept_ends}) == 1
+        # No slot is lost: as many as there are can run at once again.
+        ends = await asyncio.gather(
+            *(stream(worker, {"prompt": "x", "max_tokens": 4, "min_tokens": 4}) for _ in range(worker.slots))
+        )
+        assert {prediction.status for _, prediction in ends} == {Status.SUCCEEDED}
+
+    loop.run(run(), timeout_s=170.0)
+
+
+def test_a_dropped_connection_frees_the_slot(loop: Loop, worker: Worker) -> None:
+    async def drop() -> None:
+        for _ in range(worker.slots + 3):  # more than there are slots
+            async with aclosing(worker.stream(LONG, busy_timeout_s=20.0)) as events:
+                async for event in events:
+                    if isinstance(event, Output):
+                        break
+
+    loop.run(drop())
+
+
+NUMBERS = {
+    "max_tokens": (0, 2_000_000, "many"),
+    "max_new_tokens": (0, 2_000_000, [1]),
+    "min_tokens": (-1, 2_000_000, "few"),
+    "temperature": (-0.1, 5.1, "hot"),
+    "top_p": (-0.1, 1.1, "all"),
+    "top_k": (-1, None, "best"),
+    "repetition_penalty": (0.0, 10.1, "none"),
+    "presence_penalty": (-2.1, 2.1, "none"),
+    "frequency_penalty": (-2.1, 2.1, "none"),
+    "seed": (-1, None, "lucky"),
+}
+TEXTS = ("prompt", "system_prompt", "messages", "prompt_template", "stop_sequences")
+BAD = [
+    *((name, value) for name, values in NUMBERS.items() for value in values if value is not None),
+    *((name, value) for name in TEXTS for value in (7, ["x"], {"x": 1})),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_wrong_type_or_value_is_refused_by_name(worker: Worker, name: str, value: Any) -> None:
+    response = httpx2.post(f"{worker.url}/predictions", json={"input": {"prompt": "x", name: value}}, timeout=30)
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["body", "input", name]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        ({}, "prompt: is empty"),
+        ({"prompt": ""}, "prompt: is empty"),
+        ({"prompt": "x" * 10_000_000}, "prompt: has 10000000 characters; the model holds"),
+        ({"prompt": "word " * 1500}, "prompt: has .* the model holds 1023"),
+        ({"messages": "[]"}, "messages: is not a list"),
+        ({"messages": '[{"role": "user", "content": "x"}]'}, "messages: needs a chat template"),
+        ({"prompt": "x", "system_prompt": "be brief"}, "system_prompt: needs a chat template"),
+        ({"prompt": "x", "prompt_template": "nowhere"}, "prompt_template: lacks {prompt}"),
+        ({"prompt": "x", "min_tokens": 9, "max_tokens": 2}, "min_tokens: is 9, more than max_tokens"),
+    ],
+)
+def test_input_that_only_the_model_can_judge_fails_by_name(
+    loop: Loop, worker: Worker, inputs: dict[str, str], named: str
+) -> None:
+    _, prediction = loop.run(stream(worker, inputs))
+    assert prediction.status is Status.FAILED
+    assert prediction.error is not None
+    assert re.search(named, prediction.error)
+
+
+@pytest.mark.parametrize("prompt", ["\x00\x01\x1b[2J", "\r\n", "# 🙂🏳️‍🌈 ünïcode \u2028", '"\\"', "   ", "x" * 3000])
+def test_odd_prompts_are_served(loop: Loop, worker: Worker, prompt: str) -> None:
+    _, prediction = loop.run(stream(worker, {"prompt": prompt, "max_tokens": 8, "min_tokens": 8}))
+    assert prediction.status is Status.SUCCEEDED
+    assert prediction.metrics["output_token_count"] == 8
+
+
+def test_unknown_null_and_half_characters(loop: Loop, worker: Worker) -> None:
+    with pytest.raises(InputError, match="promt"):
+        loop.run(stream(worker, {"promt": "x"}))
+    _, prediction = loop.run(stream(worker, {"prompt": "x", "seed": None, "max_tokens": 2}))
+    assert prediction.status is Status.SUCCEEDED
+    with pytest.raises(InputError, match="prompt"):
+        loop.run(stream(worker, {"prompt": "half \ud83d"}))
+    raw = json.dumps({"input": {"prompt": "half \ud83d", "max_tokens": 2}}).encode()  # the escape, as JSON allows it
+    response = httpx2.post(f"{worker.url}/predictions", content=raw, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422) or response.json()["status"] == "failed"
+
+
+def test_it_is_still_healthy_after_all_that(loop: Loop, worker: Worker) -> None:
+    health = loop.run(worker.health())
+    assert health.status is HealthStatus.READY
+
+
+async def kill_in_mid_prediction(supervisor: Supervisor, workers: list[Worker]) -> None:
+    async with aclosing(supervisor.stream(LONG)) as events:
+        async for event in events:
+            if isinstance(event, Output) and event.index == 3:
+                children = psutil.Process(workers[0].pid).children(recursive=True)
+                (python,) = (child for child in children if "coglet" in " ".join(child.cmdline()))
+                os.kill(python.pid, signal.SIGKILL)
+
+
+def test_kill_9_of_the_python_process_is_reported_and_the_next_prediction_is_served() -> None:
+    async def run() -> None:
+        workers: list[Worker] = []
+
+        def make() -> Worker:
+            workers.append(Worker(Project.load(ROOT)))
+            return workers[-1]
+
+        async with Supervisor(make) as supervisor:
+            await supervisor.wait_ready(90.0)
+            with pytest.raises(WorkerCrashedError):
+                await kill_in_mid_prediction(supervisor, workers)
+            again = await supervisor.predict({"prompt": "def main(args):", "max_tokens": 5})
+            assert again.status is Status.SUCCEEDED
+            assert len(workers) == 2
+        assert not psutil.pid_exists(workers[0].pid)
+        assert not psutil.pid_exists(workers[1].pid)
+
+    asyncio.run(run())

@@ -1,0 +1,114 @@
+"""The supervisor with real workers."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pilotlight.errors import SetupFailedError, WorkerCrashedError
+from pilotlight.runtime import Output, Project, RestartPolicy, Supervisor, SupervisorOptions, Worker
+from pilotlight.types import Status
+
+PROJECTS = Path(__file__).parent / "projects"
+
+
+def on_supervisor(project, scenario, **options):
+    loaded = Project.load(PROJECTS / project)
+
+    async def bounded():
+        async with asyncio.timeout(120):
+            async with Supervisor(lambda: Worker(loaded), SupervisorOptions(**options)) as supervisor:
+                return await scenario(supervisor)
+
+    return asyncio.run(bounded())
+
+
+async def started(supervisor, inputs, **options):
+    """A running prediction, after its first output."""
+    running = asyncio.Event()
+
+    async def run():
+        async for event in supervisor.stream(inputs, **options):
+            if isinstance(event, Output):
+                running.set()
+        return event.prediction
+
+    task = asyncio.create_task(run())
+    await running.wait()
+    return task
+
+
+async def python_process(supervisor):
+    return int((await supervisor.predict({"prompt": "", "count": 0, "mode": "pid"})).output[0])
+
+
+def test_kill_9_in_mid_prediction_is_reported_and_the_next_one_is_served():
+    async def scenario(supervisor):
+        pid = await python_process(supervisor)
+        running = await started(supervisor, {"prompt": "a", "count": 2, "pause_s": 60})
+        waiting = asyncio.create_task(supervisor.predict({"prompt": "b", "count": 1}))
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerCrashedError, match="died during prediction") as caught:
+            await running
+        assert "loading the text model" in caught.value.logs
+        assert (await waiting).output == ["b0 "]
+        assert supervisor.status.starts == 2
+        assert await python_process(supervisor) != pid
+
+    on_supervisor("run_text", scenario)
+
+
+def test_kill_9_while_idle_is_noticed():
+    async def scenario(supervisor):
+        os.kill(await python_process(supervisor), signal.SIGKILL)
+        while supervisor.status.starts < 2:  # noqa: ASYNC110 - the state has no event for it
+            await asyncio.sleep(0.01)
+        assert (await supervisor.predict({"prompt": "b", "count": 1})).output == ["b0 "]
+
+    on_supervisor("run_text", scenario, health_interval_s=0.05)
+
+
+@pytest.mark.parametrize("mode", ["echo", "stubborn", "blocked"])
+def test_cancel_frees_the_slot_whatever_the_predictor_does(mode):
+    pause_s = 0 if mode == "blocked" else 60
+
+    async def scenario(supervisor):
+        running = await started(
+            supervisor, {"prompt": "a", "count": 1, "mode": mode, "pause_s": pause_s}, prediction_id="c"
+        )
+        assert supervisor.cancel("c")
+        assert (await running).status is Status.CANCELED
+        assert (await supervisor.predict({"prompt": "b", "count": 1})).output == ["b0 "]
+        assert supervisor.status.starts == (1 if mode == "echo" else 2)
+
+    on_supervisor("run_text", scenario, cancel_grace_s=0.5)
+
+
+def test_more_predictions_than_slots_and_random_cancels():
+    async def scenario(supervisor):
+        tasks = {
+            f"p{n}": asyncio.create_task(supervisor.predict({"wait_for": 1}, prediction_id=f"p{n}")) for n in range(50)
+        }
+        for n in range(0, 50, 7):
+            await asyncio.sleep(0.002)
+            supervisor.cancel(f"p{n}")
+        done = await asyncio.gather(*tasks.values())
+        finished = [prediction for n, prediction in enumerate(done) if n % 7]
+        assert {prediction.status for prediction in finished} == {Status.SUCCEEDED}
+        # No slot is lost: four at once still fit.
+        together = await asyncio.gather(*(supervisor.predict({"wait_for": 4}) for _ in range(4)))
+        assert {prediction.output for prediction in together} == {4}
+        assert supervisor.status.starts == 1
+
+    on_supervisor("run_async", scenario)
+
+
+def test_setups_that_keep_failing_are_given_up_with_their_logs():
+    async def scenario(supervisor):
+        with pytest.raises(SetupFailedError, match=r"given up after 2 failed starts.*is not there") as caught:
+            await supervisor.predict({"prompt": "a"})
+        assert caught.value.logs == "looking for the weights"
+
+    on_supervisor("run_broken", scenario, restarts=RestartPolicy(first_delay_s=0.01, park_after=2))
