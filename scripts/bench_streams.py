@@ -67,7 +67,7 @@ async def one_round(name: str, worker: Supervisor, clients: int, tokens: int) ->
 
 
 async def measure(args: argparse.Namespace) -> list[Round]:
-    projects = {"pilotlight": ROOT, "plain": ROOT / "scripts" / "plain_predictor"}
+    projects = {"pilotlight": ROOT, "plain": ROOT / "scripts" / "baselines" / "plain"}
     env = {"PILOTLIGHT_MODEL": str(args.model.resolve())}
     rounds: list[Round] = []
     for number in range(args.rounds):

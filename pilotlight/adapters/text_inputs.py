@@ -94,7 +94,7 @@ class TextInputs:
 def _parse_messages(text: str) -> list[dict[str, str]]:
     try:
         turns = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InputError("messages", f"is no JSON ({error}); expected a list of {{role, content}}") from None
     if not isinstance(turns, list) or not turns:
         raise InputError("messages", "is not a list with at least one message; expected a list of {role, content}")

@@ -118,10 +118,11 @@ async def _run(worker: Worker, setup_timeout_s: float) -> None:
 
 def _example(url: str, document: Mapping[str, Any]) -> str:
     schema = document.get("components", {}).get("schemas", {}).get("Input", {})
-    inputs = {
-        name: _PLACEHOLDERS.get(schema["properties"][name].get("type", ""), "...")
-        for name in schema.get("required", [])
-    }
+    properties = schema.get("properties", {})
+    texts = [name for name, one in properties.items() if one.get("type") == "string"]
+    # An example with an input says more than one without, even where none is required.
+    names = schema.get("required") or texts[:1]
+    inputs = {name: _PLACEHOLDERS.get(properties[name].get("type", ""), "...") for name in names}
     body = json.dumps({"input": inputs})
     return f"curl -s {url}/predictions -H 'Content-Type: application/json' -d '{body}'"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+from pilotlight.errors import InputError
 
 __all__ = [
     "Chunk",
@@ -16,6 +19,13 @@ __all__ = [
     "TokenCodec",
     "Usage",
 ]
+
+
+# Every stop sequence is looked for after every token, on the thread that serves all requests.
+MAX_STOPS = 64
+MAX_STOP_CHARS = 1000
+# Scores divided by less than this leave the range of float32; the likeliest token wins long before.
+GREEDY_BELOW = 1e-5
 
 
 class FinishReason(StrEnum):
@@ -43,6 +53,9 @@ class Sampling:
         seed: of this request's own random stream.  The same seed gives the same text whatever else is in the batch, up
             to floating-point ties: batches of other shapes add the same numbers in another order, and where two
             tokens are equally likely to the last bits, either may win.
+
+    Raises:
+        InputError: a value that makes no sense; an engine relies on it, for a bad row would fail its whole batch.
     """
 
     max_tokens: int = 512
@@ -56,9 +69,29 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        bounds = {
+            "max_tokens": (1, math.inf),
+            "min_tokens": (0, math.inf),
+            "temperature": (0, 100),
+            "top_p": (0, 1),
+            "top_k": (0, math.inf),
+            "repetition_penalty": (0.01, 100),
+            "presence_penalty": (-100, 100),
+            "frequency_penalty": (-100, 100),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:  # not a number is not within either
+                raise InputError(name, f"is {value}; expected {low} to {high}")
+        if len(self.stop) > MAX_STOPS or any(not 0 < len(stop) <= MAX_STOP_CHARS for stop in self.stop):
+            raise InputError(
+                "stop_sequences", f"takes at most {MAX_STOPS} sequences of 1 to {MAX_STOP_CHARS} characters each"
+            )
+
     @property
     def greedy(self) -> bool:
-        return self.temperature == 0.0
+        return self.temperature < GREEDY_BELOW
 
     @property
     def penalizes(self) -> bool:

@@ -124,7 +124,13 @@ class ContinuousBackend:
         if output.error is not None:
             self._forget(output.request_id)
             generation.fail(EngineError(f"the model failed on this request: {output.error}"))
-        elif generation.push(output.generated_tokens[-1]):
+            return
+        try:
+            ended = generation.push(output.generated_tokens[-1])
+        except Exception as error:  # noqa: BLE001 - what fails one request on this thread must not fail them all
+            generation.fail(error)
+            ended = True
+        if ended:
             if not output.is_finished():
                 self._manager.cancel_request(output.request_id)
             self._forget(output.request_id)

@@ -108,9 +108,9 @@ def _sample(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
     """
     device = scores.device
     vocab_size = scores.shape[-1]
-    top_k = [row.sampling.top_k or vocab_size for row in rows]
-    ranked, ids = scores.topk(min(max(top_k), vocab_size), dim=-1)
-    ranked = ranked / torch.tensor([row.sampling.temperature for row in rows], device=device)[:, None]
+    top_k = [min(row.sampling.top_k or vocab_size, vocab_size) for row in rows]
+    ranked, ids = scores.topk(max(top_k), dim=-1)
+    ranked = (ranked - ranked[:, :1]) / torch.tensor([row.sampling.temperature for row in rows], device=device)[:, None]
     rank = torch.arange(ranked.shape[-1], device=device)
     ranked = ranked.masked_fill(rank >= torch.tensor(top_k, device=device)[:, None], -torch.inf)
     probabilities = ranked.softmax(dim=-1)
@@ -122,4 +122,5 @@ def _sample(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
     uniform = torch.tensor([row.uniform() for row in rows], device=device)[:, None]
     picked = (cumulative <= uniform * cumulative[:, -1:]).sum(dim=-1, keepdim=True)
     last = (probabilities > 0).sum(dim=-1, keepdim=True) - 1  # rounding may push the number past the last candidate
-    return ids.gather(1, picked.minimum(last)).squeeze(1)
+    # A model that gives no numbers (an overflow in half precision) still must not fail the whole batch: rank 0 then.
+    return ids.gather(1, picked.minimum(last).clamp(min=0)).squeeze(1)

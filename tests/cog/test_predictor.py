@@ -211,6 +211,31 @@ def test_a_wrong_type_or_value_is_refused_by_name(worker: Worker, name: str, val
     assert response.json()["detail"][0]["loc"] == ["body", "input", name]
 
 
+@pytest.mark.parametrize("name", [*NUMBERS, *TEXTS])
+def test_an_explicit_null_is_refused_by_name_and_callers_who_drop_it_are_served(
+    loop: Loop, worker: Worker, name: str
+) -> None:
+    body = {"input": {"prompt": "x", "max_tokens": 2, name: None}}
+    response = httpx2.post(f"{worker.url}/predictions", json=body, timeout=30)
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["body", "input", name]
+    if name != "prompt":
+        _, prediction = loop.run(stream(worker, {"max_tokens": 2, "prompt": "x", name: None}))
+        assert prediction.status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("name", ["system_prompt", "messages", "stop_sequences"])
+def test_an_empty_text_is_none(loop: Loop, worker: Worker, name: str) -> None:
+    _, prediction = loop.run(stream(worker, {"prompt": "x", "max_tokens": 2, name: ""}))
+    assert prediction.status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("inputs", [{"seed": 2**53}, {"top_k": 10**9}, {"temperature": 1e-300}, {"max_tokens": 10**6}])
+def test_extreme_values_within_bounds_work(loop: Loop, worker: Worker, inputs: dict[str, Any]) -> None:
+    _, prediction = loop.run(stream(worker, {"prompt": "x = [", "max_tokens": 3, "stop_sequences": "]", **inputs}))
+    assert prediction.status is Status.SUCCEEDED
+
+
 @pytest.mark.parametrize(
     ("inputs", "named"),
     [
@@ -223,6 +248,12 @@ def test_a_wrong_type_or_value_is_refused_by_name(worker: Worker, name: str, val
         ({"prompt": "x", "system_prompt": "be brief"}, "system_prompt: needs a chat template"),
         ({"prompt": "x", "prompt_template": "nowhere"}, "prompt_template: lacks {prompt}"),
         ({"prompt": "x", "min_tokens": 9, "max_tokens": 2}, "min_tokens: is 9, more than max_tokens"),
+        ({"prompt": "x", "stop_sequences": "a," * 5_000_000}, "stop_sequences: takes at most 64 sequences"),
+        ({"prompt": "x", "stop_sequences": "a" * 10_000_000}, "stop_sequences: takes at most 64 sequences"),
+        ({"prompt": "x", "prompt_template": "{prompt}" + "y" * 10_000_000}, "prompt: has 10000001 characters"),
+        ({"prompt": "x", "system_prompt": "y" * 10_000_000}, "system_prompt: needs a chat template"),
+        ({"messages": "[" * 100_000}, "messages: is no JSON"),
+        ({"prompt": "x", "prompt_template": ""}, "prompt_template: lacks {prompt}"),
     ],
 )
 def test_input_that_only_the_model_can_judge_fails_by_name(

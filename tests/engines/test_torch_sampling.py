@@ -14,6 +14,7 @@ from transformers import (
 
 from pilotlight.engines.base import Sampling
 from pilotlight.engines.torch_sampling import Row, choose
+from pilotlight.errors import InputError
 
 VOCAB = 64
 
@@ -86,6 +87,40 @@ def test_min_tokens_holds_back_the_end() -> None:
     scores = torch.tensor([[5.0, 1.0, 0.0]])
     row = Row(Sampling(temperature=0, min_tokens=2), [1], [0])
     assert [int(choose(scores, [row]).argmax()) for _ in range(3)] == [1, 1, 0]
+
+
+def test_extreme_values_choose_a_token_and_fail_nobody(logits: torch.Tensor) -> None:
+    best = int(logits.argmax())
+    extreme = [Sampling(temperature=1e-300), Sampling(temperature=1e-5), Sampling(top_k=2**80, temperature=1e-4)]
+    assert pick(logits, extreme) == [best] * 3
+    broken = torch.full((2, VOCAB), float("nan"))
+    rows = [Row(Sampling(), [1], [0]), Row(Sampling(top_k=0), [1], [0])]
+    assert choose(broken, rows).shape == (2, VOCAB)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_tokens", 0),
+        ("min_tokens", -1),
+        ("temperature", float("nan")),
+        ("temperature", -0.1),
+        ("top_p", 1.5),
+        ("top_k", -1),
+        ("repetition_penalty", 0.0),
+        ("presence_penalty", float("inf")),
+        ("frequency_penalty", float("nan")),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{name}: is {value}; expected"):
+        Sampling(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stop", [("x",) * 65, ("x" * 1001,), ("",)])
+def test_stop_sequences_are_bounded(stop: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="stop_sequences: takes at most 64 sequences of 1 to 1000 characters"):
+        Sampling(stop=stop)
 
 
 def test_padding_rows_are_left_alone(logits: torch.Tensor) -> None:
