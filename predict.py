@@ -22,6 +22,7 @@ class Predictor(BasePredictor):
         logging.getLogger("pilotlight").setLevel(logging.INFO)
         self.text = TextPredictor.from_environment(Path(__file__).parent)
 
+    # Cog's build tool reads this signature without running it: every text is one literal, without escapes.
     # An async function that returns a generator: coglet then streams many at once (see pilotlight/adapters/coglet.py).
     @streaming
     @concurrent(max=32)
@@ -36,8 +37,7 @@ class Predictor(BasePredictor):
             default=None,
         ),
         prompt_template: str | None = Input(
-            description="Text around the prompt; must hold {prompt}, may hold {system_prompt}. "
-            "Default: the model's chat template where it has one",
+            description="Text around {prompt}, may hold {system_prompt}; default: the model's chat template, if any",
             default=None,
         ),
         max_tokens: int = Input(description="Output tokens at most", default=512, ge=1, le=1000000),

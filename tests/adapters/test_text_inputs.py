@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -102,3 +103,12 @@ def test_defaults_are_the_same_where_callers_read_them_and_where_they_take_effec
     assert {name: written[name] for name in sampling if name in written and name != "seed"} == {
         name: value for name, value in sampling.items() if name in written and name != "seed"
     }
+
+
+def test_descriptions_are_single_literals_without_escapes() -> None:
+    """Cog's build tool takes the source between the first and the last quote as the text."""
+    source = (Path(__file__).resolve().parents[2] / "predict.py").read_text()
+    descriptions = re.findall(r"description=(.*?),\s+(?:default|ge|le)=", source, re.DOTALL)
+    assert len(descriptions) == len(asdict(TextInputs()))
+    for literal in map(str.strip, descriptions):
+        assert literal[1:-1] == ast.literal_eval(literal)
