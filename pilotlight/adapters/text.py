@@ -16,6 +16,7 @@ from pilotlight.engines.generation import Generation
 from pilotlight.engines.protocol import Engine
 from pilotlight.errors import ConfigError, EngineError
 from pilotlight.loading.locate import check_loadable, find_model
+from pilotlight.stamps import stage
 
 __all__ = ["Scope", "TextPredictor"]
 
@@ -42,7 +43,8 @@ class TextPredictor:
         self.engine = engine
         started = time.monotonic()
         warm = GenerationRequest(WARM_UP_PROMPT, Sampling(max_tokens=4))
-        engine.submit(warm).text()
+        with stage("warmup"):
+            engine.submit(warm).text()
         info = engine.info
         log.info(
             "%s on %s: %s, %s, %d at once, context of %d tokens, cache of %d MB%s; warm-up took %.2f s",

@@ -6,19 +6,20 @@ one message on stderr, without a traceback.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
+from pilotlight.cli.lazy import LazyGroup
 from pilotlight.errors import PilotlightError, UsageError, WorkerError
 
 __all__ = ["main", "run"]
 
 # Name: where it is, and what `pilotlight --help` says of it without importing it.
 _COMMANDS = {
+    "bench": ("pilotlight.cli.bench:command", "Measure a Cog project: cold start, stage by stage."),
     "predict": ("pilotlight.cli.predict:command", "Run one prediction of a Cog project, without Docker."),
     "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
     "weights": ("pilotlight.cli.weights:command", "Fetch, list and verify model weights."),
@@ -32,25 +33,7 @@ Examples:
 """
 
 
-class _LazyGroup(click.Group):
-    """Imports a subcommand only when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name][0].partition(":")
-        found: click.Command = getattr(importlib.import_module(module), name)
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-@click.group(cls=_LazyGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=_COMMANDS, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pilotlight")
 def cli() -> None:
     """Run a Cog project fast, on your own machine."""

@@ -24,6 +24,7 @@ from pilotlight.engines.generation import Generation
 from pilotlight.engines.torch_load import Loaded
 from pilotlight.engines.torch_sampling import Row, choose
 from pilotlight.errors import EngineError, EngineStoppedError
+from pilotlight.stamps import stage
 
 __all__ = ["ContinuousBackend", "UnsupportedModelError"]
 
@@ -62,10 +63,11 @@ class ContinuousBackend:
         self._next_id = 0
         config = GenerationConfig(do_sample=False, eos_token_id=list(loaded.eos_ids) or -1)
         try:
-            self._manager = model.init_continuous_batching(config, _batching_config(loaded, slots))
-            self._manager.logit_processor = _processor_list(self._row_of)
-            self._manager.output_router = _Router(self._deliver)
-            self._manager.warmup()  # builds the cache here and now, so that what cannot work fails in set-up
+            with stage("compile"):
+                self._manager = model.init_continuous_batching(config, _batching_config(loaded, slots))
+                self._manager.logit_processor = _processor_list(self._row_of)
+                self._manager.output_router = _Router(self._deliver)
+                self._manager.warmup()  # builds the cache here and now, so that what cannot work fails in set-up
         except (ValueError, AttributeError, NotImplementedError, KeyError) as error:
             raise UnsupportedModelError(str(error)) from error
         cache = self._manager.batch_processor.cache

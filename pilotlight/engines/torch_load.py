@@ -14,6 +14,7 @@ from transformers.utils import is_flash_attn_2_available
 from transformers.utils import logging as transformers_logging
 
 from pilotlight.errors import ConfigError, WeightsError
+from pilotlight.stamps import stage
 
 __all__ = ["Loaded", "TransformersCodec", "load", "pick_device", "pick_dtype"]
 
@@ -111,17 +112,20 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
         WeightsError: transformers cannot load it as a causal language model.
     """
     transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
-    place = pick_device(device)
-    kwargs: dict[str, Any] = {"dtype": pick_dtype(dtype, place), "use_safetensors": True}
+    with stage("device"):
+        place = pick_device(device)
+        kwargs: dict[str, Any] = {"dtype": pick_dtype(dtype, place), "use_safetensors": True}
     if place.type == "cuda" and is_flash_attn_2_available():
         kwargs["attn_implementation"] = "flash_attention_2"
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        model = AutoModelForCausalLM.from_pretrained(folder, **kwargs, **local)
+        with stage("weights"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+            model = AutoModelForCausalLM.from_pretrained(folder, **kwargs, **local)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{folder}: transformers cannot load it as a causal language model: {error}") from error
-    model = model.eval().requires_grad_(False).to(place)
+    with stage("device"):
+        model = model.eval().requires_grad_(False).to(place)
     return Loaded(model, TransformersCodec(tokenizer), _context_tokens(model, tokenizer), _eos_ids(model, tokenizer))
 
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,11 +33,21 @@ _KILL_S = 10.0
 
 
 class ProcessGroup:
-    """A running command that leads its own process group; made by ``start``."""
+    """A running command that leads its own process group; made by ``start``.
+
+    Attributes:
+        spawned_at_s: the monotonic clock just before it was started.
+    """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, lifeline: int, output: int, on_line: Callable[[str], None]
+        self,
+        process: asyncio.subprocess.Process,
+        lifeline: int,
+        output: int,
+        on_line: Callable[[str], None],
+        spawned_at_s: float,
     ) -> None:
+        self.spawned_at_s = spawned_at_s
         self._process = process
         self._lifeline: int | None = lifeline
         self._on_line = on_line
@@ -54,6 +65,7 @@ class ProcessGroup:
         """
         input_end, lifeline = os.pipe()
         output, output_end = os.pipe()
+        spawned_at_s = time.monotonic()
         try:
             process = await asyncio.create_subprocess_exec(
                 *("/bin/sh", "-c", _GUARDED, "sh", *argv),
@@ -73,7 +85,7 @@ class ProcessGroup:
         finally:
             os.close(input_end)
             os.close(output_end)
-        return cls(process, lifeline, output, on_line)
+        return cls(process, lifeline, output, on_line, spawned_at_s)
 
     @property
     def pid(self) -> int:

@@ -14,12 +14,14 @@ from typing import Any
 from pilotlight.errors import ConfigError
 from pilotlight.runtime.openapi import document, streaming_everywhere
 from pilotlight.runtime.project import Project
-from pilotlight.runtime.signature import read_signatures, write_atomically
+from pilotlight.runtime.signature import IMPORT_LIMIT_S, read_signatures, write_atomically
 
 _OWN_SCHEMA = "COG_OPENAPI_SCHEMA"
 
 
-def schema_for(project: Project, *, python: Path | None = None) -> dict[str, Any]:
+def schema_for(
+    project: Project, *, python: Path | None = None, import_limit_s: float = IMPORT_LIMIT_S
+) -> dict[str, Any]:
     """The project's OpenAPI document, as Cog's build tool would put it into the image.
 
     A file named by the variable ``COG_OPENAPI_SCHEMA`` is taken instead, as the build tool does.
@@ -27,15 +29,18 @@ def schema_for(project: Project, *, python: Path | None = None) -> dict[str, Any
     Args:
         project: its predictor is imported, in a process of its own, unless nothing has changed since the last time.
         python: an interpreter with cog and all that the predictor imports; the running one by default.
+        import_limit_s: how long that import may take.
 
     Raises:
         ConfigError: Cog cannot serve this predictor; the message says what about it.
         SetupFailedError: the predictor's module could not be imported; carries what it printed.
+        WorkerTimeoutError: the import took longer than ``import_limit_s``.
     """
     own = os.environ.get(_OWN_SCHEMA)
     if own:
         return _read_own(project.root / own)
-    cog_version, signatures = read_signatures(project, (python or Path(sys.executable)).absolute())
+    interpreter = (python or Path(sys.executable)).absolute()
+    cog_version, signatures = read_signatures(project, interpreter, import_limit_s=import_limit_s)
     return document(signatures["predict"], signatures.get("train"), cog_version=cog_version)
 
 

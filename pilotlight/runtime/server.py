@@ -73,6 +73,11 @@ class CogServer:
         return self._group.pid
 
     @property
+    def spawned_at_s(self) -> float:
+        """The monotonic clock just before the server process was started, the last time it was."""
+        return self._group.spawned_at_s
+
+    @property
     def logs(self) -> str:
         """What the predictor has printed, and what broke the server if it did, as far back as is kept."""
         return "\n".join(line.text for line in self._log if line.predictor)

@@ -21,12 +21,12 @@ from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, Wo
 from pilotlight.runtime.openapi import Input, Signature
 from pilotlight.runtime.project import Project
 
-__all__ = ["Failure", "Findings", "Input", "Signature", "read_signatures"]
+__all__ = ["IMPORT_LIMIT_S", "Failure", "Findings", "Input", "Signature", "read_signatures"]
 
 _PROBE = Path(__file__).with_name("probe")
 _CACHE_NAME = "pilotlight.json"
 _KNOWN_COG = "0.23.1"
-_IMPORT_LIMIT_S = 600.0
+IMPORT_LIMIT_S = 600.0
 # Weights that are read at import say nothing about the signature, and hashing them on every start costs seconds.
 _LARGEST_TRACKED_BYTES = 4 * 2**20
 
@@ -50,7 +50,7 @@ class Failure(TypedDict):
 
 
 def read_signatures(
-    project: Project, python: Path, *, import_limit_s: float = _IMPORT_LIMIT_S
+    project: Project, python: Path, *, import_limit_s: float = IMPORT_LIMIT_S
 ) -> tuple[str, dict[str, Signature]]:
     """Cog's version and the signatures by handler, ``predict`` and perhaps ``train``.
 

@@ -60,6 +60,11 @@ class Worker:
         return self._started.pid
 
     @property
+    def spawned_at_s(self) -> float:
+        """The monotonic clock just before the server process was started: where a cold start begins."""
+        return self._started.spawned_at_s
+
+    @property
     def schema(self) -> Mapping[str, Any]:
         """The project's OpenAPI document; empty before ``start``."""
         return self._schema

@@ -1,0 +1,259 @@
+"""Cold starts of one or several projects, in turn, each in a fresh worker; the result grows with every start."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pilotlight.bench.environment import load_1m, read_environment, read_revision, shown_variables, weight_hashes
+from pilotlight.bench.observe import ColdStart, StartOptions, observe
+from pilotlight.bench.pagecache import Method, drop
+from pilotlight.bench.proc import steal_share, system_ticks
+from pilotlight.bench.results import (
+    ColdResult,
+    ImportSeconds,
+    Outcome,
+    ProcessResult,
+    ProjectInfo,
+    Settings,
+    Span,
+    StageSeconds,
+)
+from pilotlight.errors import InputError, PredictionFailedError, SetupFailedError, WorkerError, WorkerTimeoutError
+from pilotlight.runtime import Project, schema_for
+
+__all__ = ["DEFAULT_RUNS", "ColdPlan", "Step", "Target", "measure", "name_targets", "schedule"]
+
+# 6 starts allow a 95 % interval on the median, from the fastest to the slowest; with 10 one of each may be an outlier.
+DEFAULT_RUNS = 10
+# A package below this says nothing about a cold start, and there are hundreds.
+_SHORTEST_IMPORT_S = 0.0005
+_WORDS_OF_LOGS = 2000
+
+InputMaker = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A project under the name that it has in the result."""
+
+    name: str
+    project: Project
+
+
+@dataclass(frozen=True, slots=True)
+class ColdPlan:
+    """What to measure.
+
+    Attributes:
+        targets: with a name each.
+        runs: measured starts of each.
+        seed: of their order.
+        drop_method: how the page cache is dropped before every measured start; ``None`` leaves in it what it holds.
+        options: how to start.
+    """
+
+    targets: tuple[Target, ...]
+    runs: int
+    seed: int
+    drop_method: Method | None
+    options: StartOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One start to come; round -1 holds the starts that are not measured."""
+
+    round: int
+    target: Target
+
+
+def name_targets(projects: Sequence[Project]) -> tuple[Target, ...]:
+    """Each project under the name of its folder, with a number where several have the same."""
+    targets: list[Target] = []
+    for project in projects:
+        folder = project.root.resolve().name or "project"
+        taken = {target.name for target in targets}
+        names = (folder, *(f"{folder}-{number}" for number in range(2, len(projects) + 1)))
+        targets.append(Target(next(name for name in names if name not in taken), project))
+    return tuple(targets)
+
+
+def schedule(targets: Sequence[Target], runs: int, seed: int) -> list[Step]:
+    """First one unmeasured start of each; then rounds with one start of each, in an order of its own. Pure.
+
+    What changes slowly (heat, a neighbor's load) then meets all projects alike, and no project is always the one after
+    a certain other.
+    """
+    steps = [Step(-1, target) for target in targets]
+    chance = random.Random(seed)  # noqa: S311 - an order, no secret
+    for number in range(runs):
+        order = list(targets)
+        chance.shuffle(order)
+        steps += [Step(number, target) for target in order]
+    return steps
+
+
+async def measure(
+    plan: ColdPlan,
+    inputs_for: InputMaker,
+    *,
+    save: Callable[[ColdResult], None],
+    announce: Callable[[Step], None],
+) -> ColdResult:
+    """Starts workers as ``schedule`` says, one at a time, each stopped before the next.
+
+    A project that fails once is not started again. Cancelled, it leaves no process.
+
+    Args:
+        plan: what to measure.
+        inputs_for: from a project's OpenAPI document to the input of its first prediction.
+        save: called with all there is so far, before the first start and after every one.
+        announce: called before every start.
+
+    Raises:
+        UsageError: a project cannot be served as it stands, or an input is wrong.
+    """
+    runner = _Runner(plan, inputs_for, await _empty_result(plan))
+    save(runner.result)
+    for step in schedule(plan.targets, plan.runs, plan.seed):
+        if runner.result.failures(step.target.name):
+            continue
+        announce(step)
+        await runner.take(step)
+        save(runner.result)
+    finished = runner.result.model_copy(update={"finished": True})
+    save(finished)
+    return finished
+
+
+class _Runner:
+    """Takes steps, and keeps what the first start of each project has found out."""
+
+    def __init__(self, plan: ColdPlan, inputs_for: InputMaker, result: ColdResult) -> None:
+        self.result = result
+        self._plan = plan
+        self._inputs_for = inputs_for
+        self._inputs: dict[str, dict[str, Any]] = {}
+        self._files: dict[str, frozenset[Path]] = {}
+
+    async def take(self, step: Step) -> None:
+        """One start, whose outcome goes into ``result``."""
+        name, load, ticks = step.target.name, load_1m(), system_ticks()
+        evicted = 0
+        if self._plan.drop_method is not None and step.round >= 0:
+            evicted = await asyncio.to_thread(drop, self._plan.drop_method, self._files[name])
+        try:
+            start = await self._start(step)
+        except WorkerError as error:
+            found: dict[str, Any] = {"outcome": _outcome(error), "message": _words(error)}
+        else:
+            found = {"outcome": "succeeded", **_values(start)}
+        process = ProcessResult(
+            project=name,
+            round=max(step.round, 0),
+            measured=step.round >= 0,
+            load_1m=load,
+            steal_share=steal_share(ticks, system_ticks()),
+            evicted_files=evicted,
+            **found,
+        )
+        self.result = self.result.model_copy(update={"processes": (*self.result.processes, process)})
+
+    async def _start(self, step: Step) -> ColdStart:
+        name, project, options = step.target.name, step.target.project, self._plan.options
+        first = step.round < 0
+        if first:
+            document = await asyncio.to_thread(
+                schema_for, project, python=options.python, import_limit_s=options.setup_timeout_s
+            )
+            try:
+                self._inputs[name] = self._inputs_for(document)
+            except InputError as error:
+                raise InputError(error.name, f"{error.problem} (project {name})") from error
+            self._describe(name, inputs=self._inputs[name])
+        start = await observe(project, self._inputs[name], options, note_files=first)
+        if first:
+            self._files[name] = start.files
+            self._describe(name, weights=await asyncio.to_thread(weight_hashes, start.files))
+        return start
+
+    def _describe(self, name: str, **found: object) -> None:
+        projects = tuple(info.model_copy(update=found) if info.name == name else info for info in self.result.projects)
+        self.result = self.result.model_copy(update={"projects": projects})
+
+
+async def _empty_result(plan: ColdPlan) -> ColdResult:
+    options = plan.options
+    infos = [
+        ProjectInfo(
+            name=target.name,
+            env=shown_variables(options.env),
+            inputs=None,
+            revision=await asyncio.to_thread(read_revision, target.project.root),
+            weights={},
+        )
+        for target in plan.targets
+    ]
+    return ColdResult(
+        created_at=datetime.now(UTC),
+        finished=False,
+        settings=Settings(
+            runs=plan.runs,
+            seed=plan.seed,
+            page_cache="dropped" if plan.drop_method else "hot",
+            drop_method=plan.drop_method,
+            setup_timeout_s=options.setup_timeout_s,
+            predict_timeout_s=options.predict_timeout_s,
+        ),
+        environment=await asyncio.to_thread(read_environment, options.python),
+        projects=tuple(infos),
+        processes=(),
+    )
+
+
+def _values(start: ColdStart) -> dict[str, Any]:
+    """The fields of a ``ProcessResult`` for a start that has succeeded."""
+    counters = start.counters
+    return {
+        "wall_s": start.wall_s,
+        "ready_s": start.ready_s,
+        "first_output_s": start.first_output_s,
+        "stages": tuple(
+            StageSeconds(stage=one.stage, charged_s=one.charged_s, overlapped_s=one.overlapped_s)
+            for one in start.stages
+        ),
+        "spans": tuple(Span(stage=one.stage, start_s=one.start_s, end_s=one.end_s) for one in start.intervals),
+        "imports": tuple(
+            ImportSeconds(package=one.package, self_s=one.self_s, modules=one.modules)
+            for one in start.imports
+            if one.self_s >= _SHORTEST_IMPORT_S
+        ),
+        "read_bytes": counters.read_bytes if counters else None,
+        "major_faults": counters.major_faults if counters else None,
+        "peak_rss_bytes": counters.peak_rss_bytes if counters else None,
+        "cpu_s": counters.cpu_s if counters else None,
+    }
+
+
+def _outcome(error: WorkerError) -> Outcome:
+    match error:
+        case SetupFailedError():
+            return "setup_failed"
+        case WorkerTimeoutError():
+            return "timed_out"
+        case PredictionFailedError():
+            return "prediction_failed"
+        case _:
+            return "crashed"
+
+
+def _words(error: WorkerError) -> str:
+    """The message and the end of what was printed."""
+    logs = error.logs[-_WORDS_OF_LOGS:].strip()
+    return f"{error}\n{logs}" if logs else str(error)

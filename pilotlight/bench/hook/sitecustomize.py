@@ -1,0 +1,152 @@
+"""Runs when a Python of the measured worker starts, and notes when that was and how long each import takes.
+
+``bench/records.py`` puts this folder in front of the worker's ``PYTHONPATH`` and reads what is written here. It knows
+nothing of pilotlight and imports next to nothing: its own cost is part of what is measured (3 microseconds a module,
+and 20 to write down an import that is in no other). Imports are timed where a module's code runs, by its loader: the
+search for its file counts for whoever imports it.
+"""
+
+import importlib.machinery
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+_FOLDER = os.environ.get("PILOTLIGHT_STAMPS", "")
+_PREDICTOR = os.environ.get("PILOTLIGHT_STAMPS_PREDICTOR", "")
+_PREDICTOR_NAME = os.path.basename(_PREDICTOR)  # noqa: PTH119 - no pathlib
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class _Thread(threading.local):
+    """The imports that run on one thread: how deep, and the lines of those that have ended."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.lines: list[str] = []
+
+
+_thread = _Thread()
+
+
+def _write(lines: list[str]) -> None:
+    """By the process's id at this moment: a fork has its own file."""
+    try:
+        file = os.open(f"{_FOLDER}/{os.getpid()}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return  # whoever measured has left
+    try:
+        os.write(file, "".join(lines).encode("utf-8", "backslashreplace"))
+    finally:
+        os.close(file)
+
+
+def _line(kind: str, start_ns: int, end_ns: int, name: str) -> str:
+    return f"{kind}\t{start_ns}\t{end_ns}\t{threading.get_ident()}\t{name}\n"
+
+
+def _kind(path: str) -> str:
+    # The name first: to make every path absolute would cost more than all the rest.
+    if path.endswith(_PREDICTOR_NAME) and os.path.abspath(path) == _PREDICTOR:  # noqa: PTH100 - no pathlib
+        return "predictor"
+    return "import"
+
+
+def _timed(method: Callable[[Any, ModuleType], None]) -> Callable[[Any, ModuleType], None]:
+    """``exec_module`` of a loader, noted."""
+
+    def exec_module(self: Any, module: ModuleType) -> None:
+        _thread.depth += 1
+        start_ns = time.monotonic_ns()
+        try:
+            method(self, module)
+        finally:
+            end_ns = time.monotonic_ns()
+            _thread.depth -= 1
+            _thread.lines.append(_line(_kind(self.path), start_ns, end_ns, module.__name__))
+            if not _thread.depth:
+                lines, _thread.lines = _thread.lines, []
+                _write(lines)
+
+    return exec_module
+
+
+def _created(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """``create_module`` of a compiled module, noted: this is where its libraries are loaded."""
+
+    def create_module(self: Any, spec: Any) -> Any:
+        start_ns = time.monotonic_ns()
+        try:
+            return method(self, spec)
+        finally:
+            _thread.lines.append(_line("import", start_ns, time.monotonic_ns(), spec.name))
+            if not _thread.depth:
+                lines, _thread.lines = _thread.lines, []
+                _write(lines)
+
+    return create_module
+
+
+def _started_ns() -> int:
+    """When this process was started, in steps of 10 ms; now, where the system does not say."""
+    now_ns = time.monotonic_ns()
+    try:
+        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - no pathlib
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        # The ticks count from boot, suspended time included, which the monotonic clock leaves out.
+        return now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + ticks * 1_000_000_000 // _TICKS_PER_S
+    except OSError:
+        return now_ns
+
+
+def _note_opened_files() -> None:
+    """Every file that Python code opens from now on; for the one start whose files are asked for."""
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str) and not _noting.busy:
+            _noting.busy = True  # writing opens a file too
+            try:
+                now_ns = time.monotonic_ns()
+                _write([_line("open", now_ns, now_ns, os.path.abspath(arguments[0]))])  # noqa: PTH100
+            finally:
+                _noting.busy = False
+
+    class _Noting(threading.local):
+        busy = False
+
+    _noting = _Noting()
+    sys.addaudithook(note)
+
+
+def _chain() -> None:
+    """Runs the ``sitecustomize`` that this one hides, if there is one."""
+    here = os.path.dirname(__file__)  # noqa: PTH120
+    sys.path[:] = [folder for folder in sys.path if folder != here]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize")
+    if spec is not None and spec.loader is not None:
+        from importlib.util import module_from_spec  # only here: most environments have nothing to chain to
+
+        hidden = module_from_spec(spec)
+        sys.modules["sitecustomize"] = hidden
+        spec.loader.exec_module(hidden)
+
+
+def _install() -> None:
+    _write([_line("python", _started_ns(), time.monotonic_ns(), str(os.getppid()))])
+    source, compiled = importlib.machinery.SourceFileLoader, importlib.machinery.ExtensionFileLoader
+    for loader, name, timed in (
+        (source, "exec_module", _timed),
+        (compiled, "exec_module", _timed),
+        (compiled, "create_module", _created),
+    ):
+        setattr(loader, name, timed(getattr(loader, name)))
+    if os.environ.get("PILOTLIGHT_STAMPS_FILES"):
+        _note_opened_files()
+
+
+if _FOLDER:
+    _install()
+_chain()

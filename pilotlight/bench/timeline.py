@@ -1,0 +1,122 @@
+"""From what was observed of one start to its stages and its imports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pilotlight.bench.records import Record
+from pilotlight.bench.stages import Interval, union
+
+__all__ = ["ImportTime", "Marks", "import_times", "timeline"]
+
+_NS = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the caller of a worker saw, in seconds of the monotonic clock.
+
+    Attributes:
+        spawned_s: just before the server process was started.
+        setup_done_s: when the server says that ``setup()`` ended.
+        ready_s: when its health check first said so.
+        asked_s: when the first prediction was sent.
+        answered_s: when it had ended.
+    """
+
+    spawned_s: float
+    setup_done_s: float
+    ready_s: float
+    asked_s: float
+    answered_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImportTime:
+    """A package and the time in its own modules' code, what these import from other packages left out."""
+
+    package: str
+    self_s: float
+    modules: int
+
+
+def timeline(processes: Mapping[int, Sequence[Record]], marks: Marks) -> list[Interval]:
+    """The stages of one start, since the spawn, as far as they are known.
+
+    ``spawn`` is all that Cog's server does until it starts the process of the predictor (to 10 ms: the system counts
+    in ticks). ``setup`` goes from the end of the predictor's import to the end of ``setup()``.
+    """
+    setup_done_s = min(marks.setup_done_s, marks.ready_s)
+    spans = [
+        ("ready", setup_done_s, marks.ready_s),
+        ("first_prediction", marks.asked_s, marks.answered_s),
+        *_stamped(processes.values()),
+    ]
+    records = _of_predictor(processes)
+    begun = next((record for record in records if record.kind == "python"), None)
+    if begun is not None:
+        # A start in steps of 10 ms can seem to lie before the spawn.
+        started_s = max(begun.start_ns * _NS, marks.spawned_s)
+        spans += [("spawn", marks.spawned_s, started_s), ("interpreter", started_s, begun.end_ns * _NS)]
+    spans += [("imports", one.start_ns * _NS, one.end_ns * _NS) for one in _imports(records)]
+    imported_s = next((record.end_ns * _NS for record in records if record.kind == "predictor"), None)
+    if imported_s is not None:
+        spans.append(("setup", imported_s, setup_done_s))
+    origin_s = marks.spawned_s
+    return union([Interval(stage, start - origin_s, end - origin_s) for stage, start, end in spans if end > start])
+
+
+def import_times(processes: Mapping[int, Sequence[Record]]) -> list[ImportTime]:
+    """The packages that the predictor's process imported, the slowest first; the predictor's own file by ``predictor``.
+
+    A module's own time is its time less that of the modules that it imports; the times sum to that of all imports
+    on one thread.
+    """
+    own_ns: dict[str, int] = {}
+    modules: dict[str, set[str]] = {}
+    by_thread: dict[int, list[Record]] = {}
+    for record in _imports(_of_predictor(processes)):
+        by_thread.setdefault(record.thread, []).append(record)
+    for records in by_thread.values():
+        for record, self_ns in _self_times(records):
+            package = "predictor" if record.kind == "predictor" else record.name.partition(".")[0]
+            own_ns[package] = own_ns.get(package, 0) + self_ns
+            modules.setdefault(package, set()).add(record.name)
+    slowest = sorted(own_ns, key=lambda package: (-own_ns[package], package))
+    return [ImportTime(package, own_ns[package] * _NS, len(modules[package])) for package in slowest]
+
+
+def _of_predictor(processes: Mapping[int, Sequence[Record]]) -> Sequence[Record]:
+    """The records of the process that imported the predictor; none where no process has."""
+    for records in processes.values():
+        if any(record.kind == "predictor" for record in records):
+            return records
+    return ()
+
+
+def _imports(records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record.kind in ("import", "predictor")]
+
+
+def _stamped(processes: Iterable[Sequence[Record]]) -> list[tuple[str, float, float]]:
+    return [
+        (record.name, record.start_ns * _NS, record.end_ns * _NS)
+        for records in processes
+        for record in records
+        if record.kind == "stage"
+    ]
+
+
+def _self_times(records: Sequence[Record]) -> list[tuple[Record, int]]:
+    """Each record of one thread with its time less that of the records directly inside it."""
+    ordered = sorted(records, key=lambda record: (record.start_ns, -record.end_ns))
+    inner_ns = [0] * len(ordered)
+    around: list[int] = []
+    for index, record in enumerate(ordered):
+        while around and ordered[around[-1]].end_ns <= record.start_ns:
+            around.pop()
+        if around:
+            inner_ns[around[-1]] += record.end_ns - record.start_ns
+        around.append(index)
+    return [(one, one.end_ns - one.start_ns - inner) for one, inner in zip(ordered, inner_ns, strict=True)]

@@ -1,0 +1,55 @@
+"""The calibration itself: what it finds, that it is repeatable, and that it would notice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pilotlight.bench.calibration import MAX_RUNS, MIN_RUNS, SERIES, Calibration, calibrate
+from pilotlight.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def found() -> Calibration:
+    return calibrate(runs=MIN_RUNS)
+
+
+def test_every_figure_is_in_its_target(found: Calibration) -> None:
+    assert [figure for figure in found.figures if not figure.ok] == []
+    assert found.ok
+    assert found.sentence.startswith("Of comparisons of equals at most ")
+
+
+def test_targets_are_those_that_were_promised(found: Calibration) -> None:
+    targets = {figure.name.partition(",")[0]: (figure.low, figure.high) for figure in found.figures}
+    assert targets == {
+        "A/A false positives": (0.0, 0.06),
+        "coverage": (0.93, 0.97),
+        "warm-up classes right": (0.95, 1.0),
+        "timer resolution": (0.0, 1e-5),
+        "timer cost": (0.0, 1e-5),
+    }
+    (classes,) = [figure for figure in found.figures if figure.name == "warm-up classes right"]
+    assert classes.trials == SERIES == 400
+
+
+def test_same_seed_gives_the_same_shares(found: Calibration) -> None:
+    steps: list[tuple[int, int]] = []
+    again = calibrate(runs=MIN_RUNS, on_progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(i + 1, len(found.figures)) for i in range(len(found.figures))]
+    one, other = ([figure for figure in each.figures if figure.unit == "share"] for each in (found, again))
+    assert one == other
+
+
+def test_a_figure_outside_its_target_is_named(found: Calibration) -> None:
+    first = replace(found.figures[0], value=0.07)
+    wrong = replace(found, figures=(first, *found.figures[1:]))
+    assert not wrong.ok
+    assert wrong.sentence.endswith(f"; outside of target: {first.name}.")
+
+
+@pytest.mark.parametrize("runs", [MIN_RUNS - 1, MAX_RUNS + 1])
+def test_runs_are_bounded(runs: int) -> None:
+    with pytest.raises(UsageError, match=f"{runs} runs; give 100 to 20000"):
+        calibrate(runs=runs)
