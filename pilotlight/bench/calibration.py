@@ -31,7 +31,7 @@ from pilotlight.errors import UsageError
 
 __all__ = ["MAX_RUNS", "MIN_RUNS", "SERIES", "Calibration", "Figure", "calibrate"]
 
-MIN_RUNS = 100  # with fewer, chance alone would put a good figure out of its target more often than not
+MIN_RUNS = 100  # with much fewer, chance alone puts a good figure out of its target
 MAX_RUNS = 20_000
 SERIES = 400
 

@@ -47,7 +47,15 @@ MEASURED: dict[str, Any] = {
             "ended": {"greedy": True, "sampled": False},
         }
     ],
-    "end_of_text": {"prompts": 20, "limit_tokens": 300, "ended": 17},
+    "end_of_text": {
+        "prompts": 20,
+        "limit_tokens": 300,
+        "ended": 17,
+        "ended_sampled": 19,
+        "definitions": 90,
+        "probability_at_end": 0.5,
+        "probability_within": 0.0001,
+    },
 }
 
 
