@@ -5,8 +5,11 @@ The data is the source of the running interpreter's standard library (Python Sof
 files are held out by a hash of their path, so the split is the same on every machine with the same Python.  Everything
 is seeded and the position in the data is a function of the step, so a run that was stopped goes on where it was.
 
-    python scripts/train_demo.py --steps 1800            # train, or go on from the last checkpoint
-    python scripts/train_demo.py --steps 1800 --fresh    # forget the checkpoint
+    python scripts/train_demo.py --steps 1300 2400          # train, or go on from the last checkpoint
+    python scripts/train_demo.py --steps 1300 2400 --fresh  # forget the checkpoint
+
+Several numbers of steps are several cycles of the learning rate: each warms up, stays, and decays to nothing, so that
+there is a usable model at the end of every one, and the next goes on from it.
 
 Writes config, tokenizer, bf16 weights and ``training.json`` (settings, raw curve, held-out figures) to ``--out``;
 ``scripts/demo_card.py`` renders the model card from that JSON alone.
@@ -25,7 +28,7 @@ import random
 import shutil
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +44,9 @@ TOKENS_PER_STEP = 8192
 SNIPPET_SHARE = 1 / 3  # files that an epoch sees cut into their top-level definitions: teaches where a function ends
 HELD_OUT_SHARE = 25  # one file in so many
 MAX_FILE_BYTES = 250_000  # larger ones are tables and topic texts
-# Short windows first: attention costs less and early learning is local anyway.  (share of the steps, window tokens)
-WINDOWS = ((0.5, 256), (0.85, 512), (1.0, CONTEXT_TOKENS))
+# Short windows first: attention costs less and early learning is local anyway.  (share of the cycle, window tokens)
+FIRST_CYCLE_WINDOWS = ((0.5, 256), (0.85, 512), (1.0, CONTEXT_TOKENS))
+LATER_CYCLE_WINDOWS = ((0.6, 512), (1.0, CONTEXT_TOKENS))
 SKIPPED = ("site-packages/", "pydoc_data/", "encodings/", "lib2to3/tests/data/", "test/encoded_modules/", "__phello__")
 
 
@@ -140,7 +144,11 @@ class Rates:
     warmup_steps: int = 40
     decay_share: float = 0.4
 
-    def factor(self, step: int, steps: int) -> float:
+    def factors(self, cycles: list[int]) -> list[float]:
+        """The share of the peak for every step of cycles that long."""
+        return [self._factor(step, steps) for steps in cycles for step in range(steps)]
+
+    def _factor(self, step: int, steps: int) -> float:
         left = (steps - step) / (self.decay_share * steps)
         return min(1.0, (step + 1) / self.warmup_steps, max(left, 0.0))
 
@@ -197,8 +205,24 @@ def optimizers(model: LlamaForCausalLM, rates: Rates) -> list[torch.optim.Optimi
     return [muon, adam]
 
 
-def window_plan(steps: int) -> list[int]:
-    return [next(w for share, w in WINDOWS if step < share * steps or share == 1.0) for step in range(steps)]
+def loss_function(model: LlamaForCausalLM) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The mean cross-entropy over (rows, window + 1) token ids; compiled where there is a compiler."""
+
+    def loss_of(batch: torch.Tensor) -> torch.Tensor:
+        logits = model(input_ids=batch[:, :-1]).logits
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+    # Compiled anew for each window: kernels for sizes left open are half as fast at the longer ones.
+    return torch.compile(loss_of, dynamic=False) if shutil.which("g++") else loss_of
+
+
+def window_plan(cycles: list[int]) -> list[int]:
+    """The window in tokens of every step."""
+    plan: list[int] = []
+    for number, steps in enumerate(cycles):
+        windows = LATER_CYCLE_WINDOWS if number else FIRST_CYCLE_WINDOWS
+        plan += [next(w for share, w in windows if step < share * steps or share == 1.0) for step in range(steps)]
+    return plan
 
 
 def show(step: int, steps: int, loss: float, tokens_per_s: float, started: float, first: int) -> None:
@@ -253,14 +277,14 @@ def train(args: argparse.Namespace) -> None:
         checkpoint.with_suffix(".part").replace(checkpoint)
 
     started = time.monotonic()
-    forward = torch.compile(model) if shutil.which("g++") else model
+    loss_of = loss_function(model)
+    steps, factors = sum(args.steps), rates.factors(args.steps)
     for step, batch in enumerate(corpus.batches(window_plan(args.steps), first), start=first):
         step_started = time.monotonic()
         for optimizer in optims:
             for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * rates.factor(step, args.steps)
-        logits = forward(input_ids=batch[:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+                group["lr"] = group["peak_lr"] * factors[step]
+        loss = loss_of(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optims:
@@ -268,8 +292,8 @@ def train(args: argparse.Namespace) -> None:
             optimizer.zero_grad()
         curve.append({"step": step + 1, "loss": loss.item()})
         if (step + 1) % 10 == 0:
-            show(step, args.steps, loss.item(), TOKENS_PER_STEP / (time.monotonic() - step_started), started, first)
-        if (step + 1) % args.eval_every == 0 or step + 1 == args.steps:
+            show(step, steps, loss.item(), TOKENS_PER_STEP / (time.monotonic() - step_started), started, first)
+        if (step + 1) % args.eval_every == 0 or step + 1 == steps:
             score = bits_per_byte(model, tokenizer, held_out[:: max(1, len(held_out) // 12)])
             curve[-1]["held_out_sample_bits_per_byte"] = score
             print(f"held out (sample): {score:.3f} bits per byte", flush=True)
@@ -306,9 +330,9 @@ def finish(
         "format": 1,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "command": f"python scripts/train_demo.py --steps {args.steps} --seed {args.seed}",
+        "command": f"python scripts/train_demo.py --steps {' '.join(map(str, args.steps))} --seed {args.seed}",
         "parameters": sum(p.numel() for p in model.parameters()),
-        "tokens_seen": args.steps * TOKENS_PER_STEP,
+        "tokens_seen": sum(args.steps) * TOKENS_PER_STEP,
         "wall_s": round(wall_s, 1),
         "train": {"files": len(texts), "size_bytes": sum(len(t.encode()) for t in texts)},
         "held_out": {
@@ -325,7 +349,14 @@ def finish(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1800, help=f"of {TOKENS_PER_STEP} tokens each")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs="+",
+        default=[1300, 2400],
+        metavar="N",
+        help=f"of {TOKENS_PER_STEP} tokens each; several numbers are several cycles of the learning rate",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=ROOT / "weights" / "pylight-5m")

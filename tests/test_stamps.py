@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from pilotlight import stamps
-from pilotlight.bench.records import read_records
+from pilotlight.bench.cold.records import read_records
 
 
 def test_without_the_variable_nothing_happens(tmp_path, monkeypatch):

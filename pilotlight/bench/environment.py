@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pilotlight.bench.results import Environment
+from pilotlight.bench.documents import Environment
 from pilotlight.errors import ConfigError, WeightsError
 from pilotlight.loading.manifest import read_manifest
 from pilotlight.loading.names import MANIFEST_NAME

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from rich.console import Console
 
-from pilotlight.bench.cold import DEFAULT_RUNS, ColdPlan, Step, measure, name_targets
-from pilotlight.bench.inputs import default_inputs
-from pilotlight.bench.observe import StartOptions
-from pilotlight.bench.pagecache import pick_method
-from pilotlight.bench.render import cold_report
-from pilotlight.bench.results import ColdResult, write_result
+from pilotlight.bench.cold.measure import DEFAULT_RUNS, ColdPlan, measure
+from pilotlight.bench.cold.pagecache import pick_method
+from pilotlight.bench.cold.render import cold_report
+from pilotlight.bench.cold.results import ColdResult
+from pilotlight.bench.targets import StartOptions, Step, name_targets
+from pilotlight.cli.bench_options import (
+    OutFile,
+    input_option,
+    json_option,
+    make_inputs,
+    out_option,
+    projects_argument,
+    seed_option,
+    timeout_option,
+)
 from pilotlight.cli.options import environment_option, python_option, setup_timeout_option
-from pilotlight.cli.values import inputs_from_flags
-from pilotlight.errors import UsageError
 from pilotlight.runtime import Project
 
 _EXAMPLES = """\b
@@ -31,7 +38,7 @@ Examples:
 
 
 @click.command("cold", epilog=_EXAMPLES)
-@click.argument("projects", nargs=-1, metavar="[PROJECT]...", type=click.Path(path_type=Path))
+@projects_argument
 @click.option(
     "-n",
     "--runs",
@@ -47,33 +54,14 @@ Examples:
     show_default=True,
     help="Whether a start finds in memory what it read before.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of the starts.")
-@click.option(
-    "-i",
-    "--input",
-    "flags",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An input of the first prediction; what has to be given and is not gets a placeholder.",
-)
+@seed_option
+@input_option
 @environment_option
 @python_option
 @setup_timeout_option
-@click.option(
-    "--timeout",
-    "predict_timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=300.0,
-    show_default=True,
-    help="Seconds for the first prediction.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    show_default="bench-cold-<time>.json",
-    help="Where to write the result, after every start.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of tables.")
+@timeout_option
+@out_option("cold")
+@json_option
 def command(
     projects: tuple[Path, ...],
     runs: int,
@@ -100,46 +88,24 @@ def command(
         drop_method=pick_method() if page_cache == "dropped" else None,
         options=StartOptions(python, env, setup_timeout_s, predict_timeout_s),
     )
-    progress = _Progress(plan, out or Path(f"bench-cold-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"))
+    file: OutFile[ColdResult] = OutFile(out, "cold")
     try:
         result = asyncio.run(
-            measure(plan, lambda document: _inputs(flags, document), save=progress.save, announce=progress.announce)
+            measure(plan, partial(make_inputs, flags), save=file.save, announce=lambda step: _announce(step, runs))
         )
     except KeyboardInterrupt:
-        if progress.saved is not None:
-            _show(progress.saved, as_json=as_json)
-            click.echo(f"The starts so far are in {progress.path}", err=True)
+        if file.saved is not None:
+            _show(file.saved, as_json=as_json)
+            click.echo(f"The starts so far are in {file.path}", err=True)
         raise
     _show(result, as_json=as_json)
-    click.echo(f"Written to: {progress.path}", err=True)
+    click.echo(f"Written to: {file.path}", err=True)
     return 1 if any(result.failures(info.name) for info in result.projects) else 0
 
 
-class _Progress:
-    """Says on stderr which start is next, and keeps the file up to date."""
-
-    def __init__(self, plan: ColdPlan, path: Path) -> None:
-        if not path.parent.is_dir():
-            raise UsageError(f"--out {path}: there is no folder {path.parent}; create it or choose another")
-        self.path = path
-        self.saved: ColdResult | None = None
-        self._runs = plan.runs
-
-    def save(self, result: ColdResult) -> None:
-        write_result(result, self.path)
-        self.saved = result
-
-    def announce(self, step: Step) -> None:
-        what = "not measured" if step.round < 0 else f"{step.round + 1} of {self._runs}"
-        click.echo(f"{step.target.name}: start {what}", err=True)
-
-
-def _inputs(flags: tuple[str, ...], document: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, converted by the schema, and placeholders for the rest that is required."""
-    schemas = document["components"]["schemas"]
-    optional = {**schemas["Input"], "required": []}
-    relaxed = {**document, "components": {"schemas": {**schemas, "Input": optional}}}
-    return default_inputs(document, inputs_from_flags(flags, relaxed))
+def _announce(step: Step, runs: int) -> None:
+    what = "not measured" if step.round < 0 else f"{step.round + 1} of {runs}"
+    click.echo(f"{step.target.name}: start {what}", err=True)
 
 
 def _show(result: ColdResult, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pilotlight.bench.pagecache import drop
+from pilotlight.bench.cold.pagecache import drop
 from pilotlight.bench.proc import group_counters, group_members, steal_share, system_ticks, touched_files
 
 # Takes 64 MiB and some time, keeps a file open, and waits to be told to end.

@@ -33,7 +33,7 @@ def test_table_on_stdout_and_a_bar_on_the_terminal() -> None:
             check=False,
         )
         os.close(slave)
-        drawn = os.read(master, 1 << 16).decode()
+        drawn = os.read(master, 1 << 16).decode(errors="replace")  # what is there of the bar, cut anywhere
     finally:
         os.close(master)
     assert done.returncode == 0

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.results import read_result
+from pilotlight.bench.cold.results import ColdResult
+from pilotlight.bench.documents import read_document
 
 PROJECTS = Path(__file__).parent.parent / "cog" / "projects"
 PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "bench", "cold"]
@@ -55,7 +56,7 @@ def test_tables_on_stdout_progress_on_stderr_and_a_file(tmp_path):
     assert starts[:2] == ["run_lines: start not measured", "cold_sleeps: start not measured"]
     assert sorted(starts[2:4]) == ["cold_sleeps: start 1 of 2", "run_lines: start 1 of 2"]
     path = tmp_path / re.fullmatch(r"Written to: (bench-cold-\d{8}-\d{6}\.json)", written).group(1)
-    result = read_result(path)
+    result = read_document(ColdResult, path)
     assert result.finished
     assert result.settings.seed == 5
     assert result.projects[0].env == {"A": "b"}
@@ -68,7 +69,7 @@ def test_json_and_inputs(tmp_path):
     done = bench(tmp_path, PROJECTS / "cold_sleeps", "-n", "1", "-i", "times=1", "--json", "--out", out)
     assert done.returncode == 0
     assert json.loads(done.stdout) == json.loads(out.read_text())
-    assert read_result(out).projects[0].inputs == {"word": "Hello", "times": 1}
+    assert read_document(ColdResult, out).projects[0].inputs == {"word": "Hello", "times": 1}
 
 
 def test_setups_that_hang_or_fail_are_reported_and_the_others_go_on(tmp_path):
@@ -80,7 +81,7 @@ def test_setups_that_hang_or_fail_are_reported_and_the_others_go_on(tmp_path):
     assert "setup failed: setup of" in done.stdout
     assert re.search(r"run_lines\n  \d", done.stdout)
     assert "Traceback" not in done.stderr
-    assert len(read_result(tmp_path / "cold.json").measured("run_lines")) == 1
+    assert len(read_document(ColdResult, tmp_path / "cold.json").measured("run_lines")) == 1
 
 
 def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
@@ -107,7 +108,7 @@ def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
     assert process.returncode == 130
     assert "interrupted after 1 measured starts" in stdout
     assert [line for line in stderr.splitlines() if line] == ["The starts so far are in cold.json", "Interrupted."]
-    result = read_result(tmp_path / "cold.json")
+    result = read_document(ColdResult, tmp_path / "cold.json")
     assert not result.finished
     assert len(result.measured("cold_sleeps")) == 1
     assert all_end(mark)

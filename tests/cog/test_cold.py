@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.cold import ColdPlan, measure, name_targets
+from pilotlight.bench.cold.measure import ColdPlan, measure
+from pilotlight.bench.cold.observe import observe
 from pilotlight.bench.inputs import default_inputs
-from pilotlight.bench.observe import StartOptions, observe
 from pilotlight.bench.proc import group_members
+from pilotlight.bench.targets import StartOptions, name_targets
 from pilotlight.errors import (
     PilotlightError,
     PredictionFailedError,

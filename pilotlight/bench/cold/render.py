@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pilotlight.bench.results import ColdResult, ProcessResult, ProjectInfo
-from pilotlight.bench.stages import OTHER, STAGES
+from pilotlight.bench.cold.results import ColdResult, ProcessResult
+from pilotlight.bench.cold.stages import OTHER, STAGES
+from pilotlight.bench.documents import ProjectInfo
 from pilotlight.bench.stats import TooSmall, compare, median_interval, quantile_interval
 
 __all__ = ["cold_report", "stage_medians"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from pilotlight.bench.cold import name_targets, schedule
+from pilotlight.bench.targets import name_targets, schedule
 from pilotlight.runtime import Project
 
 

@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from pilotlight.bench.render import cold_report, stage_medians
-from pilotlight.bench.results import StageSeconds
-from tests.bench.cold_results import ENVIRONMENT, failure, info, result, start
+from pilotlight.bench.cold.render import cold_report, stage_medians
+from pilotlight.bench.cold.results import StageSeconds
+from tests.bench.cold.cold_results import ENVIRONMENT, failure, info, result, start
 
 
 def shown(report, width=120):

@@ -12,34 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pilotlight.bench.cold.records import hook_environment, opened_files, read_records
+from pilotlight.bench.cold.stages import Interval, StageTime, waterfall
+from pilotlight.bench.cold.timeline import ImportTime, Marks, import_times, timeline
 from pilotlight.bench.proc import Counters, group_counters, touched_files
-from pilotlight.bench.records import hook_environment, opened_files, read_records
-from pilotlight.bench.stages import Interval, StageTime, waterfall
-from pilotlight.bench.timeline import ImportTime, Marks, import_times, timeline
+from pilotlight.bench.targets import StartOptions
 from pilotlight.errors import WorkerTimeoutError
 from pilotlight.runtime import Completed, Health, Output, Project, ServerOptions, Worker, raise_for_status
 
-__all__ = ["ColdStart", "StartOptions", "observe"]
+__all__ = ["ColdStart", "observe"]
 
 _STOP_GRACE_S = 0.5
 _FILES_INTERVAL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class StartOptions:
-    """How to start a worker.
-
-    Attributes:
-        python: the interpreter whose environment has cog and what the predictor imports.
-        env: variables on top of this process's and the project's.
-        setup_timeout_s: how long ``setup()`` may take, imports included.
-        predict_timeout_s: how long the first prediction may take.
-    """
-
-    python: Path
-    env: Mapping[str, str]
-    setup_timeout_s: float
-    predict_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pilotlight.bench.environment import load_1m, read_environment, read_revision, shown_variables, weight_hashes
-from pilotlight.bench.observe import ColdStart, StartOptions, observe
-from pilotlight.bench.pagecache import Method, drop
-from pilotlight.bench.proc import steal_share, system_ticks
-from pilotlight.bench.results import (
+from pilotlight.bench.cold.observe import ColdStart, observe
+from pilotlight.bench.cold.pagecache import Method, drop
+from pilotlight.bench.cold.results import (
     ColdResult,
     ImportSeconds,
-    Outcome,
     ProcessResult,
-    ProjectInfo,
     Settings,
     Span,
     StageSeconds,
 )
-from pilotlight.errors import InputError, PredictionFailedError, SetupFailedError, WorkerError, WorkerTimeoutError
-from pilotlight.runtime import Project, schema_for
+from pilotlight.bench.environment import load_1m, read_environment, weight_hashes
+from pilotlight.bench.failures import outcome_of, words_of
+from pilotlight.bench.proc import steal_share, system_ticks
+from pilotlight.bench.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
+from pilotlight.errors import WorkerError
 
-__all__ = ["DEFAULT_RUNS", "ColdPlan", "Step", "Target", "measure", "name_targets", "schedule"]
+__all__ = ["DEFAULT_RUNS", "ColdPlan", "measure"]
 
 # 6 starts allow a 95 % interval on the median, from the fastest to the slowest; with 10 one of each may be an outlier.
 DEFAULT_RUNS = 10
 # A package below this says nothing about a cold start, and there are hundreds.
 _SHORTEST_IMPORT_S = 0.0005
-_WORDS_OF_LOGS = 2000
-
-InputMaker = Callable[[Mapping[str, Any]], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A project under the name that it has in the result."""
-
-    name: str
-    project: Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +50,6 @@ class ColdPlan:
     seed: int
     drop_method: Method | None
     options: StartOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One start to come; round -1 holds the starts that are not measured."""
-
-    round: int
-    target: Target
-
-
-def name_targets(projects: Sequence[Project]) -> tuple[Target, ...]:
-    """Each project under the name of its folder, with a number where several have the same."""
-    targets: list[Target] = []
-    for project in projects:
-        folder = project.root.resolve().name or "project"
-        taken = {target.name for target in targets}
-        names = (folder, *(f"{folder}-{number}" for number in range(2, len(projects) + 1)))
-        targets.append(Target(next(name for name in names if name not in taken), project))
-    return tuple(targets)
-
-
-def schedule(targets: Sequence[Target], runs: int, seed: int) -> list[Step]:
-    """First one unmeasured start of each; then rounds with one start of each, in an order of its own. Pure.
-
-    What changes slowly (heat, a neighbor's load) then meets all projects alike, and no project is always the one after
-    a certain other.
-    """
-    steps = [Step(-1, target) for target in targets]
-    chance = random.Random(seed)  # noqa: S311 - an order, no secret
-    for number in range(runs):
-        order = list(targets)
-        chance.shuffle(order)
-        steps += [Step(number, target) for target in order]
-    return steps
 
 
 async def measure(
@@ -151,7 +104,7 @@ class _Runner:
         try:
             start = await self._start(step)
         except WorkerError as error:
-            found: dict[str, Any] = {"outcome": _outcome(error), "message": _words(error)}
+            found: dict[str, Any] = {"outcome": outcome_of(error), "message": words_of(error)}
         else:
             found = {"outcome": "succeeded", **_values(start)}
         process = ProcessResult(
@@ -166,16 +119,10 @@ class _Runner:
         self.result = self.result.model_copy(update={"processes": (*self.result.processes, process)})
 
     async def _start(self, step: Step) -> ColdStart:
-        name, project, options = step.target.name, step.target.project, self._plan.options
+        name, project, options = step.target.name, step.target.project, self._plan.options.of(step.target)
         first = step.round < 0
         if first:
-            document = await asyncio.to_thread(
-                schema_for, project, python=options.python, import_limit_s=options.setup_timeout_s
-            )
-            try:
-                self._inputs[name] = self._inputs_for(document)
-            except InputError as error:
-                raise InputError(error.name, f"{error.problem} (project {name})") from error
+            self._inputs[name] = await inputs_of(step.target, self._inputs_for, options)
             self._describe(name, inputs=self._inputs[name])
         start = await observe(project, self._inputs[name], options, note_files=first)
         if first:
@@ -190,16 +137,6 @@ class _Runner:
 
 async def _empty_result(plan: ColdPlan) -> ColdResult:
     options = plan.options
-    infos = [
-        ProjectInfo(
-            name=target.name,
-            env=shown_variables(options.env),
-            inputs=None,
-            revision=await asyncio.to_thread(read_revision, target.project.root),
-            weights={},
-        )
-        for target in plan.targets
-    ]
     return ColdResult(
         created_at=datetime.now(UTC),
         finished=False,
@@ -212,7 +149,7 @@ async def _empty_result(plan: ColdPlan) -> ColdResult:
             predict_timeout_s=options.predict_timeout_s,
         ),
         environment=await asyncio.to_thread(read_environment, options.python),
-        projects=tuple(infos),
+        projects=await asyncio.to_thread(describe, plan.targets, options),
         processes=(),
     )
 
@@ -239,21 +176,3 @@ def _values(start: ColdStart) -> dict[str, Any]:
         "peak_rss_bytes": counters.peak_rss_bytes if counters else None,
         "cpu_s": counters.cpu_s if counters else None,
     }
-
-
-def _outcome(error: WorkerError) -> Outcome:
-    match error:
-        case SetupFailedError():
-            return "setup_failed"
-        case WorkerTimeoutError():
-            return "timed_out"
-        case PredictionFailedError():
-            return "prediction_failed"
-        case _:
-            return "crashed"
-
-
-def _words(error: WorkerError) -> str:
-    """The message and the end of what was printed."""
-    logs = error.logs[-_WORDS_OF_LOGS:].strip()
-    return f"{error}\n{logs}" if logs else str(error)

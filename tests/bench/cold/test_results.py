@@ -4,40 +4,41 @@ import json
 
 import pytest
 
-from pilotlight.bench.results import merge, read_result, write_result
+from pilotlight.bench.cold.results import ColdResult, merge
+from pilotlight.bench.documents import read_document, write_document
 from pilotlight.errors import UsageError
-from tests.bench.cold_results import ENVIRONMENT, SETTINGS, failure, info, result, start
+from tests.bench.cold.cold_results import ENVIRONMENT, SETTINGS, failure, info, result, start
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path):
     written = result(start(number=0), start(number=1), failure("plain", "crashed", "gone\nlast words"), finished=False)
-    write_result(result(), tmp_path / "cold.json")
-    write_result(written, tmp_path / "cold.json")
-    assert read_result(tmp_path / "cold.json") == written
+    write_document(result(), tmp_path / "cold.json")
+    write_document(written, tmp_path / "cold.json")
+    assert read_document(ColdResult, tmp_path / "cold.json") == written
     assert [path.name for path in tmp_path.iterdir()] == ["cold.json"]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "format 1: format_version"),
-        ({"format": "pyperf"}, "format 1: format"),
-        ({"mood": "good"}, "format 1: mood"),
+        ({"format_version": 2}, "version 1: format_version"),
+        ({"format": "pyperf"}, "version 1: format"),
+        ({"mood": "good"}, "version 1: mood"),
     ],
 )
 def test_another_format_is_refused(tmp_path, changes, message):
     path = tmp_path / "cold.json"
     path.write_text(json.dumps({**json.loads(result().model_dump_json()), **changes}))
     with pytest.raises(UsageError, match=message):
-        read_result(path)
+        read_document(ColdResult, path)
 
 
 def test_files_that_are_not_there_or_cannot_be(tmp_path):
     with pytest.raises(UsageError, match=r"none\.json cannot be read: No such file"):
-        read_result(tmp_path / "none.json")
+        read_document(ColdResult, tmp_path / "none.json")
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageError, match="folder cannot be written: Is a directory; choose another --out"):
-        write_result(result(), tmp_path / "folder")
+        write_document(result(), tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 

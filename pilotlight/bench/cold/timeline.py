@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pilotlight.bench.records import Record
-from pilotlight.bench.stages import Interval, union
+from pilotlight.bench.cold.records import Record
+from pilotlight.bench.cold.stages import Interval, union
 
 __all__ = ["ImportTime", "Marks", "import_times", "timeline"]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pilotlight.bench.records import Record
-from pilotlight.bench.stages import Interval
-from pilotlight.bench.timeline import ImportTime, Marks, import_times, timeline
+from pilotlight.bench.cold.records import Record
+from pilotlight.bench.cold.stages import Interval
+from pilotlight.bench.cold.timeline import ImportTime, Marks, import_times, timeline
 
 MARKS = Marks(spawned_s=100.0, setup_done_s=108.0, ready_s=109.0, asked_s=109.0, answered_s=110.0)
 

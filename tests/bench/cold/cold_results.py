@@ -2,15 +2,14 @@
 
 from datetime import UTC, datetime
 
-from pilotlight.bench.results import (
+from pilotlight.bench.cold.results import (
     ColdResult,
-    Environment,
     ImportSeconds,
     ProcessResult,
-    ProjectInfo,
     Settings,
     StageSeconds,
 )
+from pilotlight.bench.documents import Environment, ProjectInfo
 
 ENVIRONMENT = Environment(
     cpu_model="Model T",

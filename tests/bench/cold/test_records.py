@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.records import Record, hook_environment, opened_files, parse_records, read_records
-from pilotlight.bench.timeline import import_times
+from pilotlight.bench.cold.records import Record, hook_environment, opened_files, parse_records, read_records
+from pilotlight.bench.cold.timeline import import_times
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.bench.stages import OTHER, STAGES, Interval, StageTime, union, waterfall
+from pilotlight.bench.cold.stages import OTHER, STAGES, Interval, StageTime, union, waterfall
 
 TIMES = st.floats(-1, 12, allow_nan=False)
 NAMES = st.sampled_from([*STAGES[:-1], "my_stage"])

@@ -1,0 +1,147 @@
+"""What every result file of ``pilotlight bench`` has: the machine, the projects, and how it is written, read, compared.
+
+Each kind of result (``bench/cold/results.py``, and so on) is one ``Document`` with a ``format`` name of its own, and
+holds raw values, so that a report can be made from the file alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pilotlight.errors import UsageError
+
+__all__ = [
+    "Document",
+    "Environment",
+    "Outcome",
+    "ProjectInfo",
+    "Strict",
+    "read_document",
+    "require_same",
+    "write_document",
+]
+
+D = TypeVar("D", bound="Document")
+Outcome = Literal["succeeded", "setup_failed", "timed_out", "crashed", "prediction_failed"]
+
+
+class Strict(BaseModel):
+    """A part of a file: frozen, and what it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Environment(Strict):
+    """The machine and the worker's Python.
+
+    Attributes:
+        cores: that this process may use.
+        governor: of the first core's frequency; ``None`` where there is none to see, as in most virtual machines.
+        load_1m: the average number of runnable processes before the first start.
+        packages: version by name, of the environment of the worker's Python.
+    """
+
+    cpu_model: str
+    cores: int
+    memory_bytes: int
+    governor: str | None
+    load_1m: float
+    system: str
+    kernel: str
+    python: str
+    packages: dict[str, str]
+
+
+class ProjectInfo(Strict):
+    """What was started.
+
+    Attributes:
+        env: the variables given; values that could be secret are left out.
+        inputs: of its predictions; ``None`` when it did not come to that.
+        revision: the git commit, with ``-dirty`` when files differ from it; ``None`` outside a repository.
+        weights: sha256 by file, by model folder, from the manifests of the folders that it reads.
+    """
+
+    name: str
+    env: dict[str, str]
+    inputs: dict[str, Any] | None
+    revision: str | None
+    weights: dict[str, dict[str, str]]
+
+
+class Document(Strict):
+    """One run of a subcommand of ``pilotlight bench``.
+
+    A kind of result adds ``format`` and ``format_version`` (both ``Literal``, with a default) and its raw values.
+
+    Attributes:
+        finished: ``False`` in what a run leaves that was interrupted.
+    """
+
+    created_at: datetime
+    finished: bool
+    environment: Environment
+    projects: tuple[ProjectInfo, ...]
+
+
+def write_document(document: Document, path: Path) -> None:
+    """Replaces ``path`` as a whole: a reader sees the old or the new one, never half.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        draft.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{path} cannot be written: {os.strerror(error.errno or 0)}; choose another --out") from error
+
+
+def read_document(kind: type[D], path: Path) -> D:
+    """The result in a file.
+
+    Raises:
+        UsageError: it cannot be read, or is no result of that kind.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        name, version = (kind.model_fields[key].default for key in ("format", "format_version"))
+        raise UsageError(f"{path} is no {name} in version {version}: {place}: {first['msg']}") from error
+
+
+def require_same(where: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    """Two results may become one only where these are the same in both.
+
+    Raises:
+        UsageError: they are not; it names the first value that differs.
+    """
+    for key in first:
+        if first[key] == second[key]:
+            continue
+        if isinstance(first[key], dict) and isinstance(second[key], dict):
+            differ = sorted(
+                name for name in first[key].keys() | second[key].keys() if first[key].get(name) != second[key].get(name)
+            )
+            _refuse(f"{where}, {key}, {differ[0]}", first[key].get(differ[0]), second[key].get(differ[0]))
+        _refuse(f"{where}, {key}", first[key], second[key])
+
+
+def _refuse(where: str, first: object, second: object) -> None:
+    raise UsageError(
+        f"these results do not merge: {where} is {first!r} in one and {second!r} in the other; "
+        "measure both on one machine, in one state"
+    )
