@@ -10,11 +10,13 @@
     ├── EngineError               the engine failed; other requests may go on
     │   ├── EngineBusyError       its queue is full: try again later
     │   └── EngineStoppedError    it is closed or dead, and takes no more requests
+    ├── StoreError                the gateway's database cannot be read or written
     └── WorkerError               a Cog server process
         ├── SetupFailedError      setup() raised; carries its logs
         ├── WorkerCrashedError    the process died or its Python half did
         ├── WorkerBusyError       every slot is taken
         ├── WorkerTimeoutError    it did not become ready, answer or stop in time
+        ├── WorkerMemoryError     it took more memory than there is, or than it was allowed
         ├── PredictionFailedError    predict() raised; carries the finished prediction's logs
         └── PredictionCanceledError  somebody cancelled it
 
@@ -74,6 +76,10 @@ class EngineStoppedError(EngineError):
     """The engine is closed or has died."""
 
 
+class StoreError(PilotlightError):
+    """The gateway's database cannot be read or written."""
+
+
 class WorkerError(PilotlightError):
     """Something about a Cog server process.
 
@@ -101,6 +107,10 @@ class WorkerBusyError(WorkerError):
 
 class WorkerTimeoutError(WorkerError):
     """The worker did not become ready, answer or stop in time."""
+
+
+class WorkerMemoryError(WorkerError):
+    """The worker took more memory than there is, or than it was allowed."""
 
 
 class PredictionFailedError(WorkerError):

@@ -5,7 +5,7 @@ Both serve the same model folder behind the real Cog server.  Every client asks 
 tokens per second are comparable; the plain predictor takes one request at a time, so its clients stand in line, and
 their time to first token is mostly that wait.
 
-    python scripts/make_model.py --arch llama --size 135m --out .cache/models/llama-135m
+    python scripts/make_bench_model.py --arch llama --size 135m --out .cache/models/llama-135m
     python scripts/bench_streams.py --model .cache/models/llama-135m --clients 16 --rounds 3 --out docs/streams.json
 """
 
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write raw values and summary as JSON")
     args = parser.parse_args()
     if not (args.model / "config.json").exists():
-        parser.error(f"{args.model} is no model folder; make one with scripts/make_model.py")
+        parser.error(f"{args.model} is no model folder; make one with scripts/make_bench_model.py")
     try:
         rounds = asyncio.run(measure(args))
     except PilotlightError as error:

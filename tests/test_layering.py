@@ -31,7 +31,7 @@ OPENVINO = ("engines/openvino*.py", "loading/*.py")
 ONNX = ("engines/onnx*.py", "loading/*.py")
 CONFINED = {
     "torch": TORCH,
-    "transformers": TORCH,
+    "transformers": ("engines/torch_transformers.py", "loading/*.py"),
     "safetensors.torch": TORCH,
     "openvino": OPENVINO,
     "openvino_genai": OPENVINO,
@@ -107,6 +107,7 @@ def test_module_imports_only_what_its_group_may(path: str) -> None:
         ("engines/base.py", "import importlib\ntorch = importlib.import_module('torch')"),
         ("engines/openvino.py", "import transformers"),
         ("engines/torch_engine.py", "import onnxruntime_genai"),
+        ("engines/torch_engine.py", "import transformers"),
         ("runtime/worker.py", "from safetensors.torch import load_file"),
         ("__init__.py", "from pilotlight.config import Config"),
         ("misc.py", ""),

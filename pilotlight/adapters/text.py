@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pilotlight.adapters.coglet import CancelSignal
 from pilotlight.adapters.text_inputs import TextInputs
 from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
+from pilotlight.engines.choice import open_engine, wishes_from
 from pilotlight.engines.generation import Generation
 from pilotlight.engines.protocol import Engine
 from pilotlight.errors import ConfigError, EngineError
@@ -64,8 +65,9 @@ class TextPredictor:
         """The predictor that the environment asks for.
 
         ``PILOTLIGHT_MODEL`` is a folder, the name of one in ``weights/``, or a hub id (default: the demo model);
-        ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE`` as in TorchEngine; ``PILOTLIGHT_SLOTS`` is how many predictions
-        advance together (default: as many as Cog sends, ``COG_MAX_CONCURRENCY``).
+        ``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE`` as in ``engines.choice``;
+        ``PILOTLIGHT_SLOTS`` is how many predictions advance together (default: as many as Cog sends,
+        ``COG_MAX_CONCURRENCY``).
 
         Args:
             root: the project, whose ``weights/`` holds models.
@@ -75,21 +77,13 @@ class TextPredictor:
             ConfigError: a variable makes no sense.
             WeightsError: there is no such model, or it is damaged.
         """
-        from pilotlight.engines.torch_engine import TorchEngine  # heavy: only a process that serves pays for it
-
         folder = find_model(
             environ.get("PILOTLIGHT_MODEL") or DEFAULT_MODEL, weights_dir=root / "weights", environ=environ
         )
         check_loadable(folder)
         slots = _positive(environ, "PILOTLIGHT_SLOTS", _positive(environ, "COG_MAX_CONCURRENCY", 16))
-        engine = TorchEngine(
-            folder,
-            device=environ.get("PILOTLIGHT_DEVICE", "auto"),
-            dtype=environ.get("PILOTLIGHT_DTYPE", "auto"),
-            slots=slots,
-            queue_size=_positive(environ, "PILOTLIGHT_QUEUE", slots),
-        )
-        return cls(engine)
+        queue_size = _positive(environ, "PILOTLIGHT_QUEUE", slots)
+        return cls(open_engine(folder, wishes_from(environ), slots=slots, queue_size=queue_size))
 
     def stream(
         self,

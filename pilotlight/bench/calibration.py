@@ -15,6 +15,8 @@ from typing import TypeVar
 import numpy as np
 
 from pilotlight.bench import synthetic
+from pilotlight.bench.figures import Figure
+from pilotlight.bench.overhead import OBSERVATION
 from pilotlight.bench.stats import (
     Estimate,
     TooSmall,
@@ -53,38 +55,13 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One thing that was measured.
-
-    Attributes:
-        name: what it is, in words.
-        value: a share from 0 to 1, or seconds.
-        unit: ``share`` or ``s``.
-        low: the least that is right.
-        high: the most that is right.
-        trials: how many tries it rests on.
-    """
-
-    name: str
-    value: float
-    unit: str
-    low: float
-    high: float
-    trials: int
-
-    @property
-    def ok(self) -> bool:
-        return self.low <= self.value <= self.high
-
-
-@dataclass(frozen=True, slots=True)
 class Calibration:
     """What ``calibrate`` found.
 
     Attributes:
         runs: data sets per figure and size.
         seed: of the data.
-        figures: in a fixed order.
+        figures: in a fixed order; those of ``overhead``, where they were measured, come last.
     """
 
     runs: int
@@ -105,8 +82,16 @@ class Calibration:
         held = [figure.value for figure in self.figures if figure.name.startswith(_COVERAGE)]
         return (
             f"Of comparisons of equals at most {wrong:.1%} see a difference, and {min(held):.1%} to {max(held):.1%} of "
-            f"95% intervals hold the truth."
+            f"95% intervals hold the truth.{self._observation}"
         )
+
+    @property
+    def _observation(self) -> str:
+        for figure in self.figures:
+            if figure.name == OBSERVATION and figure.interval is not None:
+                low, high = figure.interval
+                return f" Observing a cold start adds {figure.value:.1%} to it ({low:.1%} to {high:.1%})."
+        return ""
 
 
 def calibrate(*, runs: int = 500, seed: int = 0, on_progress: Progress | None = None) -> Calibration:

@@ -20,6 +20,7 @@ from pilotlight.errors import UsageError
 __all__ = [
     "Document",
     "Environment",
+    "Gpu",
     "Outcome",
     "ProjectInfo",
     "Strict",
@@ -29,13 +30,21 @@ __all__ = [
 ]
 
 D = TypeVar("D", bound="Document")
-Outcome = Literal["succeeded", "setup_failed", "timed_out", "crashed", "prediction_failed"]
+Outcome = Literal["succeeded", "setup_failed", "timed_out", "out_of_memory", "crashed", "prediction_failed"]
 
 
 class Strict(BaseModel):
     """A part of a file: frozen, and what it does not know is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gpu(Strict):
+    """One GPU; ``memory_bytes`` is ``None`` where it does not say, as a part of one may."""
+
+    name: str
+    driver: str
+    memory_bytes: int | None
 
 
 class Environment(Strict):
@@ -46,6 +55,7 @@ class Environment(Strict):
         governor: of the first core's frequency; ``None`` where there is none to see, as in most virtual machines.
         load_1m: the average number of runnable processes before the first start.
         packages: version by name, of the environment of the worker's Python.
+        gpus: of NVIDIA's, in the order of the driver.
     """
 
     cpu_model: str
@@ -57,6 +67,7 @@ class Environment(Strict):
     kernel: str
     python: str
     packages: dict[str, str]
+    gpus: tuple[Gpu, ...] = ()
 
 
 class ProjectInfo(Strict):

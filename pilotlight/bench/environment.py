@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pilotlight.bench.documents import Environment
+from pilotlight.bench.gpus import read_gpus
 from pilotlight.errors import ConfigError, WeightsError
 from pilotlight.loading.manifest import read_manifest
 from pilotlight.loading.names import MANIFEST_NAME
@@ -44,6 +45,7 @@ def read_environment(python: Path) -> Environment:
         kernel=platform.release(),
         python=version,
         packages=packages,
+        gpus=read_gpus(),
     )
 
 

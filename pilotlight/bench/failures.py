@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from pilotlight.bench.documents import Outcome
-from pilotlight.errors import PredictionFailedError, SetupFailedError, WorkerError, WorkerTimeoutError
+from pilotlight.errors import (
+    PredictionFailedError,
+    SetupFailedError,
+    WorkerError,
+    WorkerMemoryError,
+    WorkerTimeoutError,
+)
 
 __all__ = ["outcome_of", "words_of"]
 
@@ -17,6 +23,8 @@ def outcome_of(error: WorkerError) -> Outcome:
             return "setup_failed"
         case WorkerTimeoutError():
             return "timed_out"
+        case WorkerMemoryError():
+            return "out_of_memory"
         case PredictionFailedError():
             return "prediction_failed"
         case _:

@@ -9,7 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Counters", "group_counters", "group_members", "steal_share", "system_ticks", "touched_files"]
+__all__ = [
+    "Counters",
+    "group_counters",
+    "group_members",
+    "group_memory_bytes",
+    "oom_kills",
+    "steal_share",
+    "system_ticks",
+    "touched_files",
+]
 
 _PROC = Path("/proc")
 _ENDED = "ZX"  # and nobody has asked how yet
@@ -59,6 +68,22 @@ def group_counters(group: int) -> Counters | None:
     if not members:
         return None
     return Counters(read_bytes, faults, peak, ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def group_memory_bytes(group: int) -> int:
+    """What a group holds in memory at this moment without the pages of files, which the system can take back.
+
+    Pages that its processes share count for each.
+    """
+    return sum(
+        1024 * (_field(status, "RssAnon:") + _field(status, "RssShmem:"))
+        for status in (_PROC / str(member) / "status" for member in group_members(group))
+    )
+
+
+def oom_kills() -> int:
+    """How many processes of this machine the kernel has ever killed for want of memory."""
+    return _field(_PROC / "vmstat", "oom_kill ")
 
 
 def touched_files(group: int) -> set[Path]:

@@ -26,11 +26,13 @@ class Target:
 
     Attributes:
         env: variables for its worker alone, on top of those that all targets get.
+        revision: the commit that the project was checked out from; ``None``: its folder says.
     """
 
     name: str
     project: Project
     env: Mapping[str, str] = field(default_factory=dict)
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def describe(targets: Sequence[Target], options: StartOptions) -> tuple[ProjectI
             name=target.name,
             env=shown_variables({**options.env, **target.env}),
             inputs=None,
-            revision=read_revision(target.project.root),
+            revision=target.revision or read_revision(target.project.root),
             weights={},
         )
         for target in targets

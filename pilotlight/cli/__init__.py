@@ -19,7 +19,10 @@ __all__ = ["main", "run"]
 
 # Name: where it is, and what `pilotlight --help` says of it without importing it.
 _COMMANDS = {
-    "bench": ("pilotlight.cli.bench:command", "Measure a Cog project: cold start, stage by stage."),
+    "bench": ("pilotlight.cli.bench:command", "Measure a Cog project: cold start, warm-up, load."),
+    "doctor": ("pilotlight.cli.doctor:command", "Find what is wrong with a Cog project."),
+    "export": ("pilotlight.cli.export:command", "Make a model's artifact for a faster engine, and check it."),
+    "gateway": ("pilotlight.cli.gateway:command", "Serve Cog projects with Replicate's HTTP API, without Docker."),
     "predict": ("pilotlight.cli.predict:command", "Run one prediction of a Cog project, without Docker."),
     "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
     "weights": ("pilotlight.cli.weights:command", "Fetch, list and verify model weights."),

@@ -10,6 +10,11 @@ __all__ = ["command"]
 
 _COMMANDS = {
     "cold": ("pilotlight.cli.bench_cold:command", "Measure cold starts, stage by stage."),
+    "warm": ("pilotlight.cli.bench_warm:command", "Measure warm-up, prediction by prediction."),
+    "load": ("pilotlight.cli.bench_load:command", "Measure a project or a server under load."),
+    "compare": ("pilotlight.cli.bench_compare:command", "Say whether one project is faster than another; for CI."),
+    "merge": ("pilotlight.cli.bench_merge:command", "Make one result of several runs."),
+    "report": ("pilotlight.cli.bench_report:command", "Show results: tables, pictures, one HTML page."),
     "calibrate": ("pilotlight.cli.bench_calibrate:command", "Check the statistics and the clock of this machine."),
 }
 
@@ -17,6 +22,9 @@ _EXAMPLES = """\b
 Examples:
   pilotlight bench cold
   pilotlight bench cold path/to/one path/to/another --page-cache dropped
+  pilotlight bench load --clients 1,2,4,8 -i prompt="def main(args):"
+  pilotlight bench compare .@main . --fail-if slower:5%
+  pilotlight bench report bench-*.json --out report
 """
 
 

@@ -11,10 +11,13 @@ from typing import Literal
 import click
 from rich.console import Console
 
+from pilotlight.bench.cold.caches import Presence
 from pilotlight.bench.cold.measure import DEFAULT_RUNS, ColdPlan, measure
+from pilotlight.bench.cold.observe import Conditions
 from pilotlight.bench.cold.pagecache import pick_method
 from pilotlight.bench.cold.render import cold_report
 from pilotlight.bench.cold.results import ColdResult
+from pilotlight.bench.memory import default_limit_bytes
 from pilotlight.bench.targets import StartOptions, Step, name_targets
 from pilotlight.cli.bench_options import (
     OutFile,
@@ -27,12 +30,14 @@ from pilotlight.cli.bench_options import (
     timeout_option,
 )
 from pilotlight.cli.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.sizes import SIZE
 from pilotlight.runtime import Project
 
 _EXAMPLES = """\b
 Examples:
   pilotlight bench cold -i prompt="def main(args):" -i max_tokens=8
   pilotlight bench cold path/to/one path/to/another -n 20 --page-cache dropped
+  pilotlight bench cold --bytecode absent --compile-cache absent --page-cache dropped
   pilotlight bench cold --json --out cold.json | less
 """
 
@@ -54,6 +59,27 @@ Examples:
     show_default=True,
     help="Whether a start finds in memory what it read before.",
 )
+@click.option(
+    "--compile-cache",
+    type=click.Choice(["present", "absent"]),
+    default="present",
+    show_default=True,
+    help="Whether a start finds what torch.compile, Triton, CUDA and Numba have kept of earlier ones.",
+)
+@click.option(
+    "--bytecode",
+    type=click.Choice(["present", "absent"]),
+    default="present",
+    show_default=True,
+    help="Whether a start finds its Python modules compiled; absent is an image without .pyc files.",
+)
+@click.option(
+    "--memory-limit",
+    "memory_limit_bytes",
+    type=SIZE,
+    show_default="nine tenths of this machine's",
+    help="A project that takes more is ended and reported, files that it has mapped not counted: 8GiB, 300MB.",
+)
 @seed_option
 @input_option
 @environment_option
@@ -66,6 +92,9 @@ def command(
     projects: tuple[Path, ...],
     runs: int,
     page_cache: Literal["hot", "dropped"],
+    compile_cache: Presence,
+    bytecode: Presence,
+    memory_limit_bytes: int | None,
     seed: int,
     flags: tuple[str, ...],
     env: Mapping[str, str],
@@ -87,6 +116,7 @@ def command(
         seed=seed,
         drop_method=pick_method() if page_cache == "dropped" else None,
         options=StartOptions(python, env, setup_timeout_s, predict_timeout_s),
+        conditions=Conditions(compile_cache, bytecode, memory_limit_bytes or default_limit_bytes()),
     )
     file: OutFile[ColdResult] = OutFile(out, "cold")
     try:

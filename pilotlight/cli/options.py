@@ -10,12 +10,13 @@ import click
 from pilotlight.errors import UsageError
 
 
-def _environment(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def parse_variables(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """The callback of an option that takes ``NAME=VALUE`` any number of times."""
     variables = {}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError(f"-e {pair!r}: give it as NAME=VALUE")
+            raise UsageError(f"{param.opts[0]} {pair!r}: give it as NAME=VALUE")
         variables[name] = value
     return variables
 
@@ -29,7 +30,7 @@ project_option = click.option(
     help="The folder with cog.yaml.",
 )
 environment_option = click.option(
-    "-e", "--env", multiple=True, callback=_environment, metavar="NAME=VALUE", help="A variable for the predictor."
+    "-e", "--env", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="A variable for the predictor."
 )
 python_option = click.option(
     "--python",

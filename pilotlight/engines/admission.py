@@ -40,7 +40,8 @@ class Admission:
         except UnicodeEncodeError as error:
             raise InputError(name, f"holds half a surrogate pair at character {error.start}; send whole ones") from None
         # A text this long cannot fit however well its tokens cover it: say so without reading it all.
-        if len(request.prompt) > limit * self._codec.longest_token_chars:
+        # (The first comparison spares short prompts the search for the longest token.)
+        if len(request.prompt) > limit and len(request.prompt) > limit * self._codec.longest_token_chars:
             raise InputError(name, f"has {len(request.prompt)} characters; the model holds {limit} tokens: shorten it")
         ids = self._codec.encode(request.prompt, special_tokens=request.special_tokens)
         if not ids:

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessorList
-from transformers.generation.continuous_batching.cb_logits_processors import (
-    ContinuousBatchingLogitsProcessor,
-    ContinuousBatchingLogitsProcessorList,
-)
-from transformers.generation.continuous_batching.continuous_api import OutputRouter
-from transformers.generation.continuous_batching.model_runner import infer_max_single_request_tokens
 
 from pilotlight.engines.generation import Generation
+from pilotlight.engines.memory import CACHE_SHARE, free_memory_bytes
 from pilotlight.engines.torch_load import Loaded
 from pilotlight.engines.torch_sampling import Row, choose
+from pilotlight.engines.torch_transformers import (
+    ContinuousBatchingConfig,
+    ContinuousBatchingLogitsProcessor,
+    ContinuousBatchingLogitsProcessorList,
+    GenerationConfig,
+    LogitsProcessorList,
+    OutputRouter,
+    infer_max_single_request_tokens,
+)
 from pilotlight.errors import EngineError, EngineStoppedError
 from pilotlight.stamps import stage
 
@@ -32,8 +33,6 @@ __all__ = ["ContinuousBackend", "UnsupportedModelError"]
 MAX_BATCH_TOKENS = 1024
 # Tokens per cache page where no kernel asks for a certain size: fine enough that a short request wastes little.
 CPU_PAGE_TOKENS = 32
-# Of the memory that is free after loading; the rest is for activations and whoever else lives on the machine.
-CPU_CACHE_SHARE = 0.4
 
 
 class UnsupportedModelError(EngineError):
@@ -156,19 +155,10 @@ def _batching_config(loaded: Loaded, slots: int) -> ContinuousBatchingConfig:
         head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         token_bytes = 2 * text.num_hidden_layers * heads * head_size * loaded.model.dtype.itemsize
         wanted = slots * loaded.context_tokens
-        affordable = int(CPU_CACHE_SHARE * free_memory_bytes()) // token_bytes
+        affordable = int(CACHE_SHARE * free_memory_bytes()) // token_bytes
         config.page_size = CPU_PAGE_TOKENS
         config.num_blocks = max(1, min(wanted, affordable) // CPU_PAGE_TOKENS) + slots
     return config
-
-
-def free_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that can still be taken, by the kernel's word and by the container's limit where there is one."""
-    free = [psutil.virtual_memory().available]
-    limit, used = cgroup / "memory.max", cgroup / "memory.current"
-    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
-        free.append(int(limit.read_text()) - int(used.read_text()))
-    return max(0, min(free))
 
 
 class _Router(OutputRouter):  # type: ignore[misc]  # transformers is untyped

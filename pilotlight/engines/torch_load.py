@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import is_flash_attn_2_available
-from transformers.utils import logging as transformers_logging
 
+from pilotlight.engines.torch_direct import load_direct
+from pilotlight.engines.torch_transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    is_flash_attn_2_available,
+    transformers_logging,
+)
 from pilotlight.errors import ConfigError, WeightsError
 from pilotlight.stamps import stage
 
@@ -114,14 +118,18 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
     transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
     with stage("device"):
         place = pick_device(device)
-        kwargs: dict[str, Any] = {"dtype": pick_dtype(dtype, place), "use_safetensors": True}
-    if place.type == "cuda" and is_flash_attn_2_available():
-        kwargs["attn_implementation"] = "flash_attention_2"
+        precision = pick_dtype(dtype, place)
+    flash = place.type == "cuda" and is_flash_attn_2_available()
+    options = {"attn_implementation": "flash_attention_2"} if flash else {}
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         with stage("weights"):
             tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-            model = AutoModelForCausalLM.from_pretrained(folder, **kwargs, **local)
+            model = load_direct(folder, precision, **options)
+            if model is None:
+                model = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=precision, use_safetensors=True, **options, **local
+                )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{folder}: transformers cannot load it as a causal language model: {error}") from error
     with stage("device"):

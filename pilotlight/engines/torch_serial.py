@@ -6,11 +6,11 @@ import queue
 import threading
 
 import torch
-from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from pilotlight.engines.generation import Generation
 from pilotlight.engines.torch_load import Loaded
 from pilotlight.engines.torch_sampling import Row, choose
+from pilotlight.engines.torch_transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 __all__ = ["SerialBackend"]
 

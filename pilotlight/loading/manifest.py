@@ -40,6 +40,51 @@ class ManifestFile(_Strict):
             raise ValueError(str(error)) from error
 
 
+class ArtifactCheck(_Strict):
+    """How an artifact compares with the weights that it was made from, computed in float32.
+
+    Attributes:
+        text: what was read, in words; ``text_sha256`` is of exactly what was read.
+        tokens: of it that were predicted, each from those before it.
+        source_bits_per_byte: what the source spends on the text.
+        artifact_bits_per_byte: what the artifact spends on it, with the cache precision that it is served with.
+        greedy_tokens: how many tokens both were asked to go on by, all prompts together.
+        greedy_agreement: the share of them that came before the first difference of their prompt.
+    """
+
+    text: str
+    text_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    tokens: Annotated[int, Field(gt=0)]
+    source_bits_per_byte: Annotated[float, Field(gt=0)]
+    artifact_bits_per_byte: Annotated[float, Field(gt=0)]
+    greedy_tokens: Annotated[int, Field(ge=0)]
+    greedy_agreement: Annotated[float, Field(ge=0, le=1)]
+
+    @property
+    def loss(self) -> float:
+        """By how much more the artifact spends: 0.01 is one percent; below zero it spends less."""
+        return self.artifact_bits_per_byte / self.source_bits_per_byte - 1
+
+
+class ManifestArtifact(_Strict):
+    """One folder that an engine loads, made from the weights by ``pilotlight export``.
+
+    Attributes:
+        name: of its folder; its files are among the manifest's.
+        made_from: sha256 of each weight file it was made from: with other weights it is of another model.
+        made_with: versions of the packages that made it.
+    """
+
+    name: Annotated[str, Field(pattern="^[a-z0-9-]+$")]
+    engine: str
+    precision: str
+    device: str
+    created_at: datetime
+    made_from: dict[str, str]
+    made_with: dict[str, str]
+    check: ArtifactCheck
+
+
 class Manifest(_Strict):
     """A model folder's contents.
 
@@ -47,6 +92,7 @@ class Manifest(_Strict):
         source: where it came from, without any secret: ``hf://org/name@revision``, a URL, or words.
         revision: the commit that a hub revision stood for; ``None`` where the source has none.
         engines: engines that can load the folder as it is.
+        artifacts: what was exported from it.
     """
 
     format_version: Literal[1] = 1
@@ -54,6 +100,7 @@ class Manifest(_Strict):
     revision: str | None = None
     created_at: datetime
     engines: tuple[Annotated[str, Field(pattern="^[a-z0-9_-]+$")], ...] = ("torch",)
+    artifacts: tuple[ManifestArtifact, ...] = ()
     files: tuple[ManifestFile, ...]
 
     @field_validator("files")
@@ -101,26 +148,47 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(
     folder: Path, *, source: str, revision: str | None = None, engines: Sequence[str] = ("torch",)
 ) -> Manifest:
-    """Describe what ``folder`` holds now: every file but hidden ones and unfinished downloads, each read once."""
+    """Describe what ``folder`` holds now: every file but hidden ones and unfinished downloads, each read once.
+
+    Artifacts that the manifest before it listed stay listed if the weights they were made from are still here.
+    """
     files = [
         ManifestFile(name=name, size_bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name))
         for name in folder_files(folder)
     ]
-    return save_manifest(folder, files, source=source, revision=revision, engines=engines)
+    try:
+        before = read_manifest(folder).artifacts
+    except WeightsError:  # there is none, or it is of no use: it is about to be replaced
+        before = ()
+    sums = {file.name: file.sha256 for file in files}
+    kept = [one for one in before if (folder / one.name).is_dir() and one.made_from.items() <= sums.items()]
+    return save_manifest(folder, files, source=source, revision=revision, engines=engines, artifacts=kept)
 
 
 def save_manifest(
-    folder: Path, files: Sequence[ManifestFile], *, source: str, revision: str | None, engines: Sequence[str]
+    folder: Path,
+    files: Sequence[ManifestFile],
+    *,
+    source: str,
+    revision: str | None,
+    engines: Sequence[str],
+    artifacts: Sequence[ManifestArtifact] = (),
 ) -> Manifest:
-    """Write a manifest of ``files``, whose hashes the caller has computed, in one step."""
+    """Write a manifest of ``files``, whose hashes the caller has computed, in one step.
+
+    The engines of ``artifacts`` are added to ``engines``.
+    """
     manifest = Manifest(
         source=source,
         revision=revision,
         created_at=datetime.now(UTC).replace(microsecond=0),
-        engines=tuple(engines),
+        engines=tuple(dict.fromkeys([*engines, *(one.engine for one in artifacts)])),
+        artifacts=tuple(sorted(artifacts, key=lambda one: one.name)),
         files=tuple(sorted(files, key=lambda file: file.name)),
     )
-    write_atomically(folder / MANIFEST_NAME, manifest.model_dump_json(indent=2).encode() + b"\n")
+    # Without artifacts it is as it was before there were any, so that older readers take it.
+    text = manifest.model_dump_json(indent=2, exclude=None if artifacts else {"artifacts"})
+    write_atomically(folder / MANIFEST_NAME, text.encode() + b"\n")
     return manifest
 
 

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 
 import httpx2
 
-from pilotlight.errors import WorkerBusyError, WorkerCrashedError, WorkerError, WorkerTimeoutError
+from pilotlight.errors import SetupFailedError, WorkerBusyError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.runtime.events import Event, decode_event, decode_prediction, replay
 from pilotlight.runtime.health import Health, decode_health
 from pilotlight.runtime.request import refusal
@@ -26,13 +26,15 @@ _SILENCE_S = 60.0
 _CONNECT_S = 10.0
 # Cog's own limit for the predictor's healthcheck is 5 s, for its answer 10 s.
 _HEALTH_S = 15.0
+# Every answer holds all that setup() has printed. Above this it takes a second to read, each time.
+_HEALTH_BYTES = 16 << 20
 
 
 class CogApi:
-    """A Cog server at a URL. Streams as server-sent events where the server agrees to that, else in one piece."""
+    """A Cog server at a URL. Streams as server-sent events where asked to and the server agrees, else in one piece."""
 
-    def __init__(self, url: str) -> None:
-        self._sse = True
+    def __init__(self, url: str, *, sse: bool = True) -> None:
+        self._sse = sse
         self._client = httpx2.AsyncClient(
             base_url=url,
             trust_env=False,  # a proxy of the environment is not for 127.0.0.1
@@ -50,10 +52,19 @@ class CogApi:
         Raises:
             WorkerCrashedError: nothing answers.
             WorkerTimeoutError: the answer takes too long.
+            SetupFailedError: setup has printed so much that the answer, which holds it all, is of no use.
         """
         with _mapped_errors():
-            response = await self._client.get("/health-check", timeout=_HEALTH_S)
-            return decode_health(response.json())
+            async with self._client.stream("GET", "/health-check", timeout=_HEALTH_S) as response:
+                body = bytearray()
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > _HEALTH_BYTES:
+                        raise SetupFailedError(
+                            f"the server's answer to a health check is longer than {_HEALTH_BYTES >> 20} MiB, because "
+                            "it holds what setup() has printed; print less"
+                        )
+            return decode_health(json.loads(body))
 
     async def cancel(self, prediction_id: str) -> bool:
         """Asks the server to cancel; ``False`` when it does not run that prediction (any more)."""

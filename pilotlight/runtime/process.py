@@ -13,7 +13,6 @@ import contextlib
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ _GUARDED = (
     "exec 3<&0; (trap '' HUP INT TERM; read _ <&3; kill -9 0) </dev/null >/dev/null 2>&1 & exec \"$@\" 3<&- </dev/null"
 )
 
-_KEPT_LINES = 2000
 _LONGEST_LINE_BYTES = 64 * 1024
 _READ_BYTES = 64 * 1024
 # After SIGKILL only the kernel is between us and the end of the group; what takes longer hangs in a driver.
@@ -51,7 +49,6 @@ class ProcessGroup:
         self._process = process
         self._lifeline: int | None = lifeline
         self._on_line = on_line
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._reader = asyncio.create_task(self._read_output(output))
 
     @classmethod
@@ -96,11 +93,6 @@ class ProcessGroup:
     def returncode(self) -> int | None:
         """The server's exit status, negative for a signal; ``None`` while it runs."""
         return self._process.returncode
-
-    @property
-    def output(self) -> str:
-        """The last lines that the group has printed."""
-        return "\n".join(self._lines)
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Whether the server has ended within ``timeout_s``."""
@@ -158,6 +150,4 @@ class ProcessGroup:
                 self._keep(rest)
 
     def _keep(self, line: bytes) -> None:
-        text = line[:_LONGEST_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
-        self._lines.append(text)
-        self._on_line(text)
+        self._on_line(line[:_LONGEST_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))

@@ -10,7 +10,6 @@ import asyncio
 import os
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,14 @@ from pilotlight.runtime.health import Health, HealthStatus, setup_failure
 from pilotlight.runtime.process import ProcessGroup
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.serverlog import LogLine, parse_line
+from pilotlight.runtime.tail import Tail
 
 _POLL_S = 0.02
 # A port that we found free can be taken by someone else before the server binds it.
 _PORT_ATTEMPTS = 3
 _PORT_TAKEN = "Address already in use"
-_KEPT_LINES = 2000
+# So much can be the reason why a setup is slow.
+_MUCH_PRINTED_BYTES = 1_000_000
 _LAST_WORDS_S = 2.0
 
 
@@ -40,6 +41,8 @@ class ServerOptions:
         port: the port to listen on; ``None`` picks a free one.
         env: variables on top of this process's and the project's.
         on_log: called with every line that the server or its predictor prints, as it comes.
+        sse: whether predictions are streamed as server-sent events; in one piece they cost less, but come without
+            the logs of those that fail.
     """
 
     python: Path = field(default_factory=lambda: Path(sys.executable))
@@ -47,6 +50,7 @@ class ServerOptions:
     port: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     on_log: Callable[[LogLine], None] | None = None
+    sse: bool = True
 
 
 class CogServer:
@@ -60,7 +64,7 @@ class CogServer:
         self._project = project
         self._options = options
         self._environment = _environment(project, options)
-        self._log: deque[LogLine] = deque(maxlen=_KEPT_LINES)
+        self._log = Tail()
         self._port = 0
 
     @property
@@ -80,7 +84,7 @@ class CogServer:
     @property
     def logs(self) -> str:
         """What the predictor has printed, and what broke the server if it did, as far back as is kept."""
-        return "\n".join(line.text for line in self._log if line.predictor)
+        return str(self._log)
 
     @property
     def api(self) -> CogApi:
@@ -99,7 +103,7 @@ class CogServer:
             env={**self._environment, "PORT": str(self._port)},
             on_line=self._take_line,
         )
-        self._api = CogApi(self.url)
+        self._api = CogApi(self.url, sse=self._options.sse)
 
     async def wait_ready(self, timeout_s: float) -> Health:
         """Waits for ``setup()`` to finish.
@@ -115,7 +119,7 @@ class CogServer:
                 return await self._wait_ready()
         except TimeoutError:
             raise WorkerTimeoutError(
-                f"setup of {self._project.root} did not finish within {timeout_s:g} s; "
+                f"setup of {self._project.root}{self._printed()} did not finish within {timeout_s:g} s; "
                 "allow more, or look at what it printed",
                 logs=self.logs,
             ) from None
@@ -171,14 +175,25 @@ class CogServer:
         """``None`` when nothing that speaks for a Cog server answers (yet)."""
         try:
             return await self._api.health()
+        except SetupFailedError as error:
+            await self._group.stop(0)
+            raise SetupFailedError(
+                f"setup of {self._project.root}{self._printed()} failed: {error}", logs=self.logs
+            ) from None
         except WorkerError:
             return None
 
     def _take_line(self, text: str) -> None:
         line = parse_line(text)
-        self._log.append(line)
+        if line.predictor:
+            self._log.append(line.text)
         if self._options.on_log is not None:
             self._options.on_log(line)
+
+    def _printed(self) -> str:
+        """For a message, where it is much."""
+        printed_bytes = self._log.printed_bytes
+        return f", which printed {printed_bytes:,} bytes," if printed_bytes >= _MUCH_PRINTED_BYTES else ""
 
     def _died(self, when: str) -> WorkerCrashedError:
         status = self._group.returncode

@@ -78,6 +78,11 @@ class Supervisor:
         """Where it stands."""
         return SupervisorStatus(self._state, self._queue.running, self._queue.waiting, self._starts, self._trouble)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a worker takes predictions; not any more once it is known to be broken, while the state lags behind."""
+        return self._state is State.READY and self._broken is not None and not self._broken.done()
+
     async def wait_ready(self, timeout_s: float) -> None:
         """Waits until a worker is ready.
 
@@ -92,6 +97,12 @@ class Supervisor:
                     await self._changed.wait()
         except TimeoutError:
             raise WorkerTimeoutError(f"no worker became ready within {timeout_s:g} s; it is {self._state}") from None
+
+    async def wait_change(self, seen: State) -> State:
+        """Waits until the state is another one than ``seen``, and returns it."""
+        while self._state is seen:
+            await self._changed.wait()
+        return self._state
 
     async def stream(
         self,

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pilotlight.bench.calibration import MAX_RUNS, MIN_RUNS, SERIES, Calibration, calibrate
+from pilotlight.bench.calibration import MAX_RUNS, MIN_RUNS, SERIES, Calibration, Figure, calibrate
+from pilotlight.bench.calibration_file import CalibrationFile
+from pilotlight.bench.calibration_render import measured
+from pilotlight.bench.overhead import OBSERVATION
 from pilotlight.errors import UsageError
 
 
@@ -47,6 +50,22 @@ def test_a_figure_outside_its_target_is_named(found: Calibration) -> None:
     wrong = replace(found, figures=(first, *found.figures[1:]))
     assert not wrong.ok
     assert wrong.sentence.endswith(f"; outside of target: {first.name}.")
+
+
+def test_a_figure_with_an_interval_is_outside_when_all_of_that_is() -> None:
+    unsure = Figure("x", 0.05, "share", -0.02, 0.02, 6, (0.01, 0.09))
+    assert unsure.ok
+    assert not replace(unsure, interval=(0.03, 0.09)).ok
+    assert not replace(unsure, interval=(-0.09, -0.03)).ok
+    assert not replace(unsure, interval=None).ok
+
+
+def test_what_observation_adds_is_said_where_it_was_measured(found: Calibration) -> None:
+    added = Figure(OBSERVATION, 0.0041, "share", -0.02, 0.02, 6, (-0.012, 0.02))
+    with_it = replace(found, figures=(*found.figures, added))
+    assert with_it.sentence == f"{found.sentence} Observing a cold start adds 0.4% to it (-1.2% to 2.0%)."
+    assert measured(added) == "0.4% (-1.2% to 2.0%)"
+    assert CalibrationFile.of(with_it).calibration() == with_it
 
 
 @pytest.mark.parametrize("runs", [MIN_RUNS - 1, MAX_RUNS + 1])

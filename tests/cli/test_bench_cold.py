@@ -84,6 +84,19 @@ def test_setups_that_hang_or_fail_are_reported_and_the_others_go_on(tmp_path):
     assert len(read_document(ColdResult, tmp_path / "cold.json").measured("run_lines")) == 1
 
 
+def test_a_memory_limit_and_caches_that_are_absent(tmp_path):
+    projects = [PROJECTS / name for name in ("cold_eats", "run_lines")]
+    conditions = ["--memory-limit", "250MB", "--compile-cache", "absent", "--bytecode", "absent"]
+    done = bench(tmp_path, *projects, "-n", "1", *conditions, "--out", "cold.json")
+    assert done.returncode == 1
+    assert "out of memory: " in done.stdout
+    assert "allow more with --memory-limit, or load less" in " ".join(done.stdout.split())
+    result = read_document(ColdResult, tmp_path / "cold.json")
+    assert result.settings.memory_limit_bytes == 250_000_000
+    assert (result.settings.compile_cache, result.settings.bytecode) == ("absent", "absent")
+    assert len(result.measured("run_lines")) == 1
+
+
 def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
     mark = f"mark-{secrets.token_hex(8)}"
     process = subprocess.Popen(
@@ -120,6 +133,11 @@ def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
     [
         (["nowhere"], "nowhere is not a folder; give the folder that holds cog.yaml"),
         ([PROJECTS / "run_lines", "-n", "0"], "0 is not in the range x>=1"),
+        (
+            [PROJECTS / "run_lines", "--memory-limit", "much"],
+            "'much' is no size: give a number and a unit, such as 8GiB",
+        ),
+        ([PROJECTS / "run_lines", "--bytecode", "absent", "-e", "PYTHONPYCACHEPREFIX=x"], "leave out one of the two"),
         ([PROJECTS / "run_lines", "-e", "A"], "give it as NAME=VALUE"),
         ([PROJECTS / "run_lines", "-i", "nmbers=1"], "nmbers: unknown input, did you mean 'numbers'"),
         ([PROJECTS / "run_lines", "-i", "numbers=x"], "numbers: 'x' is not"),

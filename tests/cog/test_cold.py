@@ -1,14 +1,17 @@
 """Cold starts of real Cog servers, whose times are planted."""
 
 import asyncio
+import json
 import os
+import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from pilotlight.bench.cold.measure import ColdPlan, measure
-from pilotlight.bench.cold.observe import observe
+from pilotlight.bench.cold.observe import Conditions, observe
 from pilotlight.bench.inputs import default_inputs
 from pilotlight.bench.proc import group_members
 from pilotlight.bench.targets import StartOptions, name_targets
@@ -16,6 +19,7 @@ from pilotlight.errors import (
     PilotlightError,
     PredictionFailedError,
     SetupFailedError,
+    UsageError,
     WorkerCrashedError,
     WorkerTimeoutError,
 )
@@ -120,6 +124,63 @@ def test_what_a_start_read_is_taken_out_of_the_page_cache_before_the_next():
     assert (unmeasured.evicted_files, measured.outcome) == (0, "succeeded")
     assert measured.evicted_files > 100
     assert (result.settings.page_cache, result.settings.drop_method) == ("dropped", "fadvise")
+
+
+def caches_found(tmp_path, conditions, **env):
+    """What three starts of a project found of their caches, the unmeasured one first."""
+    project, log = tmp_path / "project", tmp_path / "log"
+    shutil.copytree(PROJECTS / "cold_caches", project, ignore=shutil.ignore_patterns("__pycache__", ".cog"))
+    given = options(CACHES_LOG=str(log), PYTHONDONTWRITEBYTECODE="", **env)
+    result, _, _ = run(ColdPlan(name_targets([Project.load(project)]), 2, 0, None, given, conditions))
+    assert [one.outcome for one in result.processes] == ["succeeded"] * 3
+    return result.settings, [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_caches_that_are_present_are_found_from_the_second_start_on(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    settings, starts = caches_found(tmp_path, Conditions(), TORCHINDUCTOR_CACHE_DIR=str(cache))
+    assert (settings.compile_cache, settings.bytecode) == ("present", "present")
+    assert [(start["folder"], start["marker"]) for start in starts] == [
+        (str(cache), False),
+        (str(cache), True),
+        (str(cache), True),
+    ]
+    assert [start["bytecode"] for start in starts[1:]] == [True, True]
+
+
+def test_caches_that_are_absent_are_new_in_every_start_and_gone_after_it(tmp_path):
+    settings, starts = caches_found(tmp_path, Conditions(compile_cache="absent", bytecode="absent"))
+    assert (settings.compile_cache, settings.bytecode) == ("absent", "absent")
+    assert [(start["marker"], start["bytecode"]) for start in starts] == [(False, False)] * 3
+    folders = {Path(start["folder"]) for start in starts}
+    assert len(folders) == 3
+    assert not any(folder.parent.exists() for folder in folders)
+
+
+def test_a_cache_that_each_start_has_its_own_of_is_not_to_be_given():
+    target = name_targets([Project.load(PROJECTS / "run_lines")])
+    given = options(TRITON_CACHE_DIR="/x")
+    with pytest.raises(UsageError, match="-e TRITON_CACHE_DIR=/x: --compile-cache absent"):
+        run(ColdPlan(target, 1, 0, None, given, Conditions(compile_cache="absent")))
+
+
+def test_a_setup_that_takes_too_much_memory_is_ended_and_says_how_much():
+    conditions = Conditions(memory_limit_bytes=200 << 20)
+    plan = ColdPlan(name_targets([Project.load(PROJECTS / "cold_eats")]), 2, 0, None, options(), conditions)
+    result, _, _ = run(plan)
+    (process,) = result.processes
+    assert process.outcome == "out_of_memory"
+    assert re.search(r"cold_eats took 0\.[2-5]\d GiB of memory, and 0\.20 GiB is the limit", process.message)
+    assert process.message.endswith("loading everything at once")
+
+
+@pytest.mark.parametrize("lines", [{"PRINTS_LINES": "1"}, {}])
+def test_a_setup_that_prints_without_end_is_given_up_at_its_deadline(lines):
+    with pytest.raises(WorkerTimeoutError, match=r"printed [\d,]{9,} bytes, did not finish within 6 s") as caught:
+        start("cold_prints", {}, options(setup_timeout_s=6, **lines))
+    assert "looking for the weights" in caught.value.logs
+    assert len(caught.value.logs) < 2 << 20
 
 
 def test_an_import_that_hangs_is_given_up_after_the_setup_timeout(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pilotlight.engines.torch_continuous import free_memory_bytes
+from pilotlight.engines.memory import free_memory_bytes
 from pilotlight.engines.torch_load import load, pick_device, pick_dtype
 from pilotlight.errors import ConfigError
 from tests.models import tiny_model

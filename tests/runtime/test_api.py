@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pilotlight.errors import InputError, WorkerBusyError, WorkerCrashedError, WorkerError
+from pilotlight.errors import InputError, SetupFailedError, WorkerBusyError, WorkerCrashedError, WorkerError
 from pilotlight.runtime.api import CogApi
 from pilotlight.runtime.events import Completed, Output, Started
 from pilotlight.runtime.health import HealthStatus
@@ -18,10 +18,10 @@ DONE = {"id": "p", "status": "succeeded", "output": "hello"}
 class Server:
     """Answers the requests in turn with ``(status, content type, body)``; the last answer stays."""
 
-    def __init__(self, *answers, health="READY", error=None):
+    def __init__(self, *answers, health="READY", error=None, setup_logs=""):
         self.accepts = []
         self._answers = list(answers)
-        self._health = {"status": health, "user_healthcheck_error": error}
+        self._health = {"status": health, "user_healthcheck_error": error, "setup": {"logs": setup_logs}}
         self._connections = set()
 
     async def serve(self, reader, writer):
@@ -134,6 +134,12 @@ def test_health_and_cancel():
 
     health, first, second = run(Server(as_json(200, {}), as_json(404, {}), health="BUSY"), scenario)
     assert (health.status, first, second) == (HealthStatus.BUSY, True, False)
+
+
+def test_a_setup_that_printed_too_much_for_a_health_check():
+    chatty = Server(as_json(200, {}), setup_logs="x" * (17 << 20))
+    with pytest.raises(SetupFailedError, match="longer than 16 MiB, because it holds what"):
+        run(chatty, lambda api: api.health())
 
 
 def test_a_server_that_is_not_there():

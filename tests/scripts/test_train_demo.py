@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 
 import pytest
 import torch
-from make_model import train_tokenizer
+from make_bench_model import train_tokenizer
 from train_demo import (
     CONTEXT_TOKENS,
     TOKENS_PER_STEP,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pilotlight.bench.cold.observe import ColdStart, observe
+from pilotlight.bench.cold.caches import BYTECODE_VARIABLES, COMPILE_VARIABLES, refuse_given
+from pilotlight.bench.cold.observe import ColdStart, Conditions, observe
 from pilotlight.bench.cold.pagecache import Method, drop
 from pilotlight.bench.cold.results import (
     ColdResult,
@@ -43,6 +44,7 @@ class ColdPlan:
         seed: of their order.
         drop_method: how the page cache is dropped before every measured start; ``None`` leaves in it what it holds.
         options: how to start.
+        conditions: what each start finds and may take, the page cache apart.
     """
 
     targets: tuple[Target, ...]
@@ -50,6 +52,7 @@ class ColdPlan:
     seed: int
     drop_method: Method | None
     options: StartOptions
+    conditions: Conditions = field(default_factory=Conditions)
 
 
 async def measure(
@@ -70,8 +73,10 @@ async def measure(
         announce: called before every start.
 
     Raises:
-        UsageError: a project cannot be served as it stands, or an input is wrong.
+        UsageError: a project cannot be served as it stands, an input is wrong, or a cache is given that each start
+            has its own of.
     """
+    _refuse_given_caches(plan)
     runner = _Runner(plan, inputs_for, await _empty_result(plan))
     save(runner.result)
     for step in schedule(plan.targets, plan.runs, plan.seed):
@@ -124,7 +129,7 @@ class _Runner:
         if first:
             self._inputs[name] = await inputs_of(step.target, self._inputs_for, options)
             self._describe(name, inputs=self._inputs[name])
-        start = await observe(project, self._inputs[name], options, note_files=first)
+        start = await observe(project, self._inputs[name], options, self._plan.conditions, note_files=first)
         if first:
             self._files[name] = start.files
             self._describe(name, weights=await asyncio.to_thread(weight_hashes, start.files))
@@ -145,6 +150,9 @@ async def _empty_result(plan: ColdPlan) -> ColdResult:
             seed=plan.seed,
             page_cache="dropped" if plan.drop_method else "hot",
             drop_method=plan.drop_method,
+            compile_cache=plan.conditions.compile_cache,
+            bytecode=plan.conditions.bytecode,
+            memory_limit_bytes=plan.conditions.memory_limit_bytes,
             setup_timeout_s=options.setup_timeout_s,
             predict_timeout_s=options.predict_timeout_s,
         ),
@@ -152,6 +160,14 @@ async def _empty_result(plan: ColdPlan) -> ColdResult:
         projects=await asyncio.to_thread(describe, plan.targets, options),
         processes=(),
     )
+
+
+def _refuse_given_caches(plan: ColdPlan) -> None:
+    given = {**plan.options.env, **{name: value for target in plan.targets for name, value in target.env.items()}}
+    if plan.conditions.compile_cache == "absent":
+        refuse_given(COMPILE_VARIABLES, given, "--compile-cache absent")
+    if plan.conditions.bytecode == "absent":
+        refuse_given(BYTECODE_VARIABLES, given, "--bytecode absent")
 
 
 def _values(start: ColdStart) -> dict[str, Any]:
@@ -175,4 +191,5 @@ def _values(start: ColdStart) -> dict[str, Any]:
         "major_faults": counters.major_faults if counters else None,
         "peak_rss_bytes": counters.peak_rss_bytes if counters else None,
         "cpu_s": counters.cpu_s if counters else None,
+        "gpu_peak_bytes": start.gpu_peak_bytes,
     }

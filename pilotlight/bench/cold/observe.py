@@ -6,24 +6,42 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pilotlight.bench.cold.caches import BYTECODE_VARIABLES, COMPILE_VARIABLES, Presence, fresh_folders
 from pilotlight.bench.cold.records import hook_environment, opened_files, read_records
 from pilotlight.bench.cold.stages import Interval, StageTime, waterfall
 from pilotlight.bench.cold.timeline import ImportTime, Marks, import_times, timeline
-from pilotlight.bench.proc import Counters, group_counters, touched_files
+from pilotlight.bench.cold.watch import watch
+from pilotlight.bench.gpus import GpuMemory
+from pilotlight.bench.memory import default_limit_bytes, within_memory
+from pilotlight.bench.proc import Counters, group_counters
 from pilotlight.bench.targets import StartOptions
 from pilotlight.errors import WorkerTimeoutError
 from pilotlight.runtime import Completed, Health, Output, Project, ServerOptions, Worker, raise_for_status
 
-__all__ = ["ColdStart", "observe"]
+__all__ = ["ColdStart", "Conditions", "first_prediction", "observe"]
 
 _STOP_GRACE_S = 0.5
-_FILES_INTERVAL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a start finds on the machine, and what it may take of it.
+
+    Attributes:
+        compile_cache: ``absent`` gives it empty folders in place of what compilers have kept.
+        bytecode: ``absent`` does so for compiled Python modules.
+        memory_limit_bytes: what takes more is ended; see ``memory.within_memory``.
+    """
+
+    compile_cache: Presence = "present"
+    bytecode: Presence = "present"
+    memory_limit_bytes: int = field(default_factory=default_limit_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,7 @@ class ColdStart:
         imports: the slowest packages first.
         counters: of the worker's processes; ``None`` where the system does not count.
         files: what the start read from; empty unless asked for.
+        gpu_peak_bytes: the most GPU memory that it was seen to hold; ``None`` where there is no GPU.
     """
 
     wall_s: float
@@ -49,10 +68,16 @@ class ColdStart:
     imports: Sequence[ImportTime]
     counters: Counters | None
     files: frozenset[Path]
+    gpu_peak_bytes: int | None
 
 
 async def observe(
-    project: Project, inputs: Mapping[str, Any], options: StartOptions, *, note_files: bool = False
+    project: Project,
+    inputs: Mapping[str, Any],
+    options: StartOptions,
+    conditions: Conditions | None = None,
+    *,
+    note_files: bool = False,
 ) -> ColdStart:
     """Starts a worker, runs one prediction, and stops the worker, whatever happens.
 
@@ -60,21 +85,26 @@ async def observe(
         project: knows nothing of this; stages that it stamps itself (``pilotlight.stamps``) are used.
         inputs: of the prediction.
         options: of the worker.
-        note_files: also find out which files are read, which makes the start slower. What compiled code opens for less
-            than 0.05 s can be missed.
+        conditions: those of ``Conditions()`` when not given.
+        note_files: also find out which files are read, which makes the start slower; see ``watch.Seen``.
 
     Raises:
-        SetupFailedError, WorkerCrashedError, WorkerTimeoutError, PredictionFailedError: how it did not succeed.
+        WorkerError: it did not succeed; its kind says how.
         UsageError: the project cannot be served as it stands, or refuses the inputs.
     """
+    conditions = conditions or Conditions()
+    gpu = await asyncio.to_thread(GpuMemory)
     with tempfile.TemporaryDirectory(prefix="pilotlight-") as name:
         folder = Path(name)
-        hook = hook_environment(folder, project.predict_file, _environment(project, options), note_files=note_files)
-        worker = Worker(project, ServerOptions(python=options.python, env={**options.env, **hook}))
+        environ = {**os.environ, **project.server_environment(), **options.env}
+        hook = hook_environment(folder, project.predict_file, environ, note_files=note_files)
+        env = {**options.env, **hook, **_fresh_caches(conditions, folder)}
+        worker = Worker(project, ServerOptions(python=options.python, env=env))
         try:
             await worker.start()
-            async with _files_of(worker.pid) if note_files else nullcontext(set[Path]()) as files:
-                marks, first_output_s = await _run(worker, inputs, options)
+            async with watch(worker.pid, gpu, throughout=note_files) as seen:
+                work = first_prediction(worker, inputs, options)
+                marks, first_output_s = await within_memory(work, worker, conditions.memory_limit_bytes)
             counters = await asyncio.to_thread(group_counters, worker.pid)
         finally:
             await worker.stop(_STOP_GRACE_S)
@@ -89,11 +119,18 @@ async def observe(
         stages=waterfall(intervals, wall_s),
         imports=import_times(processes),
         counters=counters,
-        files=frozenset(path for path in files | opened_files(processes) if not path.is_relative_to(folder)),
+        files=frozenset(path for path in seen.files | opened_files(processes) if not path.is_relative_to(folder)),
+        gpu_peak_bytes=seen.gpu_peak_bytes,
     )
 
 
-async def _run(worker: Worker, inputs: Mapping[str, Any], options: StartOptions) -> tuple[Marks, float | None]:
+async def first_prediction(
+    worker: Worker, inputs: Mapping[str, Any], options: StartOptions
+) -> tuple[Marks, float | None]:
+    """Waits until a worker that has just been started is ready, and runs a prediction on it.
+
+    Returns when what happened, and when the first chunk of output came, if one did.
+    """
     health = await worker.wait_ready(options.setup_timeout_s)
     ready_s = time.monotonic()
     first_output_s: float | None = None
@@ -121,24 +158,6 @@ def _setup_done_s(health: Health, ready_s: float) -> float:
     return health.setup_completed_at.timestamp() - time.time() + time.monotonic()
 
 
-@asynccontextmanager
-async def _files_of(group: int) -> AsyncGenerator[set[Path], None]:
-    """What a group maps and opens while this context lasts; complete when it ends."""
-    files: set[Path] = set()
-
-    async def watch() -> None:
-        while True:
-            files.update(await asyncio.to_thread(touched_files, group))
-            await asyncio.sleep(_FILES_INTERVAL_S)
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield files
-        files.update(await asyncio.to_thread(touched_files, group))
-    finally:
-        watcher.cancel()
-        await asyncio.wait([watcher])
-
-
-def _environment(project: Project, options: StartOptions) -> dict[str, str]:
-    return {**os.environ, **project.server_environment(), **options.env}
+def _fresh_caches(conditions: Conditions, folder: Path) -> dict[str, str]:
+    names = COMPILE_VARIABLES if conditions.compile_cache == "absent" else ()
+    return fresh_folders((*names, *(BYTECODE_VARIABLES if conditions.bytecode == "absent" else ())), folder)

@@ -6,7 +6,7 @@ end in nanoseconds of the monotonic clock, the thread, a name. Kinds:
 - ``python``: from the start of the process to the hook in its interpreter; the name is the parent's id;
 - ``import``: a module's code ran (those that it imports included);
 - ``predictor``: the same, for the file that holds the predictor;
-- ``stage``: what ``pilotlight.stamps`` was told;
+- ``stage``: what ``pilotlight.stamps`` was told, and ``device`` where PyTorch starts CUDA;
 - ``open``: a file was opened (only where asked for).
 """
 

@@ -1,6 +1,6 @@
-"""The results of ``bench cold`` as a file: raw values of every start, what was measured, and on what. Format 1.
+"""The results of ``bench cold`` as a file: raw values of every start, what was measured, and on what. Format 2.
 
-History: 1, the first.
+History: 1, the first; 2, compile caches, bytecode, the memory limit and GPU memory.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pilotlight.bench.cold.caches import Presence
 from pilotlight.bench.documents import Document, Outcome, Strict, require_same
 
 __all__ = ["ColdResult", "ImportSeconds", "ProcessResult", "Settings", "Span", "StageSeconds", "merge"]
@@ -20,12 +21,18 @@ class Settings(Strict):
         runs: measured starts of each project.
         seed: of the order of the starts.
         drop_method: how the page cache was dropped; ``None`` when it was left hot.
+        compile_cache: whether a start finds what compilers have kept (``caches.COMPILE_VARIABLES``).
+        bytecode: whether it finds its Python modules compiled.
+        memory_limit_bytes: see ``memory.within_memory``.
     """
 
     runs: int
     seed: int
     page_cache: Literal["hot", "dropped"]
     drop_method: Literal["drop_caches", "fadvise"] | None
+    compile_cache: Presence
+    bytecode: Presence
+    memory_limit_bytes: int
     setup_timeout_s: float
     predict_timeout_s: float
 
@@ -61,6 +68,8 @@ class ProcessResult(Strict):
         round: from 0; in each round every project starts once.
         measured: ``False`` for the start before all others, which fills caches and shows what a start reads.
         message: what went wrong.
+        gpu_peak_bytes: the most GPU memory seen. The start that is not measured is looked at all the time, the others
+            once, at their end: a look would cost them time, and what frameworks have taken they keep.
         load_1m: the load when it was started.
         steal_share: the share of the processors' time that the hypervisor gave to others meanwhile.
         evicted_files: how many files were taken out of the page cache before it.
@@ -81,6 +90,7 @@ class ProcessResult(Strict):
     major_faults: int | None = None
     peak_rss_bytes: int | None = None
     cpu_s: float | None = None
+    gpu_peak_bytes: int | None = None
     load_1m: float
     steal_share: float | None = None
     evicted_files: int = 0
@@ -90,7 +100,7 @@ class ColdResult(Document):
     """One run of ``bench cold``."""
 
     format: Literal["pilotlight-bench-cold"] = "pilotlight-bench-cold"
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     settings: Settings
     processes: tuple[ProcessResult, ...]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["OTHER", "STAGES", "Interval", "StageTime", "union", "waterfall"]
+__all__ = ["OTHER", "STAGES", "Interval", "StageTime", "charge", "union", "waterfall"]
 
 OTHER = "other"
 # In the order in which they happen. `setup` is that part of setup() of which nothing finer is known, `other` is that
@@ -68,31 +68,46 @@ def union(intervals: Sequence[Interval]) -> list[Interval]:
     return sorted((one for same in merged.values() for one in same), key=lambda one: (one.start_s, one.end_s))
 
 
-def waterfall(intervals: Sequence[Interval], wall_s: float) -> tuple[StageTime, ...]:
-    """Charges every moment from 0 to ``wall_s`` to one stage; ``other`` is always there, even with nothing in it.
+def charge(intervals: Sequence[Interval], wall_s: float) -> list[Interval]:
+    """Charges every moment from 0 to ``wall_s`` to one stage: these follow each other without gaps.
 
     Of stages that run at once, the one that began last is charged: it runs inside the others. But ``spawn``,
     ``interpreter``, ``ready`` and ``first_prediction`` are never split, and ``setup`` gives way to whatever is inside.
-    What reaches beyond 0 or ``wall_s`` is cut off.
+    Where nothing runs, that is ``other``. What reaches beyond 0 or ``wall_s`` is cut off.
     """
-    inside = [
-        Interval(one.stage, max(one.start_s, 0.0), min(one.end_s, wall_s))
-        for one in union(intervals)
-        if one.start_s < wall_s and one.end_s > 0
-    ]
-    charged: dict[str, float] = {}
+    inside = _inside(intervals, wall_s)
     edges = sorted({0.0, wall_s, *(one.start_s for one in inside), *(one.end_s for one in inside)})
+    found: list[Interval] = []
     for start_s, end_s in pairwise(edges):
         running = [one for one in inside if one.start_s <= start_s and one.end_s >= end_s]
         stage = max(running, key=_claim).stage if running else OTHER
-        charged[stage] = charged.get(stage, 0.0) + end_s - start_s
+        if found and found[-1].stage == stage:
+            found[-1] = Interval(stage, found[-1].start_s, end_s)
+        else:
+            found.append(Interval(stage, start_s, end_s))
+    return found
+
+
+def waterfall(intervals: Sequence[Interval], wall_s: float) -> tuple[StageTime, ...]:
+    """What ``charge`` charges to each stage, and the rest of its time; ``other`` is there even with nothing in it."""
+    charged: dict[str, float] = {}
+    for one in charge(intervals, wall_s):
+        charged[one.stage] = charged.get(one.stage, 0.0) + one.end_s - one.start_s
     lasted: dict[str, float] = {}
-    for one in inside:
+    for one in _inside(intervals, wall_s):
         lasted[one.stage] = lasted.get(one.stage, 0.0) + one.end_s - one.start_s
     return tuple(
         StageTime(stage, charged.get(stage, 0.0), max(0.0, lasted.get(stage, 0.0) - charged.get(stage, 0.0)))
         for stage in _in_order([*lasted, OTHER])
     )
+
+
+def _inside(intervals: Sequence[Interval], wall_s: float) -> list[Interval]:
+    return [
+        Interval(one.stage, max(one.start_s, 0.0), min(one.end_s, wall_s))
+        for one in union(intervals)
+        if one.start_s < wall_s and one.end_s > 0
+    ]
 
 
 def _claim(one: Interval) -> tuple[int, float]:

@@ -9,7 +9,9 @@ from pilotlight.bench.cold.results import (
     Settings,
     StageSeconds,
 )
-from pilotlight.bench.documents import Environment, ProjectInfo
+from pilotlight.bench.documents import Environment, Gpu, ProjectInfo
+
+GPU = Gpu(name="Model G", driver="550.1", memory_bytes=24 * 2**30)
 
 ENVIRONMENT = Environment(
     cpu_model="Model T",
@@ -22,7 +24,17 @@ ENVIRONMENT = Environment(
     python="3.11.7",
     packages={"cog": "0.23.1", "torch": "2.13.0"},
 )
-SETTINGS = Settings(runs=8, seed=0, page_cache="hot", drop_method=None, setup_timeout_s=300.0, predict_timeout_s=300.0)
+SETTINGS = Settings(
+    runs=8,
+    seed=0,
+    page_cache="hot",
+    drop_method=None,
+    compile_cache="present",
+    bytecode="present",
+    memory_limit_bytes=7 * 2**30,
+    setup_timeout_s=300.0,
+    predict_timeout_s=300.0,
+)
 
 
 def info(name="plain", **changes):

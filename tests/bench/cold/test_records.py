@@ -47,6 +47,29 @@ def test_the_start_and_every_import_of_an_interpreter(tmp_path, notes):
     assert {"predictor", "inner", "inner_too"} <= {one.package for one in import_times(read_records(notes))}
 
 
+def test_the_first_start_of_cuda_is_the_stage_device_and_only_that(tmp_path, notes):
+    cuda = tmp_path / "torch" / "cuda"
+    cuda.mkdir(parents=True)
+    (tmp_path / "torch" / "__init__.py").write_text("")
+    # As PyTorch has it: compiled code and Python code both look it up as torch.cuda._lazy_init.
+    (cuda / "__init__.py").write_text("started = 0\ndef _lazy_init():\n    global started\n    started += 1\n")
+    code = "import torch.cuda as c; own = c._lazy_init; [c._lazy_init() for _ in range(3)]; print(c.started)"
+    assert python(code, tmp_path, notes) == "3"
+    (records,) = read_records(notes).values()
+    stages = [record for record in records if record.kind == "stage"]
+    assert [stage.name for stage in stages] == ["device"]
+    (imported,) = [record for record in records if record.name == "torch.cuda"]
+    assert imported.end_ns <= stages[0].start_ns <= stages[0].end_ns
+
+
+def test_a_start_of_cuda_that_fails_still_fails(tmp_path, notes):
+    code = "import torch\ntry:\n torch.zeros(1, device='cuda')\nexcept (AssertionError, RuntimeError) as e:\n print(e)"
+    said = python(code, tmp_path, notes)
+    assert "CUDA" in said
+    (records,) = [found for found in read_records(notes).values() if any(one.name == "torch.cuda" for one in found)]
+    assert [record.name for record in records if record.kind == "stage"] == ["device"]
+
+
 def test_an_import_that_fails_is_noted_and_still_fails(tmp_path, notes):
     (tmp_path / "broken.py").write_text("import array\nraise OSError('no weights')\n")
     said = python("try:\n import broken\nexcept OSError as error:\n print(error)", tmp_path, notes)

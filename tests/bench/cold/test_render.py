@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from pilotlight.bench.cold.render import cold_report, stage_medians
+from pilotlight.bench.cold.render import cold_report
 from pilotlight.bench.cold.results import StageSeconds
-from tests.bench.cold.cold_results import ENVIRONMENT, failure, info, result, start
+from tests.bench.cold.cold_results import ENVIRONMENT, GPU, SETTINGS, failure, info, result, start
 
 
 def shown(report, width=120):
@@ -72,6 +72,17 @@ def test_failures_interruptions_and_a_busy_machine_are_said():
     assert "against" not in text
 
 
+def test_the_conditions_and_the_gpu_with_the_most_that_was_held_of_it():
+    cold = SETTINGS.model_copy(update={"compile_cache": "absent"})
+    machine = ENVIRONMENT.model_copy(update={"gpus": (GPU,)})
+    starts = [start(measured=False, gpu_peak_bytes=2_500_000_000), start(gpu_peak_bytes=2_000_000_000)]
+    text = shown(result(*starts, settings=cold, environment=machine))
+    assert "page cache hot, compile caches absent, bytecode present, order by seed 0" in " ".join(text.split())
+    assert "8 GiB, Model G, driver 550.1, Linux" in text
+    assert "GPU memory 2500 MB at most" in text
+    assert "GPU" not in shown(result(start()))
+
+
 def test_medians_that_do_not_add_up_are_said():
     def split(**seconds):
         return tuple(StageSeconds(stage=stage, charged_s=time, overlapped_s=0.0) for stage, time in seconds.items())
@@ -91,10 +102,3 @@ def test_nothing_measured_yet():
 def test_a_narrow_terminal_shows_every_stage_with_its_time():
     text = shown(result(*many("plain", 2.0)), width=60)
     assert "first_prediction    0.250 s" in text
-
-
-def test_a_stage_that_some_starts_do_not_have_counts_as_nothing_there():
-    weights = StageSeconds(stage="weights", charged_s=0.6, overlapped_s=0.2)
-    own = StageSeconds(stage="tokenizer", charged_s=0.1, overlapped_s=0.0)
-    rows = stage_medians([start(stages=(weights,)), start(stages=(weights, own)), start(stages=())])
-    assert rows == [("weights", 0.6, 0.2), ("tokenizer", 0.0, 0.0)]

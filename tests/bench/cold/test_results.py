@@ -7,7 +7,7 @@ import pytest
 from pilotlight.bench.cold.results import ColdResult, merge
 from pilotlight.bench.documents import read_document, write_document
 from pilotlight.errors import UsageError
-from tests.bench.cold.cold_results import ENVIRONMENT, SETTINGS, failure, info, result, start
+from tests.bench.cold.cold_results import ENVIRONMENT, GPU, SETTINGS, failure, info, result, start
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path):
@@ -21,9 +21,9 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "version 1: format_version"),
-        ({"format": "pyperf"}, "version 1: format"),
-        ({"mood": "good"}, "version 1: mood"),
+        ({"format_version": 1}, "version 2: format_version"),
+        ({"format": "pyperf"}, "version 2: format"),
+        ({"mood": "good"}, "version 2: mood"),
     ],
 )
 def test_another_format_is_refused(tmp_path, changes, message):
@@ -66,6 +66,8 @@ def test_merge_keeps_every_start_and_numbers_the_later_rounds_on():
             r"packages, torch is '2\.13\.0' in one and None in the other",
         ),
         ({"settings": SETTINGS.model_copy(update={"page_cache": "dropped"})}, "page_cache is 'hot'"),
+        ({"settings": SETTINGS.model_copy(update={"compile_cache": "absent"})}, "compile_cache is 'present'"),
+        ({"environment": ENVIRONMENT.model_copy(update={"gpus": (GPU,)})}, r"environment, gpus is \(\) in one and"),
         ({"projects": (info(revision="def"),)}, "project plain, revision is 'abc'"),
         ({"projects": (info(weights={"m": {"a.safetensors": "1" * 64}}),)}, "project plain, weights, m is"),
     ],

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.bench.cold.stages import OTHER, STAGES, Interval, StageTime, union, waterfall
+from pilotlight.bench.cold.stages import OTHER, STAGES, Interval, StageTime, charge, union, waterfall
 
 TIMES = st.floats(-1, 12, allow_nan=False)
 NAMES = st.sampled_from([*STAGES[:-1], "my_stage"])
@@ -76,3 +76,14 @@ def test_a_stage_on_two_threads_is_no_overlap_with_itself():
 def test_stages_come_in_order_and_a_projects_own_ones_before_other():
     stages = waterfall([Interval("ready", 1, 2), Interval("tokenizer", 0, 1), Interval("imports", 2, 3)], 4.0)
     assert [one.stage for one in stages] == ["imports", "ready", "tokenizer", OTHER]
+
+
+def test_charged_intervals_follow_each_other_and_one_stage_is_one_piece():
+    inside = [Interval("setup", 1.0, 4.0), Interval("weights", 2.0, 3.0), Interval("weights", 2.5, 3.5)]
+    assert charge(inside, 5.0) == [
+        Interval(OTHER, 0.0, 1.0),
+        Interval("setup", 1.0, 2.0),
+        Interval("weights", 2.0, 3.5),
+        Interval("setup", 3.5, 4.0),
+        Interval(OTHER, 4.0, 5.0),
+    ]

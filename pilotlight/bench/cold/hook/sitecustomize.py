@@ -63,6 +63,8 @@ def _timed(method: Callable[[Any, ModuleType], None]) -> Callable[[Any, ModuleTy
         start_ns = time.monotonic_ns()
         try:
             method(self, module)
+            if module.__name__ == "torch.cuda":
+                _time_device(module)
         finally:
             end_ns = time.monotonic_ns()
             _thread.depth -= 1
@@ -72,6 +74,23 @@ def _timed(method: Callable[[Any, ModuleType], None]) -> Callable[[Any, ModuleTy
                 _write(lines)
 
     return exec_module
+
+
+def _time_device(cuda: Any) -> None:
+    """Notes as the stage ``device`` the first time that PyTorch starts CUDA: it looks this function up by name."""
+    start = getattr(cuda, "_lazy_init", None)
+    if start is None:
+        return
+
+    def lazy_init() -> None:
+        cuda._lazy_init = start
+        start_ns = time.monotonic_ns()
+        try:
+            start()
+        finally:
+            _write([_line("stage", start_ns, time.monotonic_ns(), "device")])
+
+    cuda._lazy_init = lazy_init
 
 
 def _created(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

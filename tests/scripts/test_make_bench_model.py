@@ -1,4 +1,4 @@
-"""scripts/make_model.py and the tiny models that tests make with it."""
+"""scripts/make_bench_model.py and the tiny models that tests make with it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from scripts.make_model import TINY, fill_vocabulary, main, make_model, shape_of
+from scripts.make_bench_model import (
+    TINY,
+    fill_vocabulary,
+    main,
+    make_model,
+    parameter_count,
+    require_room,
+    shape_of,
+)
 from tests.models import ARCHITECTURES, tiny_model, tiny_tokenizer
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/make_model.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts/make_bench_model.py"
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -62,12 +70,36 @@ def test_tokenizer_larger_than_the_model_is_refused() -> None:
         fill_vocabulary(tiny_tokenizer(), 300)
 
 
-def test_shapes_of_real_models_have_their_parameters() -> None:
-    with torch.device("meta"):
-        smol = AutoModelForCausalLM.from_config(shape_of("llama", "135m").build())
-        gpt2 = AutoModelForCausalLM.from_config(shape_of("gpt2", "gpt2-124m").build())
-    assert sum(p.numel() for p in smol.parameters()) == 134_515_008
-    assert sum(p.numel() for p in gpt2.parameters()) == 124_439_808
+@pytest.mark.parametrize(
+    ("arch", "size", "parameters"),
+    [
+        ("llama", "135m", 134_515_008),
+        ("llama", "0.5b", 494_032_768 - 24 * (896 + 2 * 128)),  # Qwen2.5-0.5B without the biases of its attention
+        ("llama", "1b", 1_235_814_400),
+        ("llama", "8b", 8_030_261_248),
+        ("gpt2", "gpt2-124m", 124_439_808),
+    ],
+)
+def test_shapes_of_real_models_have_their_parameters(arch: str, size: str, parameters: int) -> None:
+    assert parameter_count(shape_of(arch, size)) == parameters
+
+
+def test_large_weights_come_in_several_files_of_the_same_values(tmp_path: Path) -> None:
+    whole = make_model(tmp_path / "whole", TINY["llama"], tiny_tokenizer())
+    steps: list[str] = []
+    shards = make_model(tmp_path / "shards", TINY["llama"], tiny_tokenizer(), shard_size="60KB", step=steps.append)
+    assert len(list(shards.glob("model-*-of-*.safetensors"))) >= 3
+    one, other = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (whole, shards))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert [step.split()[0] for step in steps] == ["a", "0.00", "writing"]
+
+
+def test_a_disk_without_room_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"new/model would take 10000000000\.0 GB and its disk has [\d.]+ GB: choose"):
+        require_room(tmp_path / "new" / "model", 10**19)
+    require_room(tmp_path / "new" / "model", 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_makes_a_model_with_the_tokenizer_given(tmp_path: Path) -> None:

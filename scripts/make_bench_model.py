@@ -1,25 +1,33 @@
 #!/usr/bin/env python
 """Make a model folder with random weights: the shape and the speed of a real model, and nothing to download.
 
-    python scripts/make_model.py --arch llama --size 135m --out .cache/models/llama-135m
-    python scripts/make_model.py --arch mixtral --dtype float32 --out .cache/models/tiny-mixtral
+Examples:
+    python scripts/make_bench_model.py --size 135m --out .cache/models/llama-135m       # 0.3 GB
+    python scripts/make_bench_model.py --size 0.5b --out .cache/models/llama-0.5b       # 1.0 GB
+    python scripts/make_bench_model.py --size 8b --out /data/llama-8b                   # 16 GB, in shards, for a GPU
+    python scripts/make_bench_model.py --arch mixtral --dtype float32 --out .cache/models/tiny-mixtral
 
-What it generates is noise, but steady noise: a seed gives the same weights, and every token id decodes to some text, so
-that streaming, stop strings and token counts behave as they do with a trained model.
+It needs as much memory as the model has bytes, and a shard.  What such a model generates is noise, but steady noise: a
+seed gives the same weights, and every token id decodes to some text, so that streaming, stop strings and token counts
+behave as they do with a trained model.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerFast
 
@@ -27,6 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EOS = "<|endoftext|>"
 TOKENIZERS = (ROOT / "weights/pylight-5m/tokenizer.json", ROOT / ".cache/train_demo/tokenizer.json")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+OTHER_FILES_BYTES = 50_000_000  # most of it a tokenizer with 150,000 ids
 
 TINY_VOCAB = 512
 TINY_CONTEXT = 512
@@ -106,9 +116,10 @@ TINY = {
     "mixtral": _tiny("MixtralConfig", num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2),
 }
 ARCHITECTURES = tuple(TINY)
-SIZES = ("tiny", "135m", "gpt2-124m")
+SIZES = ("tiny", "135m", "0.5b", "1b", "8b", "gpt2-124m")
 
-# The shapes of HuggingFaceTB/SmolLM2-135M and openai-community/gpt2, from their config.json.
+# The shapes of HuggingFaceTB/SmolLM2-135M, Qwen/Qwen2.5-0.5B (as a Llama, which has no biases), meta-llama/Llama-3.2-1B
+# and Llama-3.1-8B, and openai-community/gpt2, from their config.json.
 REAL = {
     ("llama", "135m"): Shape(
         "LlamaConfig",
@@ -124,6 +135,49 @@ REAL = {
             "tie_word_embeddings": True,
         },
     ),
+    ("llama", "0.5b"): Shape(
+        "LlamaConfig",
+        {
+            "vocab_size": 151_936,
+            "hidden_size": 896,
+            "intermediate_size": 4864,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 14,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 32_768,
+            "rms_norm_eps": 1e-6,
+            "tie_word_embeddings": True,
+        },
+    ),
+    ("llama", "1b"): Shape(
+        "LlamaConfig",
+        {
+            "vocab_size": 128_256,
+            "hidden_size": 2048,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 16,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 64,
+            "max_position_embeddings": 131_072,
+            "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": True,
+        },
+    ),
+    ("llama", "8b"): Shape(
+        "LlamaConfig",
+        {
+            "vocab_size": 128_256,
+            "hidden_size": 4096,
+            "intermediate_size": 14_336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "max_position_embeddings": 131_072,
+            "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": False,
+        },
+    ),
     ("gpt2", "gpt2-124m"): Shape("GPT2Config", {"vocab_size": 50_257, "n_positions": 1024}),
 }
 
@@ -136,6 +190,24 @@ def shape_of(arch: str, size: str) -> Shape:
         fitting = ["tiny", *(s for a, s in REAL if a == arch)]
         raise ValueError(f"{arch} has no size {size!r}: choose {' or '.join(fitting)}")
     return REAL[arch, size]
+
+
+def parameter_count(shape: Shape) -> int:
+    """How many parameters a model of that shape has; nothing of it is made."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(shape.build())
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def require_room(folder: Path, size_bytes: int) -> None:
+    """``ValueError`` when the disk of ``folder``, which need not be there yet, has not so much room."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free_bytes = shutil.disk_usage(there).free
+    if free_bytes < size_bytes:
+        raise ValueError(
+            f"{folder} would take {size_bytes / 1e9:.1f} GB and its disk has {free_bytes / 1e9:.1f} GB: "
+            "choose a smaller --size or an --out on another disk"
+        )
 
 
 def train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
@@ -172,21 +244,30 @@ def make_model(
     *,
     seed: int = 0,
     dtype: torch.dtype = torch.bfloat16,
+    shard_size: str = "2GB",
+    step: Callable[[str], None] = lambda what: None,
 ) -> Path:
     """Write config, generation config, tokenizer and safetensors of a randomly initialized model; returns ``folder``.
 
-    Raises ``ValueError`` when the tokenizer has no end of text or more ids than the model.
+    Weights beyond ``shard_size`` come in several files.  ``step`` is told what is about to be done.  Raises
+    ``ValueError`` when the tokenizer has no end of text or more ids than the model, or the disk has no room.
     """
     eos = tokenizer.token_to_id(EOS)
     if eos is None:
         raise ValueError(f"the tokenizer has no {EOS} token: give one made by scripts/train_demo.py")
-    config = shape.replace(bos_token_id=eos, eos_token_id=eos, pad_token_id=eos).build()
+    named = shape.replace(bos_token_id=eos, eos_token_id=eos, pad_token_id=eos)
+    config = named.build()
+    weights_bytes = parameter_count(named) * dtype.itemsize
+    require_room(folder, weights_bytes + OTHER_FILES_BYTES)
+    step("a text for every token id")
     filled = fill_vocabulary(tokenizer, config.vocab_size)
+    step(f"{weights_bytes / 1e9:.2f} GB of random weights")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
+    step(f"writing to {folder}")
+    model.save_pretrained(folder, max_shard_size=shard_size)
     PreTrainedTokenizerFast(
         tokenizer_object=filled,
         eos_token=EOS,
@@ -207,6 +288,21 @@ def find_tokenizer(given: Path | None) -> Tokenizer:
     raise ValueError(f"no tokenizer: looked for {looked}; give one with --tokenizer FILE")
 
 
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """What is being done, and since when, on stderr where that is a terminal; the shards have a bar of their own."""
+    console = Console(stderr=True)
+    with Progress(SpinnerColumn(), "{task.description}", TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("")
+
+        def step(what: str) -> None:
+            bar.reset(task, description=what)
+            if what.startswith("writing"):
+                bar.stop()  # two bars would write over each other
+
+        yield step
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=ARCHITECTURES, default="llama")
@@ -216,13 +312,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json; default: the demo model's")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     args = parser.parse_args(arguments)
-    transformers.utils.logging.disable_progress_bar()
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
     try:
         shape = shape_of(args.arch, args.size)
         tokenizer = find_tokenizer(args.tokenizer)
         if args.size == "tiny":
             shape = shape.replace(vocab_size=max(TINY_VOCAB, tokenizer.get_vocab_size()))
-        make_model(args.out, shape, tokenizer, seed=args.seed, dtype=DTYPES[args.dtype])
+        with progress() as step:
+            make_model(args.out, shape, tokenizer, seed=args.seed, dtype=DTYPES[args.dtype], step=step)
     except ValueError as error:
         parser.error(str(error))
     size_bytes = sum(path.stat().st_size for path in args.out.iterdir())

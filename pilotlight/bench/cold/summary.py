@@ -1,0 +1,152 @@
+"""What the starts of one result say together: medians, what to compare, what to doubt. Pure; every report prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pilotlight.bench.cold.results import ColdResult, ProcessResult
+from pilotlight.bench.cold.stages import OTHER, STAGES
+from pilotlight.bench.doubts import machine_doubts
+from pilotlight.bench.stats import Comparison, TooSmall, compare, quantile_interval
+
+__all__ = [
+    "Against",
+    "Usage",
+    "allowed",
+    "comparisons",
+    "doubts",
+    "import_medians",
+    "stage_medians",
+    "typical",
+    "usage",
+    "wall_s",
+    "walls_s",
+]
+
+_QUANTILES = (0.5, 0.9, 0.95, 0.99)
+# Above this share of a cold start, it is not explained.
+_UNKNOWN = 0.1
+# The times of one start sum to its wall time exactly; medians are worth showing while they nearly do.
+_UNEVEN = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A project's cold starts against those of the first project of the run."""
+
+    name: str
+    baseline: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Medians of what the starts used, see ``proc.Counters``."""
+
+    peak_rss_bytes: float
+    read_bytes: float
+    major_faults: float
+    cpu_s: float
+
+
+def walls_s(processes: Sequence[ProcessResult]) -> list[float]:
+    """From the spawn to the end of the first prediction, of each start."""
+    return [process.wall_s for process in processes if process.wall_s is not None]
+
+
+def wall_s(processes: Sequence[ProcessResult]) -> float:
+    """The median of ``walls_s``; there has to be one."""
+    return median(walls_s(processes))
+
+
+def typical(processes: Sequence[ProcessResult]) -> ProcessResult:
+    """The start with the median wall time, the faster one of two: a real one, whose stages add up."""
+    ordered = sorted((one for one in processes if one.wall_s is not None), key=lambda one: one.wall_s or 0.0)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def stage_medians(processes: Sequence[ProcessResult]) -> list[tuple[str, float, float]]:
+    """For each stage its name and the medians of its charged and its overlapped seconds, in order.
+
+    A stage that some starts do not have counts as 0 in them. Medians do not add up as the times of one start do.
+    """
+    found = dict.fromkeys(one.stage for process in processes for one in process.stages)
+    own = [stage for stage in found if stage not in STAGES]
+    rows = []
+    for stage in (*STAGES[:-1], *own, OTHER):
+        if stage in found:
+            times = [{one.stage: one for one in process.stages}.get(stage) for process in processes]
+            charged = median(one.charged_s if one else 0.0 for one in times)
+            rows.append((stage, charged, median(one.overlapped_s if one else 0.0 for one in times)))
+    return rows
+
+
+def import_medians(processes: Sequence[ProcessResult]) -> list[tuple[str, float]]:
+    """Each package that takes time to import with the median of its own seconds, the slowest first."""
+    times = [{one.package: one.self_s for one in process.imports} for process in processes]
+    packages = dict.fromkeys(package for process in times for package in process)
+    medians = {package: median(process.get(package, 0.0) for process in times) for package in packages}
+    slowest = sorted(medians, key=lambda package: -medians[package])
+    return [(package, medians[package]) for package in slowest if medians[package] > 0]
+
+
+def usage(processes: Sequence[ProcessResult]) -> Usage | None:
+    """``None`` where the system does not count it."""
+    peaks = [process.peak_rss_bytes for process in processes if process.peak_rss_bytes is not None]
+    reads = [process.read_bytes for process in processes if process.read_bytes is not None]
+    faults = [process.major_faults for process in processes if process.major_faults is not None]
+    cpu = [process.cpu_s for process in processes if process.cpu_s is not None]
+    if not (peaks and reads and faults and cpu):
+        return None
+    return Usage(median(peaks), median(reads), median(faults), median(cpu))
+
+
+def allowed(values: Sequence[float]) -> str:
+    """Which percentiles so many starts allow an interval for, in words."""
+    found = {q: quantile_interval(values, q) for q in _QUANTILES}
+    given = [f"p{q * 100:g}" for q, one in found.items() if not isinstance(one, TooSmall)]
+    refused = [f"p{q * 100:g} needs {one.needed}" for q, one in found.items() if isinstance(one, TooSmall)]
+    so_many = f"n = {len(values)} allows an interval for {', '.join(given) or 'no percentile'}"
+    return f"{so_many}; {', '.join(refused)}" if refused else so_many
+
+
+def comparisons(result: ColdResult) -> list[Against]:
+    """Every project against the first one, where both have a start that succeeded."""
+    walls = {info.name: walls_s(result.measured(info.name)) for info in result.projects}
+    names = list(walls)
+    pairs = ((names[0], name) for name in names[1:] if walls[names[0]] and walls[name])
+    return [Against(name, baseline, compare(walls[baseline], walls[name])) for baseline, name in pairs]
+
+
+def doubts(result: ColdResult) -> list[str]:
+    """What makes these numbers worth less than they look."""
+    measured = [process for process in result.processes if process.measured]
+    found = [] if result.finished else [f"interrupted after {len(measured)} measured starts"]
+    found += machine_doubts(result.environment, (process.steal_share for process in measured))
+    by_project = {info.name: result.measured(info.name) for info in result.projects}
+    found += [text for name, processes in by_project.items() if (text := _uneven(name, processes))]
+    unknown = [median(_share_of_other(process) for process in one) for one in by_project.values() if one]
+    if max(unknown, default=0.0) > _UNKNOWN:
+        found.append(f"up to {max(unknown):.0%} of a cold start is `other`: nothing is known of it")
+    return found
+
+
+def _uneven(name: str, processes: Sequence[ProcessResult]) -> str | None:
+    """Medians add up where the starts are alike; says so where they do not."""
+    if not processes:
+        return None
+    total_s = wall_s(processes)
+    sum_s = sum(charged_s for _, charged_s, _ in stage_medians(processes))
+    if abs(sum_s - total_s) <= _UNEVEN * total_s:
+        return None
+    return (
+        f"the starts of {name} differ so much that the medians of its stages sum to {sum_s:.3f} s: "
+        "see each start in the JSON"
+    )
+
+
+def _share_of_other(process: ProcessResult) -> float:
+    unknown_s = sum(one.charged_s for one in process.stages if one.stage == OTHER)
+    return unknown_s / process.wall_s if process.wall_s else 0.0

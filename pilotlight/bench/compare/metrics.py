@@ -1,0 +1,54 @@
+"""What two projects can be compared by, and where its values are in a result. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pilotlight.bench.cold.results import ColdResult
+from pilotlight.bench.warm.results import WarmResult
+
+__all__ = ["Metric", "Result", "values_of"]
+
+Result = ColdResult | WarmResult
+
+
+class Metric(StrEnum):
+    """A time in seconds, one for each process."""
+
+    COLD = "cold"
+    READY = "ready"
+    FIRST_OUTPUT = "first-output"
+    STEADY = "steady"
+
+    @property
+    def words(self) -> str:
+        """What it is."""
+        return _WORDS[self]
+
+    @property
+    def where_missing(self) -> str:
+        """Why a project without failures has no value."""
+        return _MISSING[self]
+
+
+_WORDS = {
+    Metric.COLD: "cold start to the end of the first prediction",
+    Metric.READY: "start until ready",
+    Metric.FIRST_OUTPUT: "start until the first output",
+    Metric.STEADY: "prediction once steady",
+}
+_MISSING = {
+    Metric.COLD: "was not started",
+    Metric.READY: "was not started",
+    Metric.FIRST_OUTPUT: "gives no output",
+    Metric.STEADY: "never settles",
+}
+
+
+def values_of(metric: Metric, result: Result, project: str) -> tuple[float, ...]:
+    """One time for each measured process of a project that has it, in order."""
+    if isinstance(result, WarmResult):
+        return tuple(result.steady_times_s(project))
+    field = {Metric.COLD: "wall_s", Metric.READY: "ready_s", Metric.FIRST_OUTPUT: "first_output_s"}[metric]
+    times_s = (getattr(process, field) for process in result.measured(project))
+    return tuple(time_s for time_s in times_s if time_s is not None)

@@ -1,0 +1,133 @@
+"""From a result with two projects to a verdict, and to words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from pilotlight.bench.cold import summary as cold
+from pilotlight.bench.compare.conditions import Condition
+from pilotlight.bench.compare.metrics import Metric, Result, values_of
+from pilotlight.bench.documents import ProjectInfo
+from pilotlight.bench.stats import Comparison, Estimate, TooSmall, Verdict, compare, median_interval
+from pilotlight.bench.warm import summary as warm
+from pilotlight.bench.warm.results import WarmResult
+from pilotlight.bench.warmup import format_seconds
+
+__all__ = ["Outcome", "SideTimes", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class SideTimes:
+    """One side.
+
+    Attributes:
+        letter: ``A`` or ``B``.
+        info: what was started.
+        values_s: one time per process; empty where none has any.
+        failures: what went wrong.
+    """
+
+    letter: str
+    info: ProjectInfo
+    values_s: tuple[float, ...]
+    failures: tuple[str, ...]
+
+    @property
+    def median_s(self) -> float | None:
+        return median(self.values_s) if self.values_s else None
+
+    @property
+    def interval(self) -> Estimate | TooSmall:
+        return median_interval(self.values_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """B against A.
+
+    Attributes:
+        metric: what was compared.
+        a: the baseline.
+        b: the candidate.
+        comparison: of their times.
+        conditions: each that was asked for, and whether it holds.
+        doubts: what makes the numbers worth less than they look.
+    """
+
+    metric: Metric
+    a: SideTimes
+    b: SideTimes
+    comparison: Comparison
+    conditions: tuple[tuple[Condition, bool], ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a condition holds, or a side has failed."""
+        return bool(self.a.failures or self.b.failures) or any(holds for _, holds in self.conditions)
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        ratio, verdict = self.comparison.ratio, self.comparison.verdict
+        for side in (self.a, self.b):
+            if not side.values_s:
+                return f"Cannot tell: {side.letter} {'failed' if side.failures else self.metric.where_missing}."
+        if isinstance(ratio, TooSmall):
+            return f"Cannot tell: {ratio.n} of a side are too few, it takes {ratio.needed} of each."
+        a_s, b_s = (format_seconds(side.median_s or 0.0) for side in (self.a, self.b))
+        times = f"{ratio.value:.3f} times as long as A"
+        interval = f"{ratio.confidence:.0%} interval {ratio.low:.3f} to {ratio.high:.3f}"
+        medians = f"the medians are {a_s} (A) and {b_s} (B)"
+        if verdict is Verdict.CANNOT_TELL:
+            return f"Cannot tell: B takes {times}, but the {interval} holds 1; {medians}."
+        return f"B is {verdict}: it takes {times} ({interval}); {medians}."
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        ratio = self.comparison.ratio
+        shown = None
+        if isinstance(ratio, Estimate):
+            shown = {"value": ratio.value, "low": ratio.low, "high": ratio.high, "confidence": ratio.confidence}
+        return {
+            "metric": self.metric,
+            "verdict": self.comparison.verdict,
+            "sentence": self.sentence,
+            "ratio": shown,
+            "failed": self.failed,
+            "fail_if": [{"condition": one.text, "holds": holds} for one, holds in self.conditions],
+            "a": _side_document(self.a),
+            "b": _side_document(self.b),
+            "doubts": list(self.doubts),
+        }
+
+
+def judge(result: Result, metric: Metric, conditions: Sequence[Condition]) -> Outcome:
+    """The verdict on a result whose first project is the baseline, and whose second the candidate."""
+    a, b = (_side(letter, info, result, metric) for letter, info in zip("AB", result.projects, strict=True))
+    comparison = compare(a.values_s, b.values_s)
+    return Outcome(
+        metric=metric,
+        a=a,
+        b=b,
+        comparison=comparison,
+        conditions=tuple((one, one.holds(comparison)) for one in conditions),
+        doubts=tuple(warm.doubts(result) if isinstance(result, WarmResult) else cold.doubts(result)),
+    )
+
+
+def _side(letter: str, info: ProjectInfo, result: Result, metric: Metric) -> SideTimes:
+    failures = tuple(f"{one.outcome.replace('_', ' ')}: {one.message}" for one in result.failures(info.name))
+    return SideTimes(letter, info, values_of(metric, result, info.name), failures)
+
+
+def _side_document(side: SideTimes) -> dict[str, Any]:
+    return {
+        **side.info.model_dump(),
+        "median_s": side.median_s,
+        "values_s": list(side.values_s),
+        "failures": list(side.failures),
+    }

@@ -1,0 +1,45 @@
+"""The outcome of a comparison for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from pilotlight.bench.compare.outcome import Outcome, SideTimes
+from pilotlight.bench.stats import TooSmall, Verdict
+from pilotlight.bench.warmup import format_seconds
+
+__all__ = ["compare_report"]
+
+_COLORS = {Verdict.FASTER: "bold green", Verdict.SLOWER: "bold red", Verdict.CANNOT_TELL: "bold yellow"}
+
+
+def compare_report(outcome: Outcome) -> Group:
+    """Both sides, the verdict, what was to fail, and what to doubt."""
+    parts: list[RenderableType] = [Text(outcome.metric.words, style="dim"), ""]
+    for side in (outcome.a, outcome.b):
+        parts += _side(side)
+    parts += ["", Text(outcome.sentence, style=_COLORS[outcome.comparison.verdict])]
+    for condition, holds in outcome.conditions:
+        words = "holds" if holds else "does not hold"
+        parts.append(Text(f"--fail-if {condition.text}: {words}", style="red" if holds else "dim"))
+    return Group(*parts, *(Text(doubt, style="yellow") for doubt in outcome.doubts))
+
+
+def _side(side: SideTimes) -> Iterator[RenderableType]:
+    given = "".join(f" {name}={value}" for name, value in side.info.env.items())
+    yield Text.assemble((side.info.name, "bold"), (given, "dim"))
+    for failure in side.failures:
+        yield Padding(Text(failure, style="red"), (0, 0, 0, 3), expand=False)
+    if side.median_s is None:
+        return
+    interval = side.interval
+    between = str(interval)
+    if not isinstance(interval, TooSmall):
+        between = (
+            f"{interval.confidence:.0%} interval {format_seconds(interval.low)} to {format_seconds(interval.high)}"
+        )
+    yield Text(f"   {format_seconds(side.median_s)}, median of {len(side.values_s)}; {between}")

@@ -1,0 +1,221 @@
+"""Loads a Cog server step by step; the result grows with every step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from pilotlight.bench.documents import ProjectInfo
+from pilotlight.bench.environment import read_environment
+from pilotlight.bench.load.audit import audit_step, judge
+from pilotlight.bench.load.objectives import Objective
+from pilotlight.bench.load.play import Played, play
+from pilotlight.bench.load.records import Record, columns, failures
+from pilotlight.bench.load.results import Generator, LoadResult, Settings, StepResult
+from pilotlight.bench.load.send import AsyncWay, PlainWay, Sender, StreamWay, Way
+from pilotlight.bench.load.server import Served, require_loopback, serving
+from pilotlight.bench.load.steps import Step
+from pilotlight.bench.load.summary import summarize_step
+from pilotlight.bench.load.turns import Turns
+from pilotlight.bench.load.webhook import receiving
+from pilotlight.bench.load.wire import Pool
+from pilotlight.bench.targets import InputMaker, StartOptions, Target, describe
+from pilotlight.errors import WorkerError
+from pilotlight.runtime.api import CogApi
+from pilotlight.runtime.events import raise_for_status
+from pilotlight.runtime.request import encode_body, new_prediction_id
+from pilotlight.runtime.worker import last_prediction
+
+__all__ = ["LoadPlan", "measure"]
+
+# A server whose Python half has died refuses everything as busy, for ever: after so long without success it is asked.
+_DOUBT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What to measure.
+
+    Attributes:
+        where: a project, of which one worker is started, or the URL of a Cog server.
+        options: how to start a worker; its ``predict_timeout_s`` is for each request.
+        steps: levels of load, one after the other.
+        settings: the same in the words of the result.
+        objectives: for the goodput.
+    """
+
+    where: Target | str
+    options: StartOptions
+    steps: tuple[Step, ...]
+    settings: Settings
+    objectives: tuple[Objective, ...] = ()
+
+
+async def measure(
+    plan: LoadPlan,
+    inputs_for: InputMaker,
+    *,
+    save: Callable[[LoadResult], None],
+    announce: Callable[[str], None] = lambda _: None,
+    look: Callable[[Step, float], None] = lambda _step, _elapsed_s: None,
+) -> LoadResult:
+    """Starts a worker where there is none, warms it up, and plays all steps.
+
+    A server that dies ends it: the result then has a step with a ``message``, and is finished. Cancelled, it saves what
+    there is of the step it was in, and leaves no process.
+
+    Args:
+        plan: what to measure.
+        inputs_for: from the OpenAPI document of the server to the input of its predictions.
+        save: called with all there is so far, before the first step and after every one.
+        announce: called with what comes next.
+        look: called 50 times a second with the step and its age in seconds.
+
+    Raises:
+        UsageError: the project cannot be served as it stands, the URL is none, or an input is wrong.
+        WorkerError: the server did not become ready, or failed in the warm-up.
+    """
+    result = await _empty_result(plan)
+    announce("starting the worker" if isinstance(plan.where, Target) else f"asking {plan.where}")
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serving(plan.where, inputs_for, plan.options))
+        infos = tuple(info.model_copy(update={"inputs": served.inputs}) for info in result.projects)
+        result = result.model_copy(update={"projects": infos})
+        pool = Pool(served.endpoint)
+        stack.callback(pool.close)
+        way = await _way(plan, served, stack)
+        announce(f"warming up: {plan.settings.warmup} predictions")
+        await _warm_up(plan, served, Sender(pool, way, turns=Turns(), timeout_s=plan.options.predict_timeout_s))
+        save(result)
+        for step in plan.steps:
+            announce(str(step))
+            turns = Turns() if plan.settings.queue else None
+            sender = Sender(pool, way, turns=turns, timeout_s=plan.options.predict_timeout_s)
+            played = Played()
+            try:
+                lost = await _play(step, sender, played, look, served)
+            except asyncio.CancelledError:
+                save(_with(result, _step_result(plan, step, played, complete=False)))
+                raise
+            result = _with(result, _step_result(plan, step, played, complete=lost is None, message=lost))
+            save(result)
+            if lost is not None:
+                break
+    finished = result.model_copy(update={"finished": True})
+    save(finished)
+    return finished
+
+
+async def _way(plan: LoadPlan, served: Served, stack: AsyncExitStack) -> Way:
+    match plan.settings.mode:
+        case "plain":
+            return PlainWay(served.endpoint, served.inputs)
+        case "stream":
+            return StreamWay(served.endpoint, served.inputs)
+        case "async":
+            require_loopback(served.endpoint)
+            return AsyncWay(served.endpoint, served.inputs, await stack.enter_async_context(receiving()))
+
+
+async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:
+    """A first prediction that says in our words what is wrong with it, and the rest as the load will send them."""
+    api = CogApi(served.url)
+    try:
+        async with asyncio.timeout(plan.options.predict_timeout_s):
+            events = api.events(new_prediction_id(), encode_body(served.inputs), busy_timeout_s=10.0)
+            raise_for_status(await last_prediction(events))
+    except TimeoutError:
+        raise WorkerError(
+            f"the first prediction did not finish within {plan.options.predict_timeout_s:g} s; "
+            "allow more with --timeout, or give inputs that need less"
+        ) from None
+    finally:
+        await api.close()
+    for _ in range(max(plan.settings.warmup, 1)):
+        record = Record(time.monotonic())
+        await sender.send(record)
+        if record.outcome != "succeeded":
+            raise WorkerError(f"a prediction of the warm-up {record.outcome.replace('_', ' ')}: {record.message}")
+
+
+async def _play(
+    step: Step, sender: Sender, played: Played, look: Callable[[Step, float], None], served: Served
+) -> str | None:
+    """Plays a step; what killed the server before its end, if something did."""
+    playing = asyncio.create_task(play(step, sender.send, played, partial(look, step)))
+    try:
+        while True:
+            succeeded = sender.succeeded
+            await asyncio.wait([playing], timeout=_DOUBT_S)
+            if playing.done():
+                playing.result()
+                return await served.lost()
+            if sender.succeeded == succeeded and (lost := await served.lost()) is not None:
+                return lost
+    finally:
+        playing.cancel()
+        await asyncio.wait([playing])
+
+
+def _step_result(
+    plan: LoadPlan, step: Step, played: Played, *, complete: bool, message: str | None = None
+) -> StepResult:
+    open_loop = step.schedule is not None
+    requests = columns(played.records, played.began)
+    generator = played.generator or Generator(wall_s=0.0, cpu_s=0.0, lags_s=(), steal_share=None)
+    summary = summarize_step(
+        requests,
+        window_s=_window_s(step, played, complete=complete),
+        open_loop=open_loop,
+        streamed=plan.settings.mode == "stream",
+        objectives=plan.objectives,
+    )
+    audit = audit_step(requests, generator, summary, plan.settings.arrivals)
+    return StepResult(
+        rate=step.rate,
+        clients=step.clients,
+        complete=complete,
+        message=message,
+        failures=failures(played.records),
+        requests=requests,
+        generator=generator,
+        summary=summary,
+        audit=audit,
+        verdict=judge(requests, summary, audit, complete=complete),
+    )
+
+
+def _window_s(step: Step, played: Played, *, complete: bool) -> float:
+    """The time during which requests were sent."""
+    if not complete:
+        return max(played.generator.wall_s if played.generator else 0.0, 1e-6)
+    if step.schedule is not None and step.duration_s is not None:
+        return step.duration_s
+    stopped_s = played.stopped - played.began
+    return stopped_s if step.duration_s is None else min(stopped_s, step.duration_s)
+
+
+def _with(result: LoadResult, step: StepResult) -> LoadResult:
+    return result.model_copy(update={"steps": (*result.steps, step)})
+
+
+async def _empty_result(plan: LoadPlan) -> LoadResult:
+    return LoadResult(
+        created_at=datetime.now(UTC),
+        finished=False,
+        settings=plan.settings,
+        environment=await asyncio.to_thread(read_environment, plan.options.python),
+        projects=await asyncio.to_thread(_described, plan.where, plan.options),
+        steps=(),
+    )
+
+
+def _described(where: Target | str, options: StartOptions) -> tuple[ProjectInfo, ...]:
+    if isinstance(where, Target):
+        return describe([where], options)
+    return (ProjectInfo(name=where, env={}, inputs=None, revision=None, weights={}),)

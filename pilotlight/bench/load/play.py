@@ -1,0 +1,127 @@
+"""Plays one step of a load: requests at the times of a schedule, or from clients that wait for their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pilotlight.bench.load.records import Record
+from pilotlight.bench.load.results import Generator
+from pilotlight.bench.load.steps import Step
+from pilotlight.bench.proc import steal_share, system_ticks
+
+__all__ = ["Played", "play"]
+
+Send = Callable[[Record], Awaitable[None]]
+
+# How often the event loop is asked how late it is.
+_LOOK_S = 0.02
+# A client that was refused asks again after this: at once it would only keep the server busy with refusing.
+_REFUSED_PAUSE_S = 0.01
+_ANSWERED = frozenset({"succeeded", "failed", "canceled", "timed_out"})
+
+
+@dataclass(slots=True)
+class Played:
+    """What has happened in a step so far; times on the monotonic clock.
+
+    Attributes:
+        began: the beginning of the step.
+        stopped: when the last client of a closed loop had no request left to send.
+        generator: ``None`` until the step is over.
+    """
+
+    began: float = 0.0
+    stopped: float = 0.0
+    records: list[Record] = field(default_factory=list)
+    generator: Generator | None = None
+
+
+async def play(step: Step, send: Send, played: Played, look: Callable[[float], None]) -> None:
+    """Sends the requests of a step and waits for all answers.
+
+    Cancelled, it ends every request first; ``played`` then holds what there is.
+
+    Args:
+        step: what to send.
+        send: one request; raises nothing but a cancellation.
+        played: to be filled; what was interrupted is filled as well.
+        look: called now and then, with the seconds since the beginning.
+    """
+    with _no_collections():
+        lags: list[float] = []
+        ticks, cpu_s = system_ticks(), time.process_time()
+        played.began = played.stopped = time.monotonic()
+        watcher = asyncio.create_task(_watch(lags, lambda: look(time.monotonic() - played.began)))
+        try:
+            await (_open_loop(step, send, played) if step.schedule is not None else _closed_loop(step, send, played))
+        finally:
+            watcher.cancel()
+            played.generator = Generator(
+                wall_s=time.monotonic() - played.began,
+                cpu_s=time.process_time() - cpu_s,
+                lags_s=tuple(round(lag, 6) for lag in lags),
+                steal_share=steal_share(ticks, system_ticks()),
+            )
+
+
+async def _open_loop(step: Step, send: Send, played: Played) -> None:
+    assert step.schedule is not None, "this is a bug: an open loop without a schedule"
+    running: set[asyncio.Task[None]] = set()
+    async with asyncio.TaskGroup() as tasks:
+        for offset in step.schedule.tolist():
+            record = Record(played.began + offset)
+            await asyncio.sleep(max(record.intended - time.monotonic(), 0))
+            played.records.append(record)
+            if len(running) >= step.max_in_flight:
+                record.end("not_sent", f"{step.max_in_flight} were in flight")
+                continue
+            task = tasks.create_task(_sending(send, record))
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+
+async def _closed_loop(step: Step, send: Send, played: Played) -> None:
+    end = played.began + (float("inf") if step.duration_s is None else step.duration_s)
+
+    async def client() -> None:
+        while (now := time.monotonic()) < end and len(played.records) != step.requests:
+            record = Record(now)
+            played.records.append(record)
+            await send(record)
+            if record.outcome not in _ANSWERED:
+                await asyncio.sleep(_REFUSED_PAUSE_S)
+        played.stopped = max(played.stopped, now)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(step.clients or 0):
+            tasks.create_task(client())
+
+
+async def _sending(send: Send, record: Record) -> None:
+    await send(record)
+
+
+async def _watch(lags: list[float], look: Callable[[], None]) -> None:
+    while True:
+        due = time.monotonic() + _LOOK_S
+        await asyncio.sleep(_LOOK_S)
+        lags.append(max(time.monotonic() - due, 0.0))
+        look()
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """No garbage collection meanwhile: one of all records takes longer than many a prediction."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

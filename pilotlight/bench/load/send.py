@@ -1,0 +1,202 @@
+"""One prediction of a load, from its send to its last byte, in each of the three ways in which Cog can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, Literal, Protocol
+
+import httpx2
+
+from pilotlight.bench.load.records import Record
+from pilotlight.bench.load.turns import Turns
+from pilotlight.bench.load.webhook import Receiver
+from pilotlight.bench.load.wire import Connection, Endpoint, Head, Pool
+from pilotlight.errors import WorkerError
+from pilotlight.runtime import Completed, Output, new_prediction_id
+from pilotlight.runtime.events import decode_event, decode_prediction
+from pilotlight.runtime.request import encode_body
+
+__all__ = ["AsyncWay", "Mode", "PlainWay", "Sender", "StreamWay", "Way"]
+
+Mode = Literal["plain", "stream", "async"]
+
+_BUSY = 409
+_REJECTIONS = frozenset({_BUSY, 429, 503})
+_SSE = "text/event-stream"
+# The generator's own limits, of which the server knows nothing.
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_SHOWN_BYTES = 200
+
+
+class Way(Protocol):
+    """How a prediction is asked for."""
+
+    async def exchange(self, connection: Connection, record: Record) -> None:
+        """Sends one request and reads its answer to the end; ``record`` says how it ended, and when.
+
+        Raises:
+            WorkerError: the connection broke, or the answer makes no sense.
+        """
+        ...
+
+
+class Sender:
+    """Sends predictions, and keeps those that the server refuses as busy in a queue, if there is to be one.
+
+    Args:
+        pool: of connections to the server.
+        way: how to ask.
+        turns: the queue; ``None`` lets a refusal be one.
+        timeout_s: for one request, the wait in our queue included.
+
+    Attributes:
+        succeeded: how many predictions have, so far.
+    """
+
+    def __init__(self, pool: Pool, way: Way, *, turns: Turns | None, timeout_s: float) -> None:
+        self._pool = pool
+        self._way = way
+        self._turns = turns
+        self._timeout_s = timeout_s
+        self.succeeded = 0
+
+    async def send(self, record: Record) -> None:
+        """One request; whatever becomes of it is in ``record``, and only a cancellation is raised."""
+        record.started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await (self._try(record) if self._turns is None else self._queue(record, self._turns))
+        except TimeoutError:
+            record.end("timed_out", f"no answer within {self._timeout_s:g} s")
+        except OSError as error:
+            # Not a single byte of it was sent.
+            record.started, record.sent = (None, None) if error.errno in _OURS else (record.started, None)
+            record.end("not_sent" if error.errno in _OURS else "error", f"no connection: {error}")
+        except (WorkerError, httpx2.HTTPError, ValueError, KeyError) as error:
+            record.end("error", str(error) or type(error).__name__)
+        if record.done is None:
+            record.done = time.monotonic() if record.outcome != "not_sent" else None
+        self.succeeded += record.outcome == "succeeded"
+
+    async def _queue(self, record: Record, turns: Turns) -> None:
+        turn = await turns.enter()
+        try:
+            await self._try(record)
+            while record.http_status == _BUSY:
+                record.refusals += 1
+                record.sent = record.done = None
+                await turns.refused(turn)
+                await self._try(record)
+        finally:
+            turns.leave()
+
+    async def _try(self, record: Record) -> None:
+        record.http_status = None
+        async with self._pool.connection() as connection:
+            await self._way.exchange(connection, record)
+
+
+class PlainWay:
+    """``POST /predictions``, answered when the prediction has ended."""
+
+    def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
+        self._request = endpoint.post("/predictions", encode_body(inputs))
+
+    async def exchange(self, connection: Connection, record: Record) -> None:
+        record.sent = time.monotonic()
+        connection.send(self._request)
+        head = await connection.head()
+        body = await connection.read()
+        record.done = time.monotonic()
+        record.http_status = head.status
+        if head.status == httpx2.codes.OK:
+            record.finish(decode_prediction(json.loads(body)))
+        else:
+            _refuse(record, head, body)
+
+
+class StreamWay:
+    """The same with ``Accept: text/event-stream``: outputs one by one."""
+
+    def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
+        self._request = endpoint.post("/predictions", encode_body(inputs), f"Accept: {_SSE}\r\n")
+
+    async def exchange(self, connection: Connection, record: Record) -> None:
+        record.sent = time.monotonic()
+        connection.send(self._request)
+        head = await connection.head()
+        record.http_status = head.status
+        if head.status != httpx2.codes.OK or not head.headers.get("content-type", "").startswith(_SSE):
+            body = await connection.read()
+            record.done = time.monotonic()
+            if head.status == httpx2.codes.OK:
+                record.end("error", f"the server does not stream: it answered with {head.headers.get('content-type')}")
+            else:
+                _refuse(record, head, body)
+            return
+        async with aclosing(_events(connection)) as events:
+            async for sent in events:
+                now = time.monotonic()
+                event = decode_event(sent.event, sent.data)
+                if isinstance(event, Output):
+                    record.outputs_at.append(now)
+                elif isinstance(event, Completed):
+                    record.done = now
+                    record.finish(event.prediction)
+        if record.done is None:
+            raise WorkerError("the stream ended before the prediction did")
+
+
+class AsyncWay:
+    """The same with ``Prefer: respond-async``: accepted at once, and ended by a call of our webhook."""
+
+    def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any], receiver: Receiver) -> None:
+        self._endpoint = endpoint
+        self._body = encode_body(inputs)
+        self._receiver = receiver
+
+    async def exchange(self, connection: Connection, record: Record) -> None:
+        prediction_id = new_prediction_id()
+        asked = {"id": prediction_id, "webhook": self._receiver.url, "webhook_events_filter": ["completed"]}
+        body = json.dumps(asked).encode()[:-1] + b"," + self._body[1:]
+        with self._receiver.expect(prediction_id) as arrival:
+            record.sent = time.monotonic()
+            connection.send(self._endpoint.post("/predictions", body, "Prefer: respond-async\r\n"))
+            head = await connection.head()
+            answer = await connection.read()
+            record.http_status = head.status
+            if head.status == httpx2.codes.ACCEPTED:
+                record.done, prediction = await arrival
+                record.finish(prediction)
+                return
+        record.done = time.monotonic()
+        if head.status == httpx2.codes.OK:
+            record.end("error", "the server does not predict asynchronously: it answered when it was done")
+        else:
+            _refuse(record, head, answer)
+
+
+async def _events(connection: Connection) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
+    """The server-sent events of a body: httpx2 decodes them, from bytes that did not come through its client."""
+    response = httpx2.Response(
+        httpx2.codes.OK,
+        headers={"Content-Type": _SSE},
+        content=connection.body(),
+        request=_NO_REQUEST,
+    )
+    # No limit for the size of an event: an output of any size is one.
+    async for sent in httpx2.EventSource(response, max_event_size=None):
+        yield sent
+
+
+_NO_REQUEST = httpx2.Request("POST", "http://127.0.0.1/")
+
+
+def _refuse(record: Record, head: Head, body: bytes) -> None:
+    said = body[:_SHOWN_BYTES].decode("utf-8", "replace")
+    record.end("rejected" if head.status in _REJECTIONS else "error", f"HTTP {head.status}: {said}")

@@ -1,0 +1,56 @@
+"""Writes a report: the page, and each picture as a file, light and dark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pilotlight.bench.report.chart import Chart, as_png
+from pilotlight.bench.report.charts_cold import cold_charts
+from pilotlight.bench.report.charts_load import load_charts
+from pilotlight.bench.report.charts_warm import warm_charts
+from pilotlight.bench.report.page import default_title, page
+from pilotlight.bench.report.sources import Sources
+from pilotlight.errors import UsageError
+
+__all__ = ["PAGE_NAME", "charts_of", "write_report"]
+
+PAGE_NAME = "report.html"
+
+
+def charts_of(sources: Sources) -> dict[str, list[Chart]]:
+    """Every picture that there is something to draw for, by the kind of result."""
+    return {
+        "cold": cold_charts(sources.cold) if sources.cold else [],
+        "warm": warm_charts(sources.warm) if sources.warm else [],
+        "load": load_charts(sources.loads),
+    }
+
+
+def write_report(sources: Sources, folder: Path, title: str | None = None) -> list[Path]:
+    """Writes into ``folder``, which is made where it is missing; returns what was written.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    charts = charts_of(sources)
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in _contents(sources, charts, folder, title or default_title(sources)):
+            path.write_bytes(content)
+            written.append(path)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: {os.strerror(error.errno or 0)}; choose another folder") from error
+    return written
+
+
+def _contents(
+    sources: Sources, charts: dict[str, list[Chart]], folder: Path, title: str
+) -> Iterator[tuple[Path, bytes]]:
+    yield folder / PAGE_NAME, page(sources, charts, title).encode()
+    for some in charts.values():
+        for chart in some:
+            yield folder / f"{chart.name}-light.png", as_png(chart, dark=False)
+            yield folder / f"{chart.name}-dark.png", as_png(chart, dark=True)

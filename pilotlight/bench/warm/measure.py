@@ -1,0 +1,190 @@
+"""Warm-up of one or several projects: fresh workers in turn, each with the same prediction again and again.
+
+How a prediction is timed. From outside, from the request to the end of the answer, over one kept connection, as one
+plain answer and not as server-sent events: a stream of 200 chunks takes 1.5 times as long to receive, and now and then
+40 ms longer when the network stack waits for a packet to acknowledge, which is no time of the predictor's. What is left
+of ours is 0.2 ms. Between two predictions lies a pause: Cog's server frees its slot only after it has answered, and
+refuses half of the requests that come at once. It is in none of the times.
+
+The first prediction of any process pays some 0.15 s for what Cog itself imports only then (numpy and requests, where
+they are installed): nothing that a warm-up in ``setup()`` would save.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pilotlight.bench.cold.observe import observe
+from pilotlight.bench.environment import load_1m, read_environment, weight_hashes
+from pilotlight.bench.failures import outcome_of, words_of
+from pilotlight.bench.proc import steal_share, system_ticks
+from pilotlight.bench.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
+from pilotlight.bench.warm.results import WarmProcess, WarmResult, WarmSettings
+from pilotlight.errors import WorkerError, WorkerTimeoutError
+from pilotlight.runtime import ServerOptions, Worker, raise_for_status
+
+__all__ = ["DEFAULT_ITERATIONS", "DEFAULT_PROCESSES", "WarmPlan", "measure"]
+
+# 5 allow an interval on the steady time (of processes and their iterations); 4 against 4 show a difference.
+DEFAULT_PROCESSES = 5
+# A warm-up of 40 predictions leaves more than a quarter of the run for the steady state.
+DEFAULT_ITERATIONS = 60
+# After 10 ms no request was refused: see above.
+_PAUSE_S = 0.01
+_STOP_GRACE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class WarmPlan:
+    """What to measure.
+
+    Attributes:
+        targets: with a name each.
+        processes: measured processes of each.
+        iterations: predictions in each process.
+        seed: of their order.
+        options: how to start.
+    """
+
+    targets: tuple[Target, ...]
+    processes: int
+    iterations: int
+    seed: int
+    options: StartOptions
+
+
+async def measure(
+    plan: WarmPlan,
+    inputs_for: InputMaker,
+    *,
+    save: Callable[[WarmResult], None],
+    announce: Callable[[Step], None],
+    tick: Callable[[], None] = lambda: None,
+) -> WarmResult:
+    """Runs processes as ``schedule`` says, one at a time, each stopped before the next.
+
+    A project that fails once is not started again. Cancelled, it leaves no process.
+
+    Args:
+        plan: what to measure.
+        inputs_for: from a project's OpenAPI document to the input of its predictions.
+        save: called with all there is so far, before the first process and after every one.
+        announce: called before every process.
+        tick: called after every prediction, between it and the next.
+
+    Raises:
+        UsageError: a project cannot be served as it stands, or an input is wrong.
+    """
+    runner = _Runner(plan, inputs_for, tick, await _empty_result(plan))
+    save(runner.result)
+    for step in schedule(plan.targets, plan.processes, plan.seed):
+        if runner.result.failures(step.target.name):
+            continue
+        announce(step)
+        await runner.take(step)
+        save(runner.result)
+    finished = runner.result.model_copy(update={"finished": True})
+    save(finished)
+    return finished
+
+
+class _Runner:
+    """Takes steps, and keeps what the first start of each project has found out."""
+
+    def __init__(self, plan: WarmPlan, inputs_for: InputMaker, tick: Callable[[], None], result: WarmResult) -> None:
+        self.result = result
+        self._plan = plan
+        self._inputs_for = inputs_for
+        self._tick = tick
+        self._inputs: dict[str, dict[str, Any]] = {}
+
+    async def take(self, step: Step) -> None:
+        """One process, whose outcome goes into ``result``."""
+        load, ticks = load_1m(), system_ticks()
+        times_s: list[float] = []
+        found: dict[str, Any] = {"outcome": "succeeded"}
+        try:
+            found["ready_s"] = await (self._prepare(step.target) if step.round < 0 else self._run(step.target, times_s))
+        except WorkerError as error:
+            found = {"outcome": outcome_of(error), "message": words_of(error)}
+        process = WarmProcess(
+            project=step.target.name,
+            round=max(step.round, 0),
+            measured=step.round >= 0,
+            times_s=tuple(times_s),
+            load_1m=load,
+            steal_share=steal_share(ticks, system_ticks()),
+            **found,
+        )
+        self.result = self.result.model_copy(update={"processes": (*self.result.processes, process)})
+
+    async def _prepare(self, target: Target) -> float:
+        """The start before all others, which fills caches and shows which weights are read; seconds to ready."""
+        options = self._plan.options.of(target)
+        inputs = await inputs_of(target, self._inputs_for, options)
+        self._inputs[target.name] = inputs
+        self._describe(target.name, inputs=inputs)
+        start = await observe(target.project, inputs, options, note_files=True)
+        self._describe(target.name, weights=await asyncio.to_thread(weight_hashes, start.files))
+        return start.ready_s
+
+    async def _run(self, target: Target, times_s: list[float]) -> float:
+        """One measured process, whose times are added to ``times_s`` as they come; seconds to ready."""
+        options = self._plan.options.of(target)
+        worker = Worker(target.project, ServerOptions(python=options.python, env=options.env, sse=False))
+        try:
+            await worker.start()
+            await worker.wait_ready(options.setup_timeout_s)
+            ready_s = time.monotonic() - worker.spawned_at_s
+            for _ in range(self._plan.iterations):
+                times_s.append(await _predict(worker, self._inputs[target.name], options.predict_timeout_s))
+                self._tick()
+                await asyncio.sleep(_PAUSE_S)
+        finally:
+            await worker.stop(_STOP_GRACE_S)
+        return ready_s
+
+    def _describe(self, name: str, **found: object) -> None:
+        projects = tuple(info.model_copy(update=found) if info.name == name else info for info in self.result.projects)
+        self.result = self.result.model_copy(update={"projects": projects})
+
+
+async def _predict(worker: Worker, inputs: Mapping[str, Any], limit_s: float) -> float:
+    """One prediction; how long it took, in seconds."""
+    started_s = time.perf_counter()
+    try:
+        async with asyncio.timeout(limit_s):
+            prediction = await worker.predict(inputs)
+    except TimeoutError:
+        raise WorkerTimeoutError(
+            f"a prediction of {worker.project.root} did not finish within {limit_s:g} s; "
+            "allow more with --timeout, or give inputs that need less",
+            logs=worker.logs,
+        ) from None
+    taken_s = time.perf_counter() - started_s
+    raise_for_status(prediction)
+    return taken_s
+
+
+async def _empty_result(plan: WarmPlan) -> WarmResult:
+    options = plan.options
+    return WarmResult(
+        created_at=datetime.now(UTC),
+        finished=False,
+        settings=WarmSettings(
+            processes=plan.processes,
+            iterations=plan.iterations,
+            pause_s=_PAUSE_S,
+            seed=plan.seed,
+            setup_timeout_s=options.setup_timeout_s,
+            predict_timeout_s=options.predict_timeout_s,
+        ),
+        environment=await asyncio.to_thread(read_environment, options.python),
+        projects=await asyncio.to_thread(describe, plan.targets, options),
+        processes=(),
+    )

@@ -1,0 +1,147 @@
+"""Which engine serves a model: the best artifact that is here for the device, or what was asked for."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from pilotlight.engines.collector import paused_collector
+from pilotlight.engines.protocol import Engine
+from pilotlight.errors import ConfigError
+from pilotlight.loading.artifacts import Artifact, find_artifacts
+from pilotlight.loading.prefetch import Prefetch
+
+__all__ = ["ENGINES", "Choice", "Wishes", "choose", "find_accelerator", "open_engine", "wishes_from"]
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("auto", "openvino", "torch")
+PACKAGES = {"openvino": ("openvino", "openvino_genai"), "torch": ("torch", "transformers")}
+# What a torch precision is called as an artifact; the names of artifacts' precisions are understood too.
+PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+QUANTIZED = ("int8", "int4")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for; ``auto`` leaves it to us.
+
+    Attributes:
+        engine: one of ``ENGINES``.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        dtype: a precision, as torch calls it or as an artifact does.
+    """
+
+    engine: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine, what it loads (``None``: the model's own weights), and why, in words."""
+
+    engine: str
+    artifact: Artifact | None
+    why: str
+
+
+def choose(
+    wishes: Wishes, artifacts: Sequence[Artifact], *, accelerator: str | None, installed: Sequence[str], model: str
+) -> Choice:
+    """Decide.
+
+    Args:
+        wishes: what was asked for.
+        artifacts: of the model, those preferred first.
+        accelerator: ``cuda`` or ``mps`` where the machine has one.
+        installed: engines whose packages are there.
+        model: its name, for messages.
+
+    Raises:
+        ConfigError: what was asked for is not to be had; says what to change.
+    """
+    if wishes.engine not in ENGINES:
+        raise ConfigError(f"PILOTLIGHT_ENGINE is {wishes.engine!r}; expected one of {', '.join(ENGINES)}")
+    if wishes.engine == "torch":
+        return Choice("torch", None, "as asked")
+    against, artifact = _openvino(wishes, artifacts, accelerator, installed)
+    if artifact is not None:
+        why = "as asked" if wishes.engine == "openvino" else f"{artifact.folder.name} is here, the fastest for this CPU"
+        return Choice("openvino", artifact, why)
+    if wishes.engine == "openvino":
+        raise ConfigError(
+            f"PILOTLIGHT_ENGINE is openvino, but {against}: make an artifact with `pilotlight export {model} --engine "
+            "openvino`, install requirements.txt, or set PILOTLIGHT_ENGINE=auto"
+        )
+    if wishes.dtype in QUANTIZED:
+        raise ConfigError(f"PILOTLIGHT_DTYPE is {wishes.dtype}, which only an artifact has, but {against}")
+    return Choice("torch", None, against)
+
+
+def _openvino(
+    wishes: Wishes, artifacts: Sequence[Artifact], accelerator: str | None, installed: Sequence[str]
+) -> tuple[str, Artifact | None]:
+    """(what speaks against OpenVINO, the artifact to run if nothing does)."""
+    if wishes.device not in ("auto", "cpu"):
+        return f"the device asked for is {wishes.device}", None
+    if wishes.device == "auto" and wishes.engine == "auto" and accelerator is not None:
+        return f"this machine has {accelerator}", None
+    mine = [artifact for artifact in artifacts if artifact.engine == "openvino" and artifact.device == "cpu"]
+    if not mine:
+        return "the model has no openvino artifact for a CPU", None
+    precision = PRECISIONS.get(wishes.dtype, wishes.dtype)
+    fitting = [artifact for artifact in mine if precision in ("auto", artifact.precision)]
+    if not fitting:
+        return f"none of its openvino artifacts is {precision}", None
+    if "openvino" not in installed:
+        return "openvino and openvino-genai are not installed", None
+    return "", fitting[0]
+
+
+def open_engine(model: Path, wishes: Wishes, *, slots: int, queue_size: int) -> Engine:
+    """The engine for the model in this folder, ready; one log line says which and why.
+
+    Raises:
+        ConfigError: what was asked for is not to be had.
+        WeightsError: the model or its artifact cannot be loaded.
+    """
+    installed = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
+    choice = choose(
+        wishes, find_artifacts(model), accelerator=find_accelerator(), installed=installed, model=str(model)
+    )
+    log.info("engine: %s (%s)", choice.engine, choice.why)
+    if choice.engine == "torch" and "torch" not in installed:
+        raise ConfigError(f"torch and transformers are not installed, and {choice.why}: install requirements.txt")
+    Prefetch(model if choice.artifact is None else choice.artifact.folder)
+    with paused_collector():
+        return _open(model, choice, wishes, slots=slots, queue_size=queue_size)
+
+
+def _open(model: Path, choice: Choice, wishes: Wishes, *, slots: int, queue_size: int) -> Engine:
+    # Each engine brings its own heavy packages.
+    if choice.artifact is not None:
+        from pilotlight.engines.openvino_engine import OpenVINOEngine
+
+        return OpenVINOEngine(model, choice.artifact, slots=slots, queue_size=queue_size)
+    from pilotlight.engines.torch_engine import TorchEngine
+
+    return TorchEngine(model, device=wishes.device, dtype=wishes.dtype, slots=slots, queue_size=queue_size)
+
+
+def find_accelerator(root: Path = Path("/")) -> str | None:
+    """What beside the processor torch would compute on, found without importing it."""
+    if (root / "dev/nvidiactl").exists():
+        return "cuda"
+    return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else None
+
+
+def wishes_from(environ: Mapping[str, str]) -> Wishes:
+    """``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE``; empty is ``auto``."""
+    names = ("PILOTLIGHT_ENGINE", "PILOTLIGHT_DEVICE", "PILOTLIGHT_DTYPE")
+    return Wishes(*(environ.get(name) or "auto" for name in names))

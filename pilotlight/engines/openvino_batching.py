@@ -1,0 +1,183 @@
+"""All requests together, token by token: OpenVINO GenAI's continuous batching, driven by a thread of ours."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pilotlight.engines.base import Sampling
+from pilotlight.engines.generation import Generation
+from pilotlight.engines.memory import CACHE_SHARE, free_memory_bytes
+from pilotlight.engines.model_files import ModelFacts
+from pilotlight.engines.openvino_pipeline import BLOCK_TOKENS, add_request, open_pipeline
+from pilotlight.engines.openvino_runtime import Runtime, read_cache_shape
+from pilotlight.engines.openvino_sampling import generation_config, refuse_unfit
+from pilotlight.errors import EngineError, EngineStoppedError, InputError, WeightsError
+from pilotlight.stamps import stage
+
+__all__ = ["OpenVINOBackend"]
+
+
+class OpenVINOBackend:
+    """A pipeline and the thread that steps it.
+
+    Args:
+        runtime: the modules.
+        artifact: the folder with ``openvino_model.xml``.
+        precision: of the artifact.
+        facts: of the model.
+        slots: requests that advance together, at most.
+
+    Raises:
+        WeightsError: the runtime cannot load it.
+    """
+
+    def __init__(self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, slots: int) -> None:
+        self._runtime = runtime
+        self._vocab_size = facts.vocab_size
+        self.slots = slots
+        with stage("compile"):
+            blocks = _blocks(read_cache_shape(artifact).token_bytes(precision), slots, facts.context_tokens)
+            self.context_tokens = min(facts.context_tokens, (blocks - slots) * BLOCK_TOKENS)
+            self._pipeline = open_pipeline(runtime, artifact, precision=precision, blocks=blocks, slots=slots)
+        with stage("device"):
+            self.cache_bytes = self._first_step()
+        self._next_id = 1
+        self._running: dict[int, tuple[Generation, Any]] = {}  # only the thread touches it
+        self._arrived: list[Generation] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="pilotlight-openvino", daemon=True)
+        self._thread.start()
+
+    def add(self, generation: Generation) -> None:
+        refuse_unfit(generation.request.sampling)
+        if max(generation.prompt_ids) >= self._vocab_size:
+            raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
+        with self._changed:
+            if self._closed:
+                raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
+            self._arrived.append(generation)
+            self._changed.notify()
+
+    def cancel(self, generation: Generation) -> None:
+        """Nothing to do: the thread lets go of ended generations before its next step."""
+
+    def alive(self) -> bool:
+        return self._thread.is_alive() and not self._closed
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(timeout=10.0)
+
+    def _first_step(self) -> int:
+        """One token for nobody: what cannot work fails in set-up, and the cache is there; its size in bytes."""
+        handle = self._request(0, [0], Sampling(temperature=0), max_tokens=1, eos_ids=())
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+        if not handle.can_read():
+            raise WeightsError("the model gives no token: this is a bug, or the artifact is damaged; export it again")
+        size_bytes: int = self._pipeline.get_metrics().cache_size_in_bytes
+        return size_bytes
+
+    def _request(
+        self, number: int, ids: list[int], sampling: Sampling, *, max_tokens: int, eos_ids: Sequence[int]
+    ) -> Any:
+        config = generation_config(
+            self._runtime.genai, sampling, max_tokens=max_tokens, eos_ids=eos_ids, vocab_size=self._vocab_size
+        )
+        return add_request(self._runtime, self._pipeline, number, ids, config)
+
+    # The thread's side
+
+    def _run(self) -> None:
+        try:
+            while self._wait():
+                self._let_go()
+                if self._pipeline.has_non_finished_requests():
+                    self._pipeline.step()
+                for number in list(self._running):
+                    self._deliver(number)
+            self._drain()
+        except Exception as error:  # noqa: BLE001 - the runtime failed under all of them: everybody inside is told
+            self._die(error)
+
+    def _wait(self) -> bool:
+        """Wait for something to do, and let in who has arrived; ``False`` once closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._arrived or self._pipeline.has_non_finished_requests())
+            arrived, self._arrived = self._arrived, []
+            closed = self._closed
+        if closed:
+            for generation in arrived:
+                generation.stop()
+            return False
+        for generation in arrived:
+            self._start(generation)
+        return True
+
+    def _start(self, generation: Generation) -> None:
+        if generation.ended:
+            return
+        try:
+            handle = self._request(
+                self._next_id,
+                generation.prompt_ids,
+                generation.request.sampling,
+                max_tokens=generation.max_tokens,
+                eos_ids=sorted(generation.eos_ids),
+            )
+        except RuntimeError as error:  # what the pipeline refuses concerns this request only
+            generation.fail(error)
+            return
+        self._running[self._next_id] = (generation, handle)
+        self._next_id += 1
+
+    def _let_go(self) -> None:
+        """Drop whom somebody has cancelled since the last step."""
+        for number, (generation, handle) in list(self._running.items()):
+            if generation.ended:
+                handle.cancel()
+                del self._running[number]
+
+    def _drain(self) -> None:
+        """Have the pipeline give back what cancelled requests hold: it complains at its end about what it misses."""
+        for _, handle in self._running.values():
+            handle.cancel()
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+
+    def _deliver(self, number: int) -> None:
+        """Hand a request its new tokens; forget it once it has ended."""
+        generation, handle = self._running[number]
+        try:
+            while not generation.ended and handle.can_read():
+                for output in handle.read().values():
+                    for token in output.generated_ids:
+                        generation.push(token)
+        except Exception as error:  # noqa: BLE001 - what fails one request on this thread must not fail them all
+            generation.fail(error)
+        running = handle.get_status() == self._runtime.genai.GenerationStatus.RUNNING
+        if not generation.ended and not running:
+            generation.fail(EngineError(f"the runtime let go of this request: {handle.get_status().name.lower()}"))
+        if generation.ended:
+            if running:
+                handle.cancel()
+            del self._running[number]
+
+    def _die(self, error: Exception) -> None:
+        with self._changed:
+            self._closed = True
+            arrived, self._arrived = self._arrived, []
+        for generation in [*arrived, *(generation for generation, _ in self._running.values())]:
+            generation.fail(EngineError(f"the engine died: {error}"))
+
+
+def _blocks(token_bytes: int, slots: int, context_tokens: int) -> int:
+    """Blocks of the cache: a whole context for every slot, or what memory allows; each slot may waste most of one."""
+    affordable = int(CACHE_SHARE * free_memory_bytes()) // token_bytes
+    return max(1, min(slots * context_tokens, affordable) // BLOCK_TOKENS) + slots

@@ -1,0 +1,101 @@
+"""OpenVINO GenAI, imported without what serving has no use for, and how it shall compute an artifact."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pilotlight.errors import ConfigError, WeightsError
+
+__all__ = ["CacheShape", "Runtime", "properties", "read_cache_shape", "runtime"]
+
+# The conversion tools: 0.2 s of imports, and a report to their maker's telemetry at each import of openvino.
+NOT_WANTED = "openvino.tools.ovc"
+# Exact where exactness was asked for; elsewhere what the runtime takes by itself: bfloat16 where the processor is fast
+# at it, and for quantized weights a quantized cache.
+PROPERTIES: dict[str, dict[str, str]] = {
+    "fp32": {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"},
+    "fp16": {"KV_CACHE_PRECISION": "f16"},
+    "bf16": {"KV_CACHE_PRECISION": "bf16"},
+    "int8": {"KV_CACHE_PRECISION": "u8"},
+    "int4": {"KV_CACHE_PRECISION": "u8"},
+}
+VALUE_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The modules."""
+
+    genai: Any
+    openvino: Any
+    numpy: Any
+
+
+def runtime() -> Runtime:
+    """The runtime's modules, imported now if they were not before.
+
+    Raises:
+        ConfigError: they are not installed.
+    """
+    if NOT_WANTED not in sys.modules:
+        # None makes that import fail, which openvino's own __init__ allows for.
+        sys.modules[NOT_WANTED] = None  # type: ignore[assignment]  # so the import system wants it
+    try:
+        import numpy
+        import openvino
+        import openvino_genai
+    except ImportError as error:
+        raise ConfigError(
+            f"the openvino engine needs the packages openvino and openvino-genai ({error}): install those that "
+            "requirements.txt pins, or set PILOTLIGHT_ENGINE=torch"
+        ) from error
+    return Runtime(openvino_genai, openvino, numpy)
+
+
+def properties(precision: str) -> dict[str, str]:
+    """How the CPU shall compute an artifact of this precision."""
+    return dict(PROPERTIES[precision])
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """What a model keeps of each token.
+
+    Attributes:
+        heads: (heads, size of each) of every cached tensor: keys and values, layer by layer.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+
+    def token_bytes(self, precision: str) -> int:
+        """Bytes of cache for one token.
+
+        A quantized key takes a scale and a zero point per channel and block of 32 tokens, a value the same per token.
+        """
+        cache = PROPERTIES[precision]["KV_CACHE_PRECISION"]
+        if cache in VALUE_BYTES:
+            return int(sum(heads * size for heads, size in self.heads) * VALUE_BYTES[cache])
+        return int(sum(heads * max(size * 1.25, size + 8) for heads, size in self.heads))
+
+
+def read_cache_shape(artifact: Path) -> CacheShape:
+    """The cache's shape, from the state variables that the artifact's XML declares.
+
+    Raises:
+        WeightsError: there is no model, or it keeps no keys and values.
+    """
+    import re
+
+    path = artifact / "openvino_model.xml"
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}; export the model again") from error
+    # One Assign for each ReadValue, with the same shape: (batch, heads, tokens, size); only the former are counted.
+    found = re.findall(r'type="ReadValue"[^>]*>\s*<data [^>]*variable_shape="\?,(\d+),\?,(\d+)"', text)
+    if not found:
+        raise WeightsError(f"{path} keeps no keys and values: it is not a language model that can be batched")
+    return CacheShape(tuple((int(heads), int(size)) for heads, size in found))

@@ -1,0 +1,91 @@
+"""The index of names that transformers makes of its own source at every import, kept as Python keeps bytecode.
+
+``import transformers`` reads 3,300 source files to find out which module has which class: half a second of processor
+time, and as many small files on a disk that is cold. The outcome depends on nothing but the version installed, so it is
+written beside the bytecode, in ``transformers/models/__pycache__``, by whoever first imports transformers through here;
+``cog.yaml`` does it when the image is built. Where it cannot be written, the source is read each time, as ever.
+"""
+
+from __future__ import annotations
+
+import marshal
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__all__ = ["after_import", "keep_index"]
+
+Patch = Callable[[ModuleType], None]
+
+
+def after_import(name: str, patch: Patch) -> None:
+    """Have ``patch`` called with a module as soon as its body has run, before anyone else sees it.
+
+    Nothing happens where the module is imported already.
+    """
+    if name not in sys.modules:
+        sys.meta_path.insert(0, _Finder(name, patch))
+
+
+def keep_index(import_utils: ModuleType) -> None:
+    """Give ``transformers.utils.import_utils`` an index that is read from a file, or written to it."""
+    read_source: Callable[[Any], Any] = import_utils.create_import_structure_from_path
+    models = Path(str(import_utils.__file__)).parent.parent / "models"
+    kept = models / "__pycache__" / f"names-{version('transformers')}.marshal"
+
+    def create_import_structure_from_path(module_path: Any) -> Any:
+        path = Path(module_path)
+        if (path.parent if path.name == "__init__.py" else path) != models:
+            return read_source(module_path)
+        with suppress(OSError, ValueError, EOFError, TypeError):
+            return marshal.loads(kept.read_bytes())  # noqa: S302 - as trustworthy as the bytecode that it lies beside
+        index = read_source(module_path)
+        draft = kept.with_name(f".{kept.name}.{secrets.token_hex(4)}")
+        with suppress(OSError):
+            kept.parent.mkdir(exist_ok=True)
+            draft.write_bytes(marshal.dumps(index))
+            draft.replace(kept)
+        return index
+
+    import_utils.create_import_structure_from_path = create_import_structure_from_path  # type: ignore[attr-defined]
+
+
+class _Finder(MetaPathFinder):
+    """Finds one module, once, as it would be found anyway."""
+
+    def __init__(self, name: str, patch: Patch) -> None:
+        self._name = name
+        self._patch = patch
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._patch)
+        return spec
+
+
+class _Loader(Loader):
+    """Loads as another does, then patches."""
+
+    def __init__(self, loader: Loader, patch: Patch) -> None:
+        self._loader = loader
+        self._patch = patch
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        self._patch(module)

@@ -1,0 +1,69 @@
+"""``pilotlight gateway`` as a process, and the unmodified ``replicate`` client of it."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import replicate
+
+PROJECTS = Path(__file__).parent / "projects"
+PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "gateway", "--port", "0"]
+
+
+class GatewayProcess:
+    """The process; its output is read as it comes, so that it never waits for us."""
+
+    def __init__(self, home, *projects, args=()):
+        folders = [str(PROJECTS / name) for name in projects]
+        self.lines = []
+        self._listening = threading.Event()
+        self.url = ""
+        self._clients = []
+        self.process = subprocess.Popen(
+            [*PROGRAM, "--home", str(home), *args, *folders], stderr=subprocess.PIPE, text=True, env={**os.environ}
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if match := re.match("Listening at (.*)\n", line):
+                self.url = match[1]
+                self._listening.set()
+        self._listening.set()
+
+    def wait_listening(self):
+        assert self._listening.wait(90)
+        assert self.url, "".join(self.lines)
+        return self
+
+    def client(self):
+        """Replicate's own, as users have it."""
+        client = replicate.Client(api_token="any", base_url=self.url)
+        client.poll_interval = 0.02
+        self._clients.append(client)
+        return client
+
+    def end(self):
+        """Its exit status, after all it has to say."""
+        status = self.process.wait(60)
+        self._reader.join(60)
+        for client in self._clients:
+            client._client.close()  # it has no way of its own to be closed
+        return status
+
+
+@contextlib.contextmanager
+def gateway_process(home, *projects, args=()):
+    gateway = GatewayProcess(home, *projects, args=args)
+    try:
+        yield gateway.wait_listening()
+    finally:
+        gateway.process.kill()
+        gateway.end()
+        gateway.process.stderr.close()

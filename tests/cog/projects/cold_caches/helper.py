@@ -1,0 +1,3 @@
+"""A module whose bytecode Python keeps."""
+
+FACTOR = 1

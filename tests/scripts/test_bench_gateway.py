@@ -1,0 +1,22 @@
+"""scripts/bench_gateway.py, for a moment only."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "bench_gateway.py"
+
+
+def test_it_compares_the_gateway_with_its_worker(tmp_path):
+    result = subprocess.run(
+        [sys.executable, SCRIPT, "--clients", "2", "--rounds", "1", "--seconds", "0.2", "--no-fsync"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [["2", "direct"], ["2", "plain"], ["2", "replicate"]]
+    assert rows[0][-1] == "100%"
+    assert all(float(row[-2]) > 0 for row in rows)
