@@ -80,7 +80,7 @@ class Supervisor:
 
     @property
     def ready(self) -> bool:
-        """Whether a worker takes predictions; not any more once it is known to be broken, while the state lags behind."""
+        """Whether a worker takes predictions; not any more once it is known to be broken, before the state says so."""
         return self._state is State.READY and self._broken is not None and not self._broken.done()
 
     async def wait_ready(self, timeout_s: float) -> None:

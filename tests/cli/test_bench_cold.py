@@ -106,7 +106,7 @@ def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    guard = threading.Timer(90, process.kill)
+    guard = threading.Timer(240, process.kill)
     guard.start()
     try:
         for line in process.stderr:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import replicate
@@ -56,6 +57,15 @@ class GatewayProcess:
         for client in self._clients:
             client._client.close()  # it has no way of its own to be closed
         return status
+
+
+def wait_until(condition, limit_s=60):
+    """Asks until it holds."""
+    end_s = time.monotonic() + limit_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end_s, "this never came"
+        pause.wait(0.01)
 
 
 @contextlib.contextmanager

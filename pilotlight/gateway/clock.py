@@ -1,0 +1,14 @@
+"""The gateway's clock: seconds since 1970 that never go back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+
+
+def steady_clock() -> Clock:
+    """A clock that agrees with the system's now, and goes on evenly when that one is set."""
+    epoch_s = time.time() - time.monotonic()
+    return lambda: epoch_s + time.monotonic()

@@ -1,0 +1,102 @@
+"""Replicate's API for files, under ``/v1/files``."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from http import HTTPStatus
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from pilotlight.gateway import wire
+from pilotlight.gateway.api import base_of
+from pilotlight.gateway.files import Files, StoredFile
+from pilotlight.gateway.problems import ProblemError, not_found
+
+_LONGEST_METADATA_BYTES = 64 * 1024
+
+# What a caller has uploaded must never act as a page of the gateway's own in somebody's browser.
+_HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Content-Type-Options": "nosniff"}
+
+
+def routes() -> list[Route]:
+    """All of them; the app's ``state.files`` does the work."""
+    return [
+        Route("/v1/files", list_files),
+        Route("/v1/files", upload, methods=["POST"]),
+        Route("/v1/files/{id}", get_file),
+        Route("/v1/files/{id}", delete_file, methods=["DELETE"]),
+        Route("/v1/files/{id}/{key}/{name}", download),
+    ]
+
+
+async def upload(request: Request) -> Response:
+    """A form with the file as ``content``, and optionally an object as ``metadata``."""
+    try:
+        async with request.form(max_files=2, max_fields=2, max_part_size=_LONGEST_METADATA_BYTES) as form:
+            content = form.get("content")
+            if not isinstance(content, UploadFile):
+                raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "Send a form whose part content is the file.")
+            given = form.get("metadata")
+            metadata = _metadata(await given.read() if isinstance(given, UploadFile) else given)
+            kind = content.content_type or "application/octet-stream"
+            stored = await _files(request).add(content.file, content.filename or "file", kind, metadata)
+    except HTTPException as error:  # the parser's
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"The form cannot be read: {error.detail}") from None
+    return JSONResponse(wire.file(stored, base_of(request)), HTTPStatus.CREATED)
+
+
+async def list_files(request: Request) -> Response:
+    stored = await _files(request).all()
+    return JSONResponse(wire.listing([wire.file(one, base_of(request)) for one in stored]))
+
+
+async def get_file(request: Request) -> Response:
+    return JSONResponse(wire.file(await _find(request), base_of(request)))
+
+
+async def delete_file(request: Request) -> Response:
+    if not await _files(request).delete(request.path_params["id"]):
+        raise _no_file(request)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def download(request: Request) -> Response:
+    """Its bytes, for whoever has the URL."""
+    stored = await _find(request)
+    key, name = request.path_params["key"], request.path_params["name"]
+    if not hmac.compare_digest(stored.key.encode(), key.encode()) or name != stored.name:
+        raise _no_file(request)
+    path = _files(request).path(stored)
+    return FileResponse(path, media_type=stored.content_type, filename=stored.name, headers=_HARMLESS)
+
+
+def _files(request: Request) -> Files:
+    files: Files = request.app.state.files
+    return files
+
+
+async def _find(request: Request) -> StoredFile:
+    stored = await _files(request).get(request.path_params["id"])
+    if stored is None:
+        raise _no_file(request)
+    return stored
+
+
+def _no_file(request: Request) -> ProblemError:
+    return not_found(f"file {request.path_params['id'][:140]!r}")
+
+
+def _metadata(given: str | bytes | None) -> dict[str, Any]:
+    try:
+        metadata = json.loads(given or "{}")
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "The part metadata has to be a JSON object.")
+    return metadata

@@ -1,0 +1,182 @@
+"""Plain routes for the first version that is served, and the metrics of all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pilotlight.errors import PilotlightError, WorkerBusyError
+from pilotlight.gateway import metrics, wire
+from pilotlight.gateway.api import accept, gateway_of
+from pilotlight.gateway.gateway import Gateway
+from pilotlight.gateway.live import Live
+from pilotlight.gateway.problems import ProblemError
+from pilotlight.gateway.states import Record
+from pilotlight.gateway.validation import InvalidInputError
+from pilotlight.gateway.versions import Version
+from pilotlight.types import Status
+
+T = TypeVar("T")
+
+# More than this is a job for several requests: the answer is held in memory until the last item has ended.
+_MOST_ITEMS = 1000
+
+
+def routes() -> list[Route]:
+    """All of them."""
+    return [
+        Route("/health", health),
+        Route("/predict", predict, methods=["POST"]),
+        Route("/predict/batch", predict_batch, methods=["POST"]),
+        Route("/metrics", show_metrics),
+    ]
+
+
+async def health(request: Request) -> Response:
+    """200 while a prediction would be served: by a worker that is ready, or after a cold start by one that sleeps.
+
+    503 while the first worker starts, after workers could not be started, and while the gateway ends.
+    """
+    gateway = gateway_of(request)
+    pool = gateway.pool(gateway.versions[0])
+    gauges = pool.gauges
+    state = "ready" if gauges.ready_workers else "starting" if gauges.starting_workers else "sleeping"
+    body: dict[str, Any] = {"status": state, "running": gauges.running, "waiting": gauges.waiting}
+    if gateway.closing:
+        body["status"] = "stopping"
+    elif pool.trouble is not None:
+        body |= {"status": "parked", "error": str(pool.trouble), "logs": getattr(pool.trouble, "logs", "")}
+    well = body["status"] in ("ready", "sleeping")
+    return JSONResponse(body, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def predict(request: Request) -> Response:
+    """One prediction, as a Cog server answers it; a caller who leaves cancels it."""
+    body = wire.parse(await request.body(), wire.PlainBody)
+    version = gateway_of(request).versions[0]
+    try:
+        live = await accept(request, version, body.input or {}, deployment=None)
+    except InvalidInputError as error:
+        detail = [mistake.detail for mistake in error.mistakes]
+        return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
+    record = await _while_connected(request, _end_of(gateway_of(request), live))
+    if not record.status.terminal:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"The gateway is stopping. Prediction {record.id} will run when it is started again.",
+        )
+    return JSONResponse(_item(record))
+
+
+async def predict_batch(request: Request) -> Response:
+    """A list of inputs, answered by a list in the same order, in which a wrong or failed item fails alone.
+
+    The items wait for room in the queue, so that a batch may be longer than that; a caller who leaves cancels those
+    that have not ended.
+    """
+    body = wire.parse(await request.body(), wire.BatchBody)
+    if len(body.inputs) > _MOST_ITEMS:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"{len(body.inputs)} inputs: send up to {_MOST_ITEMS} at a time."
+        )
+    items = await _while_connected(request, _run_all(gateway_of(request), body.inputs))
+    return JSONResponse({"predictions": items})
+
+
+async def show_metrics(request: Request) -> Response:
+    gateway = gateway_of(request)
+    pools = {version.model: gateway.pool(version) for version in gateway.versions}
+    text = metrics.render({model: (pool.metrics, pool.gauges) for model, pool in pools.items()})
+    return PlainTextResponse(text, media_type=metrics.CONTENT_TYPE)
+
+
+async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
+    version = gateway.versions[0]
+    # As many as can wait at once: the rest would only ask for room over and over.
+    together = asyncio.Semaphore(gateway.pool(version).limits.max_waiting)
+
+    async def run(one: Any) -> dict[str, Any]:
+        async with together:
+            try:
+                return _item(await _end_of(gateway, await _accept_item(gateway, version, one)))
+            except (PilotlightError, ProblemError) as error:
+                return _failed_item(error)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(one)) for one in inputs]
+    return [task.result() for task in tasks]
+
+
+async def _accept_item(gateway: Gateway, version: Version, item: Any) -> Live:
+    if not isinstance(item, dict):
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "An input is an object: its values by their names.")
+    while True:
+        try:
+            return await gateway.create(version, item)
+        except WorkerBusyError:
+            await gateway.pool(version).wait_room()
+
+
+async def _end_of(gateway: Gateway, live: Live) -> Record:
+    """Waits for its end; whoever stops waiting cancels it."""
+    try:
+        await live.wait_ended()
+    except asyncio.CancelledError:
+        gateway.leave(live)
+        raise
+    return live.record
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns; it is cancelled when the caller closes the connection.
+
+    Raises:
+        ProblemError: the caller has gone, and will not read this.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ProblemError(HTTPStatus.BAD_REQUEST, "The caller has closed the connection.")
+        return working.result()
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _failed_item(error: Exception) -> dict[str, Any]:
+    """An item that never became a prediction."""
+    item: dict[str, Any] = {
+        "id": None,
+        "status": Status.FAILED,
+        "output": None,
+        "error": str(error),
+        "logs": "",
+        "metrics": {},
+    }
+    if isinstance(error, InvalidInputError):
+        item["detail"] = [mistake.detail for mistake in error.mistakes]
+    return item
+
+
+def _item(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "status": record.status,
+        "output": record.output,
+        "error": record.error,
+        "logs": record.logs,
+        "metrics": record.metrics,
+    }

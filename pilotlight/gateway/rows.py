@@ -1,0 +1,94 @@
+"""The tables of the gateway's database, and records as rows. Format 1 of ``PRAGMA user_version``."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from pilotlight.gateway.states import Record
+from pilotlight.types import Status
+
+FORMAT = 1
+
+# `number` is the order of arrival, which a clock that is set back does not change; cursors are made of it.
+TABLES = """
+CREATE TABLE IF NOT EXISTS predictions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    deployment TEXT,
+    input TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    stream_key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    started_at REAL,
+    completed_at REAL,
+    output TEXT NOT NULL,
+    error TEXT,
+    logs TEXT NOT NULL,
+    metrics TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS unfinished ON predictions (number) WHERE status IN ('starting', 'processing');
+CREATE INDEX IF NOT EXISTS by_model ON predictions (model);
+CREATE TABLE IF NOT EXISTS versions (
+    id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    PRIMARY KEY (id, model)
+);
+CREATE TABLE IF NOT EXISTS files (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    md5 TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    key TEXT NOT NULL
+);
+"""
+
+_COLUMNS = (
+    "id",
+    "model",
+    "version",
+    "deployment",
+    "input",
+    "created_at",
+    "stream_key",
+    "status",
+    "started_at",
+    "completed_at",
+    "output",
+    "error",
+    "logs",
+    "metrics",
+)
+_JSON = {"input", "output", "metrics"}
+# What changes in a prediction's life; the rest is written once.
+_CHANGING = ("status", "started_at", "completed_at", "output", "error", "logs", "metrics")
+
+SELECT = f"SELECT number, {', '.join(_COLUMNS)} FROM predictions"  # noqa: S608 - our own names
+INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
+# A terminal record never changes, whoever asks.
+UPDATE = (
+    f"UPDATE predictions SET {', '.join(f'{name} = :{name}' for name in _CHANGING)} "  # noqa: S608
+    "WHERE id = :id AND status IN ('starting', 'processing')"
+)
+
+
+def to_row(record: Record) -> dict[str, Any]:
+    """The columns of a record, by name."""
+    values = {name: getattr(record, name) for name in _COLUMNS}
+    encoded = {name: json.dumps(values[name], ensure_ascii=False, separators=(",", ":")) for name in _JSON}
+    return {**values, **encoded, "status": str(record.status)}
+
+
+def from_row(row: sqlite3.Row) -> Record:
+    """The record in a row of ``SELECT``."""
+    values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in _COLUMNS}
+    return Record(**{**values, "status": Status(row["status"])})

@@ -1,0 +1,113 @@
+"""How many workers a version should have. Pure: a function of what there is, the limits, and the time.
+
+A worker is started when the predictions at hand need more than there are, and stopped when it has been idle for long
+enough and is not needed. Nothing is ever stopped that runs a prediction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pilotlight.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a version may use.
+
+    Attributes:
+        min_workers: never fewer, once the gateway runs; 0 lets the version sleep.
+        max_workers: never more.
+        slots: predictions that one worker is given at once.
+        idle_timeout_s: how long a worker without a prediction is kept above ``min_workers``.
+        max_waiting: predictions that may wait for a slot; further ones are refused.
+        hold_s: after a worker could not be started, how long before the next is tried.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+
+    min_workers: int = 0
+    max_workers: int = 1
+    slots: int = 1
+    idle_timeout_s: float = 300.0
+    max_waiting: int = 100
+    hold_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_workers <= self.max_workers or self.max_workers < 1:
+            raise UsageError(
+                f"at least {self.min_workers} and at most {self.max_workers} workers cannot be; "
+                "give a minimum of 0 or more, and a maximum of 1 or more that is not below it"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One worker as scaling sees it.
+
+    Attributes:
+        number: its name.
+        ready: whether it takes predictions.
+        running: how many it holds.
+        idle_since: when it last became ready, or gave up its last prediction.
+    """
+
+    number: int
+    ready: bool
+    running: int
+    idle_since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now.
+
+    Attributes:
+        start: how many workers to start.
+        stop: the workers to stop, by number.
+        again_at: when to ask again even if nothing happens; ``None`` for never.
+    """
+
+    start: int
+    stop: tuple[int, ...]
+    again_at: float | None
+
+
+def decide(
+    limits: Limits, workers: Sequence[WorkerView], waiting: int, now: float, *, held_until: float = 0.0
+) -> Decision:
+    """What to do about ``workers`` when ``waiting`` predictions have no slot yet.
+
+    Args:
+        limits: the bounds.
+        workers: all that there are, those that are starting included, those being stopped not.
+        waiting: predictions without a slot.
+        now: the time, of the same clock as all others.
+        held_until: no worker is started before this time.
+    """
+    wanted = desired(limits, workers, waiting)
+    missing = max(0, wanted - len(workers))
+    held = missing > 0 and now < held_until
+    surplus = max(0, len(workers) - wanted)
+    # The one that has been idle for the longest goes first; those that are still starting stay and are judged then.
+    idle = sorted((w for w in workers if w.ready and w.running == 0), key=lambda w: (w.idle_since, w.number))
+    candidates = idle[:surplus]
+    expired = [w for w in candidates if now >= w.idle_since + limits.idle_timeout_s]
+    times = [w.idle_since + limits.idle_timeout_s for w in candidates[len(expired) :]]
+    if held:
+        times.append(held_until)
+    return Decision(0 if held else missing, tuple(w.number for w in expired), min(times, default=None))
+
+
+def desired(limits: Limits, workers: Sequence[WorkerView], waiting: int) -> int:
+    """How many workers the predictions at hand need, within the limits."""
+    at_hand = waiting + sum(worker.running for worker in workers)
+    return min(limits.max_workers, max(limits.min_workers, math.ceil(at_hand / limits.slots)))
+
+
+def retry_after_s(limits: Limits, predict_s: float) -> int:
+    """In how many seconds a refused caller may find room: when one of all the slots should have come free."""
+    return min(60, max(1, math.ceil(predict_s / (limits.max_workers * limits.slots))))

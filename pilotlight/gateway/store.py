@@ -1,0 +1,241 @@
+"""Where predictions are kept: one SQLite file, written by one thread.
+
+What several callers want at the same time is committed together. A record that was accepted is on the disk before
+``add`` returns, so that it survives even a loss of power; what follows in its life is in the file, and safe from the
+death of this process, and reaches the disk with the next accepted one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pilotlight.errors import StoreError
+from pilotlight.gateway.rows import FORMAT, INSERT, SELECT, TABLES, UPDATE, from_row, to_row
+from pilotlight.gateway.states import Record
+
+T = TypeVar("T")
+
+# So many at most share one commit: it bounds how long the first of them waits.
+_MOST_TOGETHER = 256
+
+
+@dataclass(slots=True)
+class _Job:
+    """One thing to do on the thread, and who waits for it."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    to_disk: bool
+    result: Any = field(default=None)
+    error: sqlite3.Error | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records, newest first.
+
+    Attributes:
+        records: with their numbers, which only grow.
+        newer: whether there are newer ones than these.
+        older: whether there are older ones.
+    """
+
+    records: tuple[tuple[int, Record], ...]
+    newer: bool
+    older: bool
+
+
+class Store:
+    """The database in ``path``; ``async with`` opens and closes it.
+
+    Args:
+        path: the file; made when it is not there.
+        to_disk: whether an accepted record waits for the disk, as the module says. Without it, it survives the death
+            of this process all the same, but a loss of power may take the last ones.
+
+    Raises:
+        StoreError: it cannot be read or written, or is of a newer pilotlight.
+    """
+
+    def __init__(self, path: Path, *, to_disk: bool = True) -> None:
+        self._path = path
+        self._to_disk = to_disk
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="gateway-store", daemon=True)
+
+    async def __aenter__(self) -> Store:
+        self._thread.start()
+        try:
+            await self.run(_prepare)
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    async def add(self, record: Record) -> None:
+        """Keeps a new one; on the disk when this returns."""
+        row = to_row(record)
+        await self.run(lambda db: db.execute(INSERT, row), to_disk=self._to_disk)
+
+    async def save(self, record: Record) -> None:
+        """Keeps what has become of it. A record that has ended before stays as it was."""
+        row = to_row(record)
+        await self.run(lambda db: db.execute(UPDATE, row))
+
+    async def get(self, prediction_id: str) -> Record | None:
+        """The record of that id."""
+        row = await self.run(lambda db: db.execute(f"{SELECT} WHERE id = ?", (prediction_id,)).fetchone())
+        return None if row is None else from_row(row)
+
+    async def unfinished(self) -> list[Record]:
+        """All that have not ended, oldest first."""
+        where = "WHERE status IN ('starting', 'processing') ORDER BY number"
+        return [from_row(row) for row in await self.run(lambda db: db.execute(f"{SELECT} {where}").fetchall())]
+
+    async def page(self, limit: int, *, before: int | None = None, after: int | None = None) -> Page:
+        """Up to ``limit`` records: the newest, or those next older than ``before``, or next newer than ``after``."""
+        rows = await self.run(lambda db: _page(db, limit, before, after))
+        return _cut(rows, limit, before, after)
+
+    async def count(self, model: str) -> int:
+        """How many predictions a model has had."""
+        sql = "SELECT count(*) FROM predictions WHERE model = ?"
+        counted: int = (await self.run(lambda db: db.execute(sql, (model,)).fetchone()))[0]
+        return counted
+
+    async def first_seen(self, version: str, model: str, now: float) -> float:
+        """When this version of this model was first served: ``now`` if it never was."""
+        insert = "INSERT OR IGNORE INTO versions (id, model, created_at) VALUES (?, ?, ?)"
+        select = "SELECT created_at FROM versions WHERE id = ? AND model = ?"
+
+        def work(db: sqlite3.Connection) -> float:
+            db.execute(insert, (version, model, now))
+            created_at: float = db.execute(select, (version, model)).fetchone()[0]
+            return created_at
+
+        return await self.run(work)
+
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, to_disk: bool = False) -> T:
+        """What ``work`` returns, called on the store's thread, in a transaction that it may share with others."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.put(_Job(work, future, to_disk))
+        return await future
+
+    async def _end(self) -> None:
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        """The thread: takes what there is, does it in one transaction, and tells those who wait."""
+        with contextlib.closing(_Connection(self._path)) as database:
+            while (job := self._jobs.get()) is not None:
+                jobs = [job]
+                ending = False
+                while len(jobs) < _MOST_TOGETHER and not ending:
+                    try:
+                        one = self._jobs.get_nowait()
+                    except queue.Empty:
+                        break
+                    if one is None:
+                        ending = True
+                    else:
+                        jobs.append(one)
+                database.run(jobs)
+                jobs[0].future.get_loop().call_soon_threadsafe(_tell, jobs, self._path)
+                if ending:
+                    return
+
+
+class _Connection:
+    """The connection, made on first use so that a failure reaches a caller."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._syncs = False
+
+    def run(self, jobs: list[_Job]) -> None:
+        """All of them in one transaction; a failure of one is a failure of all."""
+        try:
+            db = self._open()
+            self._sync(db, any(job.to_disk for job in jobs))
+            db.execute("BEGIN")
+            try:
+                for job in jobs:
+                    job.result = job.work(db)
+                db.execute("COMMIT")
+            except sqlite3.Error:
+                with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            for job in jobs:
+                job.error = error
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = sqlite3.connect(self._path, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        return self._db
+
+    def _sync(self, db: sqlite3.Connection, wanted: bool) -> None:
+        """Whether the next commit waits for the disk; it cannot be changed within a transaction."""
+        if wanted is not self._syncs:
+            db.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+            self._syncs = wanted
+
+
+def _tell(jobs: list[_Job], path: Path) -> None:
+    for job in jobs:
+        if job.future.done():
+            continue  # whoever waited was cancelled; the work is done all the same
+        if job.error is None:
+            job.future.set_result(job.result)
+        else:
+            job.future.set_exception(StoreError(f"{path} cannot be read or written: {job.error}"))
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    if found > FORMAT:
+        raise sqlite3.DatabaseError(f"it has format {found}, of a newer pilotlight; this one writes format {FORMAT}")
+    for statement in TABLES.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _page(db: sqlite3.Connection, limit: int, before: int | None, after: int | None) -> list[sqlite3.Row]:
+    # One more than asked for tells whether there are more.
+    if after is not None:
+        found = db.execute(f"{SELECT} WHERE number > ? ORDER BY number LIMIT ?", (after, limit + 1)).fetchall()
+        return found[::-1]
+    if before is not None:
+        sql = f"{SELECT} WHERE number < ? ORDER BY number DESC LIMIT ?"
+        return db.execute(sql, (before, limit + 1)).fetchall()
+    return db.execute(f"{SELECT} ORDER BY number DESC LIMIT ?", (limit + 1,)).fetchall()
+
+
+def _cut(rows: list[sqlite3.Row], limit: int, before: int | None, after: int | None) -> Page:
+    more = len(rows) > limit
+    if after is not None:
+        kept, newer, older = (rows[1:] if more else rows), more, True
+    else:
+        kept, newer, older = rows[:limit], before is not None, more
+    return Page(tuple((row["number"], from_row(row)) for row in kept), newer, older)

@@ -1,0 +1,134 @@
+"""Versions, and gateways whose workers are fakes."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import httpx2
+
+from pilotlight.gateway import Files, Gateway, Limits, Store, Version, create_app, listen, serving, url_of
+from pilotlight.gateway.states import Record
+from pilotlight.gateway.validation import Validator
+from pilotlight.runtime import FakeWorker, Project
+
+PROJECTS = Path(__file__).parent.parent / "cog" / "projects"
+
+DOCUMENT = {
+    "components": {
+        "schemas": {
+            "Input": {
+                "type": "object",
+                "properties": {
+                    "prompt": {"type": "string", "x-order": 0},
+                    "count": {"type": "integer", "minimum": 0, "maximum": 9, "x-order": 1},
+                    "token": {"type": "string", "minLength": 3, "x-cog-secret": True, "x-order": 3},
+                    "mode": {"allOf": [{"$ref": "#/components/schemas/mode"}], "x-order": 2},
+                },
+                "required": ["prompt"],
+            },
+            "mode": {"type": "string", "enum": ["loud", "quiet"]},
+            "Output": {"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"},
+        }
+    }
+}
+
+
+def made_version(number=1, *, folder="run_text", document=None):
+    project = Project.load(PROJECTS / folder)
+    chosen = DOCUMENT if document is None else document
+    return Version(
+        id=f"{number:064x}",
+        owner="local",
+        name=f"model{number}",
+        project=project,
+        document=chosen,
+        validator=Validator(chosen),
+        cog_version="0.23.1",
+        created_at=0.0,
+    )
+
+
+def made_record(name="a", **changes):
+    fields = {
+        "id": name,
+        "model": "local/model1",
+        "version": f"{1:064x}",
+        "deployment": None,
+        "input": {"prompt": name},
+        "created_at": 100.0,
+        "stream_key": "key",
+    }
+    return Record(**{**fields, **changes})
+
+
+class Fakes:
+    """Makes the workers, and remembers them."""
+
+    def __init__(self, **options):
+        self.options = options
+        self.made = []
+        self.held = False
+
+    def __call__(self, *_):
+        worker = FakeWorker(**self.options)
+        if self.held:
+            worker.hold()
+        self.made.append(worker)
+        return worker
+
+    def hold(self):
+        """Predictions stop before their end, on the workers there are and those to come."""
+        self.held = True
+        for worker in self.made:
+            worker.hold()
+
+    def release(self):
+        self.held = False
+        for worker in self.made:
+            worker.release()
+
+
+async def until(condition):
+    """Waits until it holds; the test's own time limit ends it."""
+    while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+        await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def opened(path, *, versions=None, limits=None, fakes=None, **options):
+    """An open gateway with fake workers."""
+    factory = Fakes() if fakes is None else fakes
+    async with Store(path / "test.sqlite3", to_disk=False) as store:
+        chosen = [made_version()] if versions is None else versions
+        async with Gateway(chosen, store, limits, factory=factory, **options) as gateway:
+            yield gateway
+
+
+@contextlib.asynccontextmanager
+async def served(path, *, token=None, hosts=None, max_body_bytes=1 << 20, **options):
+    """An HTTP client of a gateway with fake workers; the gateway is its attribute of that name."""
+    listener = listen("127.0.0.1", 0)
+    async with opened(path, **options) as gateway:
+        files = Files(path / "files", gateway.store, gateway.clock)
+        app = create_app(gateway, files, token=token, hosts=hosts, max_body_bytes=max_body_bytes)
+        async with (
+            serving(app, listener),
+            httpx2.AsyncClient(base_url=url_of(listener), trust_env=False, timeout=30) as client,
+        ):
+            client.gateway = gateway
+            client.files = files
+            yield client
+            await gateway.close()
+
+
+def run(scenario):
+    """Runs a coroutine, for up to a minute."""
+
+    async def bounded():
+        async with asyncio.timeout(60):
+            return await scenario
+
+    return asyncio.run(bounded())
+
+
+__all__ = ["DOCUMENT", "PROJECTS", "Fakes", "Limits", "made_record", "made_version", "opened", "run", "served", "until"]
