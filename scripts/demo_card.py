@@ -33,7 +33,8 @@ SAMPLE_PROMPTS = (
 )
 SAMPLE_TOKENS = 200
 SAMPLE_SEED = 1
-SAMPLING = {"temperature": 0.7, "top_p": 0.95}
+SAMPLING = {"temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.1}
+GREEDY = {"repetition_penalty": 1.25}
 
 # Heads of functions in the manner of the standard library; none is in it as it stands here.
 FUNCTION_HEADS = (
@@ -95,18 +96,19 @@ def sample(folder: Path, *, sample_tokens: int = SAMPLE_TOKENS, end_limit_tokens
 
     samples = []
     for prompt in SAMPLE_PROMPTS:
-        [(greedy, greedy_ended)] = complete([prompt], sample_tokens, do_sample=False)
+        [(greedy, greedy_ended)] = complete([prompt], sample_tokens, do_sample=False, **GREEDY)
         torch.manual_seed(SAMPLE_SEED)
         [(drawn, drawn_ended)] = complete([prompt], sample_tokens, do_sample=True, top_k=0, **SAMPLING)
         ended = {"greedy": greedy_ended, "sampled": drawn_ended}
         samples.append({"prompt": prompt, "greedy": greedy, "sampled": drawn, "seed": SAMPLE_SEED, "ended": ended})
     heads = list(FUNCTION_HEADS)
-    greedy_ends = [ended for _, ended in complete(heads, end_limit_tokens, do_sample=False)]
+    greedy_ends = [ended for _, ended in complete(heads, end_limit_tokens, do_sample=False, **GREEDY)]
     torch.manual_seed(SAMPLE_SEED)
     sampled_ends = [ended for _, ended in complete(heads, end_limit_tokens, do_sample=True, top_k=0, **SAMPLING)]
     return {
         "shape": {key: getattr(model.config, key) for key in SHAPE},
         "sampling": {"max_new_tokens": sample_tokens, **SAMPLING},
+        "greedy": GREEDY,
         "samples": samples,
         "end_of_text": {
             "prompts": len(heads),
@@ -232,12 +234,14 @@ batching and stop tokens at work. It is a demonstration, not an assistant.
 The files held out are whole files that training never saw, chosen by a hash of their path. `xz -9` compressed all of
 them together. A model that spends fewer bits on a byte than a compressor has learned something that is not repetition.
 The end of text is known where it comes ({definitions} definitions of those files), but left to itself the model often
-does not get there: greedy decoding soon repeats itself, as it does with most models of this size. Sample from it.
+does not get there. Without a repetition penalty greedy decoding soon repeats itself, as it does with most models of this
+size: sample from it, or give one.
 
 ![Training loss, and bits per byte on held-out files]({picture})
 
 ## What it writes
-Sampled means temperature {temperature}, top_p {top_p}.
+Greedy with a repetition penalty of {greedy_penalty}; sampled with temperature {temperature}, top_p {top_p} and a penalty of
+{penalty}.
 
 {samples}
 
@@ -299,6 +303,8 @@ def card(report: Report, name: str, picture: str) -> str:
         context=shape["max_position_embeddings"],
         temperature=report["sampling"]["temperature"],
         top_p=report["sampling"]["top_p"],
+        penalty=report["sampling"]["repetition_penalty"],
+        greedy_penalty=report["greedy"]["repetition_penalty"],
     )
 
 

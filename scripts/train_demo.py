@@ -235,6 +235,7 @@ def show(step: int, steps: int, loss: float, tokens_per_s: float, started: float
 
 def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)  # late in the training many numbers are that small, and slow
     rates = Rates(muon=args.muon_lr, adam=args.adam_lr)
     train_files, held_out_files = stdlib_files()
     texts = [read_source(p) for p in train_files]
