@@ -234,14 +234,14 @@ batching and stop tokens at work. It is a demonstration, not an assistant.
 The files held out are whole files that training never saw, chosen by a hash of their path. `xz -9` compressed all of
 them together. A model that spends fewer bits on a byte than a compressor has learned something that is not repetition.
 The end of text is known where it comes ({definitions} definitions of those files), but left to itself the model often
-does not get there. Without a repetition penalty greedy decoding soon repeats itself, as it does with most models of this
-size: sample from it, or give one.
+does not get there. Without a repetition penalty greedy decoding soon repeats itself, as it does with most models of
+this size: sample from it, or give one.
 
 ![Training loss, and bits per byte on held-out files]({picture})
 
 ## What it writes
-Greedy with a repetition penalty of {greedy_penalty}; sampled with temperature {temperature}, top_p {top_p} and a penalty of
-{penalty}.
+Greedy with a repetition penalty of {greedy_penalty}; sampled with temperature {temperature}, top_p {top_p} and a
+penalty of {penalty}.
 
 {samples}
 

@@ -5,11 +5,13 @@ It brings paged attention, prefix sharing, and requests that join and leave betw
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from pilotlight.engines.generation import Generation
 from pilotlight.engines.memory import CACHE_SHARE, free_memory_bytes
@@ -33,6 +35,8 @@ __all__ = ["ContinuousBackend", "UnsupportedModelError"]
 MAX_BATCH_TOKENS = 1024
 # Tokens per cache page where no kernel asks for a certain size: fine enough that a short request wastes little.
 CPU_PAGE_TOKENS = 32
+# Zeros from here on are worth a mapping of their own.
+LARGE_BYTES = 1 << 24
 
 
 class UnsupportedModelError(EngineError):
@@ -45,12 +49,13 @@ class ContinuousBackend:
     Args:
         loaded: the model.
         slots: requests that advance together, at most.
+        threads: that compute, on a CPU.
 
     Raises:
         UnsupportedModelError: the model has attention or state that the paged cache does not know.
     """
 
-    def __init__(self, loaded: Loaded, slots: int) -> None:
+    def __init__(self, loaded: Loaded, slots: int, threads: int) -> None:
         model = loaded.model
         if getattr(model, "_is_stateful", False) or not getattr(model, "_supports_attention_backend", False):
             raise UnsupportedModelError(
@@ -62,7 +67,7 @@ class ContinuousBackend:
         self._next_id = 0
         config = GenerationConfig(do_sample=False, eos_token_id=list(loaded.eos_ids) or -1)
         try:
-            with stage("compile"):
+            with stage("compile"), _UntouchedZeros():
                 self._manager = model.init_continuous_batching(config, _batching_config(loaded, slots))
                 self._manager.logit_processor = _processor_list(self._row_of)
                 self._manager.output_router = _Router(self._deliver)
@@ -73,9 +78,13 @@ class ContinuousBackend:
         self.context_tokens = min(loaded.context_tokens, infer_max_single_request_tokens(cache))
         self.cache_bytes: int = cache.cache_tensor.numel()
         # A thread inherits its starter's daemon flag, and a loop that nobody closed must not keep the process alive.
-        starter = threading.Thread(target=self._manager.start, daemon=True)
+        starter = threading.Thread(target=self._start, args=(threads,), daemon=True)
         starter.start()
         starter.join()
+
+    def _start(self, threads: int) -> None:
+        torch.set_num_threads(threads)  # a new thread begins with what was set last, wherever that was
+        self._manager.start()
 
     def add(self, generation: Generation) -> None:
         row = Row(generation.request.sampling, generation.prompt_ids, generation.eos_ids)
@@ -159,6 +168,23 @@ def _batching_config(loaded: Loaded, slots: int) -> ContinuousBatchingConfig:
         config.page_size = CPU_PAGE_TOKENS
         config.num_blocks = max(1, min(wanted, affordable) // CPU_PAGE_TOKENS) + slots
     return config
+
+
+class _UntouchedZeros(TorchFunctionMode):
+    """Has the system hand out large zeros on the CPU page by page, as they are used.
+
+    torch writes each of them first. For a cache with room for every slot's whole context that is gigabytes, most of
+    which no request ever reaches: half a second of a start, and memory that others could use.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.zeros and len(args) == 1 and kwargs.keys() == {"dtype", "device"}:
+            (size,) = args
+            on_cpu = torch.device(kwargs["device"]).type == "cpu"
+            if on_cpu and kwargs["dtype"] is torch.uint8 and isinstance(size, int) and size >= LARGE_BYTES:
+                return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8)
+        return func(*args, **kwargs)
 
 
 class _Router(OutputRouter):  # type: ignore[misc]  # transformers is untyped

@@ -10,6 +10,7 @@ from pilotlight.engines.base import EngineInfo
 from pilotlight.engines.torch_continuous import ContinuousBackend, UnsupportedModelError
 from pilotlight.engines.torch_load import load
 from pilotlight.engines.torch_serial import SerialBackend
+from pilotlight.engines.torch_threads import alone
 
 __all__ = ["TorchEngine"]
 
@@ -41,15 +42,16 @@ class TorchEngine(BackendEngine):
         queue_size: int = 64,
         serial: bool = False,
     ) -> None:
-        loaded = load(Path(folder), device=device, dtype=dtype)
         note = "one at a time, as asked" if serial else ""
         backend: Backend | None = None
-        if not serial:
-            try:
-                backend = ContinuousBackend(loaded, slots)
-            except UnsupportedModelError as error:
-                note = f"one at a time: continuous batching cannot take this model ({error})"
-                log.warning("%s: %s", folder, note)
+        with alone() as threads:
+            loaded = load(Path(folder), device=device, dtype=dtype)
+            if not serial:
+                try:
+                    backend = ContinuousBackend(loaded, slots, threads)
+                except UnsupportedModelError as error:
+                    note = f"one at a time: continuous batching cannot take this model ({error})"
+                    log.warning("%s: %s", folder, note)
         backend = backend or SerialBackend(loaded)
         self._loaded = loaded
         info = EngineInfo(

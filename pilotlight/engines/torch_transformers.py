@@ -47,13 +47,13 @@ class _Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        if "_remembered" not in self.__dict__:
+        if "_begun" not in self.__dict__:
             if name in _MARKS:
                 return partial(self._remember, name)
             if name == "disable":
                 return self._disable
         with _lock:  # another thread may be running the body
-            if "_remembered" not in self.__dict__:
+            if "_begun" not in self.__dict__:
                 self._run()
         try:
             return self.__dict__[name]
@@ -62,7 +62,7 @@ class _Deferred(ModuleType):
 
     def _run(self) -> None:
         marks: list[tuple[str, weakref.ref[Any], dict[str, Any]]] = self.__dict__.pop("_marks", [])
-        self.__dict__["_remembered"] = True
+        self.__dict__["_begun"] = True
         assert self.__spec__ is not None
         assert self.__spec__.loader is not None
         self.__spec__.loader.exec_module(self)
@@ -86,7 +86,7 @@ class _Deferred(ModuleType):
 
         @wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if "_remembered" not in self.__dict__:
+            if type(self) is _Deferred:  # also while another thread is running the body
                 return fn(*args, **kwargs)
             if not disabled:
                 disabled.append(self.__dict__["disable"](fn, recursive, **options))

@@ -116,6 +116,23 @@ def test_the_compiler_is_there_when_it_is_called_and_knows_what_was_marked(tmp_p
     assert said == "module 'torch._dynamo' has no attribute 'no_such_name'\n"
 
 
+def test_what_is_disabled_can_be_called_while_the_compiler_is_on_its_way() -> None:
+    code = """
+import threading
+import torch, pilotlight.engines.torch_transformers
+
+disabled = torch.compiler.disable(lambda x: x + 1)
+loading = threading.Thread(target=lambda: torch._dynamo.config)
+loading.start()
+calls = 0
+while loading.is_alive():
+    assert disabled(1) == 2
+    calls += 1
+print(calls > 100, disabled(1))
+"""
+    assert run(code) == "True 2\n"
+
+
 def test_attributes_from_several_threads_at_once() -> None:
     code = """
 from concurrent.futures import ThreadPoolExecutor
