@@ -118,9 +118,24 @@ async def _accept_item(gateway: Gateway, version: Version, item: Any) -> Live:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "An input is an object: its values by their names.")
     while True:
         try:
-            return await gateway.create(version, item)
+            return await _create(gateway, version, item)
         except WorkerBusyError:
             await gateway.pool(version).wait_room()
+
+
+async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any]) -> Live:
+    """As ``Gateway.create``; a caller who leaves meanwhile cancels what is accepted then."""
+    accepting = asyncio.ensure_future(gateway.create(version, inputs))
+    try:
+        return await asyncio.shield(accepting)
+    except asyncio.CancelledError:
+        accepting.add_done_callback(lambda done: _leave(gateway, done))
+        raise
+
+
+def _leave(gateway: Gateway, accepted: asyncio.Future[Live]) -> None:
+    if not accepted.cancelled() and accepted.exception() is None:
+        gateway.leave(accepted.result())
 
 
 async def _end_of(gateway: Gateway, live: Live) -> Record:

@@ -37,7 +37,8 @@ TRAINED: dict[str, Any] = {
 }
 MEASURED: dict[str, Any] = {
     "shape": {"hidden_size": 256, "max_position_embeddings": 1024, "tie_word_embeddings": True},
-    "sampling": {"max_new_tokens": 200, "temperature": 0.7, "top_p": 0.95},
+    "sampling": {"max_new_tokens": 200, "temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.1},
+    "greedy": {"repetition_penalty": 1.25},
     "samples": [
         {
             "prompt": "def f(x):",
