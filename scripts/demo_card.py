@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from train_demo import read_source, stdlib_files, top_level_definitions
+from demo_data import read_source, stdlib_files, top_level_definitions
 
 from pilotlight.loading.manifest import write_manifest
 

@@ -1,12 +1,11 @@
 #!/usr/bin/env python
 """Train the demo model: a small Llama that completes Python, from the standard library on this machine.
 
-The data is the source of the running interpreter's standard library (Python Software Foundation License).  Whole
-files are held out by a hash of their path, so the split is the same on every machine with the same Python.  Everything
-is seeded and the position in the data is a function of the step, so a run that was stopped goes on where it was.
+The data is what scripts/demo_data.py finds.  Everything is seeded and the position in the data is a function of the
+step, so a run that was stopped goes on where it was.
 
-    python scripts/train_demo.py --steps 1300 2400          # train, or go on from the last checkpoint
-    python scripts/train_demo.py --steps 1300 2400 --fresh  # forget the checkpoint
+    python scripts/train_demo.py --steps 1300 850          # train, or go on from the last checkpoint
+    python scripts/train_demo.py --steps 1300 850 --fresh  # forget the checkpoint
 
 Several numbers of steps are several cycles of the learning rate: each warms up, stays, and decays to nothing, so that
 there is a usable model at the end of every one, and the next goes on from it.
@@ -18,21 +17,18 @@ Writes config, tokenizer, bf16 weights and ``training.json`` (settings, raw curv
 from __future__ import annotations
 
 import argparse
-import ast
-import hashlib
 import json
-import lzma
 import math
 import platform
 import random
 import shutil
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from demo_data import read_source, stdlib_files, top_level_definitions, xz_bits_per_byte
 from make_bench_model import EOS, train_tokenizer
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -42,45 +38,9 @@ VOCAB_SIZE = 4096
 CONTEXT_TOKENS = 1024
 TOKENS_PER_STEP = 8192
 SNIPPET_SHARE = 1 / 3  # files that an epoch sees cut into their top-level definitions: teaches where a function ends
-HELD_OUT_SHARE = 25  # one file in so many
-MAX_FILE_BYTES = 250_000  # larger ones are tables and topic texts
 # Short windows first: attention costs less and early learning is local anyway.  (share of the cycle, window tokens)
 FIRST_CYCLE_WINDOWS = ((0.5, 256), (0.85, 512), (1.0, CONTEXT_TOKENS))
 LATER_CYCLE_WINDOWS = ((0.6, 512), (1.0, CONTEXT_TOKENS))
-SKIPPED = ("site-packages/", "pydoc_data/", "encodings/", "lib2to3/tests/data/", "test/encoded_modules/", "__phello__")
-
-
-def stdlib_files() -> tuple[list[Path], list[Path]]:
-    """The standard library's source as (train, held out), in a stable order."""
-    root = Path(sysconfig.get_paths()["stdlib"])
-    train: list[Path] = []
-    held_out: list[Path] = []
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root).as_posix()
-        if name.startswith(SKIPPED) or "/bad" in name or not 0 < path.stat().st_size <= MAX_FILE_BYTES:
-            continue
-        digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-        (held_out if digest % HELD_OUT_SHARE == 0 else train).append(path)
-    return train, held_out
-
-
-def read_source(path: Path) -> str:
-    return path.read_bytes().decode("utf-8", errors="replace").replace("\r\n", "\n")
-
-
-def top_level_definitions(source: str) -> list[str]:
-    """The functions and classes at module level, each with its decorators; nothing for a file that does not parse."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError):
-        return []
-    lines = source.splitlines(keepends=True)
-    found: list[str] = []
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            found.append("".join(lines[first - 1 : node.end_lineno]))
-    return found
 
 
 class Corpus:
@@ -187,11 +147,6 @@ def bits_per_byte(model: LlamaForCausalLM, tokenizer: Tokenizer, texts: list[str
                 loss = torch.nn.functional.cross_entropy(logits, window[-fresh:], reduction="sum")
                 total_nats += loss.item()
     return total_nats / math.log(2) / total_bytes
-
-
-def xz_bits_per_byte(texts: list[str]) -> float:
-    blob = "".join(texts).encode()
-    return 8 * len(lzma.compress(blob, preset=9)) / len(blob)
 
 
 def optimizers(model: LlamaForCausalLM, rates: Rates) -> list[torch.optim.Optimizer]:
@@ -354,7 +309,7 @@ def main() -> None:
         "--steps",
         type=int,
         nargs="+",
-        default=[1300, 2400],
+        default=[1300, 850],
         metavar="N",
         help=f"of {TOKENS_PER_STEP} tokens each; several numbers are several cycles of the learning rate",
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
 
 from pilotlight.bench.cold.caches import Presence
 from pilotlight.bench.cold.measure import DEFAULT_RUNS, ColdPlan, measure
@@ -27,6 +26,7 @@ from pilotlight.cli.bench_options import (
     out_option,
     projects_argument,
     seed_option,
+    shows,
     timeout_option,
 )
 from pilotlight.cli.options import environment_option, python_option, setup_timeout_option
@@ -119,27 +119,15 @@ def command(
         conditions=Conditions(compile_cache, bytecode, memory_limit_bytes or default_limit_bytes()),
     )
     file: OutFile[ColdResult] = OutFile(out, "cold")
-    try:
-        result = asyncio.run(
-            measure(plan, partial(make_inputs, flags), save=file.save, announce=lambda step: _announce(step, runs))
-        )
-    except KeyboardInterrupt:
-        if file.saved is not None:
-            _show(file.saved, as_json=as_json)
-            click.echo(f"The starts so far are in {file.path}", err=True)
-        raise
-    _show(result, as_json=as_json)
-    click.echo(f"Written to: {file.path}", err=True)
+
+    def run() -> ColdResult:
+        inputs_for = partial(make_inputs, flags)
+        return asyncio.run(measure(plan, inputs_for, save=file.save, announce=lambda step: _announce(step, runs)))
+
+    result = file.fill(run, shows(cold_report, as_json=as_json), "starts")
     return 1 if any(result.failures(info.name) for info in result.projects) else 0
 
 
 def _announce(step: Step, runs: int) -> None:
     what = "not measured" if step.round < 0 else f"{step.round + 1} of {runs}"
     click.echo(f"{step.target.name}: start {what}", err=True)
-
-
-def _show(result: ColdResult, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(result.model_dump_json(indent=1))
-    else:
-        Console().print(cold_report(result))

@@ -148,17 +148,12 @@ def command(
             drop_method=pick_method() if page_cache == "dropped" else None,
             options=StartOptions(python, env, setup_timeout_s, predict_timeout_s),
         )
-        try:
-            result = _run(plan, flags, file)
-        except KeyboardInterrupt:
-            if file.saved is not None:
-                _show(judge(file.saved, metric, conditions), as_json=as_json)
-                click.echo(f"The processes so far are in {file.path}", err=True)
-            raise
-    outcome = judge(result, metric, conditions)
-    _show(outcome, as_json=as_json)
-    click.echo(f"Written to: {file.path}", err=True)
-    return 1 if outcome.failed else 0
+        result = file.fill(
+            lambda: _run(plan, flags, file),
+            lambda so_far: _show(judge(so_far, metric, conditions), as_json=as_json),
+            "processes",
+        )
+    return 1 if judge(result, metric, conditions).failed else 0
 
 
 def _refuse_what_cannot_work(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
 
 from pilotlight.bench.load.arrivals import read_trace
 from pilotlight.bench.load.measure import LoadPlan, measure
@@ -36,6 +35,7 @@ from pilotlight.cli.bench_options import (
     make_inputs,
     out_option,
     seed_option,
+    shows,
     timeout_option,
 )
 from pilotlight.cli.options import environment_option, python_option, setup_timeout_option
@@ -218,24 +218,15 @@ def command(
 
 def _run(plan: LoadPlan, flags: tuple[str, ...], out: Path | None, *, as_json: bool) -> int:
     file: OutFile[LoadResult] = OutFile(out, "load")
-    try:
+
+    def run() -> LoadResult:
+        inputs_for = partial(make_inputs, flags)
         with LoadProgress() as progress:
-            result = asyncio.run(
-                measure(
-                    plan,
-                    partial(make_inputs, flags),
-                    save=file.save,
-                    announce=progress.announce,
-                    look=progress.look,
-                )
+            return asyncio.run(
+                measure(plan, inputs_for, save=file.save, announce=progress.announce, look=progress.look)
             )
-    except KeyboardInterrupt:
-        if file.saved is not None:
-            _show(file.saved, as_json=as_json)
-            click.echo(f"The steps so far are in {file.path}", err=True)
-        raise
-    _show(result, as_json=as_json)
-    click.echo(f"Written to: {file.path}", err=True)
+
+    result = file.fill(run, shows(load_report, as_json=as_json), "steps")
     return 1 if any(step.message for step in result.steps) else 0
 
 
@@ -274,10 +265,3 @@ def _steps(load: _Load) -> tuple[Step, ...]:
 
 def _target(project: Path | None) -> Target:
     return name_targets([Project.load(project or Path())])[0]
-
-
-def _show(result: LoadResult, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(result.model_dump_json(indent=1))
-    else:
-        Console().print(load_report(result))

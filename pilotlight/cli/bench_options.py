@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import click
+from rich.console import Console, RenderableType
 
 from pilotlight.bench.documents import Document, write_document
 from pilotlight.bench.inputs import default_inputs
@@ -22,6 +23,7 @@ __all__ = [
     "out_option",
     "projects_argument",
     "seed_option",
+    "shows",
     "timeout_option",
 ]
 
@@ -80,6 +82,37 @@ class OutFile(Generic[D]):
         """Writes it, in place of what was there."""
         write_document(result, self.path)
         self.saved = result
+
+    def fill(self, run: Callable[[], D], show: Callable[[D], None], what: str) -> D:
+        """Runs, shows the result and says where it is; what there is of it when the run is interrupted.
+
+        Args:
+            run: saves here while it runs.
+            show: prints a result on stdout.
+            what: an interrupted result holds some of: ``starts``.
+        """
+        try:
+            result = run()
+        except KeyboardInterrupt:
+            if self.saved is not None:
+                show(self.saved)
+                click.echo(f"The {what} so far are in {self.path}", err=True)
+            raise
+        show(result)
+        click.echo(f"Written to: {self.path}", err=True)
+        return result
+
+
+def shows(report: Callable[[D], RenderableType], *, as_json: bool) -> Callable[[D], None]:
+    """Prints a result on stdout, as JSON or as its report."""
+
+    def show(result: D) -> None:
+        if as_json:
+            click.echo(result.model_dump_json(indent=1))
+        else:
+            Console().print(report(result))
+
+    return show
 
 
 def make_inputs(flags: tuple[str, ...], document: Mapping[str, Any]) -> dict[str, Any]:

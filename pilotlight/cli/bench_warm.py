@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from pilotlight.bench.targets import StartOptions, name_targets
 from pilotlight.bench.warm.measure import DEFAULT_ITERATIONS, DEFAULT_PROCESSES, WarmPlan, measure
@@ -23,6 +22,7 @@ from pilotlight.cli.bench_options import (
     out_option,
     projects_argument,
     seed_option,
+    shows,
     timeout_option,
 )
 from pilotlight.cli.bench_progress import RunProgress
@@ -94,29 +94,13 @@ def command(
         options=StartOptions(python, env, setup_timeout_s, predict_timeout_s),
     )
     file: OutFile[WarmResult] = OutFile(out, "warm")
-    try:
+
+    def run() -> WarmResult:
+        inputs_for = partial(make_inputs, flags)
         with RunProgress("process", processes, len(plan.targets), iterations) as progress:
-            result = asyncio.run(
-                measure(
-                    plan,
-                    partial(make_inputs, flags),
-                    save=file.save,
-                    announce=progress.announce,
-                    tick=progress.tick,
-                )
+            return asyncio.run(
+                measure(plan, inputs_for, save=file.save, announce=progress.announce, tick=progress.tick)
             )
-    except KeyboardInterrupt:
-        if file.saved is not None:
-            _show(file.saved, as_json=as_json)
-            click.echo(f"The processes so far are in {file.path}", err=True)
-        raise
-    _show(result, as_json=as_json)
-    click.echo(f"Written to: {file.path}", err=True)
+
+    result = file.fill(run, shows(warm_report, as_json=as_json), "processes")
     return 1 if any(result.failures(info.name) for info in result.projects) else 0
-
-
-def _show(result: WarmResult, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(result.model_dump_json(indent=1))
-    else:
-        Console().print(warm_report(result))

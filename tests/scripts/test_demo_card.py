@@ -127,3 +127,9 @@ def test_card_in_the_repository_is_that_of_its_report() -> None:
     report = json.loads((MODEL / "training.json").read_text())
     assert (MODEL / "README.md").read_text() == card(report, MODEL.name, "loss.png")
     assert report["held_out"]["bits_per_byte"] < report["held_out"]["xz_9_bits_per_byte"]
+
+
+def test_a_card_is_rendered_without_torch() -> None:
+    code = "import sys; sys.path.insert(0, 'scripts'); import demo_card; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

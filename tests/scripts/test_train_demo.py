@@ -8,6 +8,7 @@ from itertools import islice, pairwise
 
 import pytest
 import torch
+from demo_data import stdlib_files, top_level_definitions, xz_bits_per_byte
 from make_bench_model import train_tokenizer
 from train_demo import (
     CONTEXT_TOKENS,
@@ -16,10 +17,7 @@ from train_demo import (
     Rates,
     bits_per_byte,
     new_model,
-    stdlib_files,
-    top_level_definitions,
     window_plan,
-    xz_bits_per_byte,
 )
 
 

@@ -23,6 +23,7 @@ from pilotlight.bench.cold.results import (
 from pilotlight.bench.environment import load_1m, read_environment, weight_hashes
 from pilotlight.bench.failures import outcome_of, words_of
 from pilotlight.bench.proc import steal_share, system_ticks
+from pilotlight.bench.series import take_turns, with_info
 from pilotlight.bench.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
 from pilotlight.errors import WorkerError
 
@@ -78,16 +79,7 @@ async def measure(
     """
     _refuse_given_caches(plan)
     runner = _Runner(plan, inputs_for, await _empty_result(plan))
-    save(runner.result)
-    for step in schedule(plan.targets, plan.runs, plan.seed):
-        if runner.result.failures(step.target.name):
-            continue
-        announce(step)
-        await runner.take(step)
-        save(runner.result)
-    finished = runner.result.model_copy(update={"finished": True})
-    save(finished)
-    return finished
+    return await take_turns(runner, schedule(plan.targets, plan.runs, plan.seed), save=save, announce=announce)
 
 
 class _Runner:
@@ -128,16 +120,12 @@ class _Runner:
         first = step.round < 0
         if first:
             self._inputs[name] = await inputs_of(step.target, self._inputs_for, options)
-            self._describe(name, inputs=self._inputs[name])
+            self.result = with_info(self.result, name, inputs=self._inputs[name])
         start = await observe(project, self._inputs[name], options, self._plan.conditions, note_files=first)
         if first:
             self._files[name] = start.files
-            self._describe(name, weights=await asyncio.to_thread(weight_hashes, start.files))
+            self.result = with_info(self.result, name, weights=await asyncio.to_thread(weight_hashes, start.files))
         return start
-
-    def _describe(self, name: str, **found: object) -> None:
-        projects = tuple(info.model_copy(update=found) if info.name == name else info for info in self.result.projects)
-        self.result = self.result.model_copy(update={"projects": projects})
 
 
 async def _empty_result(plan: ColdPlan) -> ColdResult:

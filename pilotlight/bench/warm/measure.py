@@ -23,6 +23,7 @@ from pilotlight.bench.cold.observe import observe
 from pilotlight.bench.environment import load_1m, read_environment, weight_hashes
 from pilotlight.bench.failures import outcome_of, words_of
 from pilotlight.bench.proc import steal_share, system_ticks
+from pilotlight.bench.series import take_turns, with_info
 from pilotlight.bench.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
 from pilotlight.bench.warm.results import WarmProcess, WarmResult, WarmSettings
 from pilotlight.errors import WorkerError, WorkerTimeoutError
@@ -81,16 +82,7 @@ async def measure(
         UsageError: a project cannot be served as it stands, or an input is wrong.
     """
     runner = _Runner(plan, inputs_for, tick, await _empty_result(plan))
-    save(runner.result)
-    for step in schedule(plan.targets, plan.processes, plan.seed):
-        if runner.result.failures(step.target.name):
-            continue
-        announce(step)
-        await runner.take(step)
-        save(runner.result)
-    finished = runner.result.model_copy(update={"finished": True})
-    save(finished)
-    return finished
+    return await take_turns(runner, schedule(plan.targets, plan.processes, plan.seed), save=save, announce=announce)
 
 
 class _Runner:
@@ -128,9 +120,9 @@ class _Runner:
         options = self._plan.options.of(target)
         inputs = await inputs_of(target, self._inputs_for, options)
         self._inputs[target.name] = inputs
-        self._describe(target.name, inputs=inputs)
+        self.result = with_info(self.result, target.name, inputs=inputs)
         start = await observe(target.project, inputs, options, note_files=True)
-        self._describe(target.name, weights=await asyncio.to_thread(weight_hashes, start.files))
+        self.result = with_info(self.result, target.name, weights=await asyncio.to_thread(weight_hashes, start.files))
         return start.ready_s
 
     async def _run(self, target: Target, times_s: list[float]) -> float:
@@ -148,10 +140,6 @@ class _Runner:
         finally:
             await worker.stop(_STOP_GRACE_S)
         return ready_s
-
-    def _describe(self, name: str, **found: object) -> None:
-        projects = tuple(info.model_copy(update=found) if info.name == name else info for info in self.result.projects)
-        self.result = self.result.model_copy(update={"projects": projects})
 
 
 async def _predict(worker: Worker, inputs: Mapping[str, Any], limit_s: float) -> float:
