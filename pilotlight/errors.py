@@ -11,6 +11,13 @@
     │   ├── EngineBusyError       its queue is full: try again later
     │   └── EngineStoppedError    it is closed or dead, and takes no more requests
     ├── StoreError                the gateway's database cannot be read or written
+    ├── TargetError               a place that predictions are sent to: Replicate, RunPod, a gateway, a Cog server
+    │   ├── TargetAuthError       it does not accept the token, or the account may not do this
+    │   ├── TargetMissingError    it does not know the model, version, endpoint or prediction
+    │   ├── TargetBusyError       it takes no more for now; carries when to try again
+    │   ├── TargetUnavailableError    it cannot be reached, or has broken
+    │   └── DeadlineError         the time given to a prediction is over; it has been cancelled
+    ├── WebhookError              a webhook is not from whom it says: do not act on it
     └── WorkerError               a Cog server process
         ├── SetupFailedError      setup() raised; carries its logs
         ├── WorkerCrashedError    the process died or its Python half did
@@ -78,6 +85,61 @@ class EngineStoppedError(EngineError):
 
 class StoreError(PilotlightError):
     """The gateway's database cannot be read or written."""
+
+
+class TargetError(PilotlightError):
+    """A place that predictions are sent to did something that none of the errors below says better."""
+
+
+class TargetAuthError(TargetError):
+    """The target does not accept the token, or the account may not do this."""
+
+
+class TargetMissingError(TargetError):
+    """The target does not know what was asked for."""
+
+
+class TargetBusyError(TargetError):
+    """The target takes no more for now.
+
+    Args:
+        message: what it said.
+        retry_after_s: when it asked to be tried again; ``None`` where it did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TargetUnavailableError(TargetError):
+    """The target cannot be reached, or has broken.
+
+    Args:
+        message: what happened.
+        sent: whether the request may have reached it, so that sending it again might run it twice.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class DeadlineError(TargetError):
+    """The time given to a prediction is over, and the target has been told to cancel it.
+
+    Args:
+        message: which time, and how much it was.
+        phase: ``total``, ``wait`` (for the prediction to begin) or ``predict``.
+    """
+
+    def __init__(self, message: str, *, phase: str) -> None:
+        super().__init__(message)
+        self.phase = phase
+
+
+class WebhookError(PilotlightError):
+    """A webhook is not signed by the key, or is not of now."""
 
 
 class WorkerError(PilotlightError):

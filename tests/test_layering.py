@@ -21,8 +21,9 @@ GROUPS = (
     ("runtime", "client", "adapters"),
     ("gateway", "bench", "deploy"),
     ("cli",),
+    ("__main__",),
 )
-EXCEPTIONS = {("engines", "loading")}
+EXCEPTIONS = {("engines", "loading"), ("client", "runtime"), ("adapters", "runtime")}
 RANK = {part: rank for rank, group in enumerate(GROUPS) for part in group}
 
 # Where heavy packages may be imported, as patterns of paths below pilotlight/.

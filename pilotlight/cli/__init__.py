@@ -23,8 +23,18 @@ _COMMANDS = {
     "doctor": ("pilotlight.cli.doctor:command", "Find what is wrong with a Cog project."),
     "export": ("pilotlight.cli.export:command", "Make a model's artifact for a faster engine, and check it."),
     "gateway": ("pilotlight.cli.gateway:command", "Serve Cog projects with Replicate's HTTP API, without Docker."),
+    "gc": ("pilotlight.cli.gc:command", "Remove the files of what was pushed that nothing refers to."),
+    "logs": ("pilotlight.cli.logs:command", "Show what a running gateway's workers and predictions print."),
     "predict": ("pilotlight.cli.predict:command", "Run one prediction of a Cog project, without Docker."),
+    "prices": ("pilotlight.cli.prices:command", "Show what hardware costs at each home."),
+    "push": ("pilotlight.cli.push:command", "Make a Cog project the current version of a model."),
+    "rollback": ("pilotlight.cli.rollback:command", "Make an earlier version of a model current again."),
+    "run": ("pilotlight.cli.run:command", "Run one prediction at any target: Replicate, RunPod, a gateway, a project."),
     "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
+    "token": ("pilotlight.cli.token:command", "Make, list and revoke the tokens of a gateway's callers."),
+    "top": ("pilotlight.cli.top:command", "Show how a running gateway stands, live."),
+    "types": ("pilotlight.cli.types:command", "Write a Python module with the types of a target's inputs."),
+    "versions": ("pilotlight.cli.versions:command", "List models, their versions, and which was current when."),
     "weights": ("pilotlight.cli.weights:command", "Fetch, list and verify model weights."),
 }
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 from pilotlight.errors import UsageError
 from pilotlight.loading.artifacts import PRECISIONS, Artifact
-from pilotlight.loading.manifest import ArtifactCheck
+from pilotlight.loading.manifest import ArtifactCheck, EncoderCheck
 from pilotlight.loading.watch import Watcher
 
 # Code and prose that no model was trained on; as much as any check reads.
@@ -25,6 +26,7 @@ OWN_SOURCE_CHARS = 40_000
 _EXAMPLES = """\b
 Examples:
   pilotlight export weights/pylight-5m --engine openvino --precision int8
+  pilotlight export weights/pylight-5m --engine onnx --precision int4
   pilotlight export my-model --precision bf16 --text held-out.txt --max-loss 1%
 """
 
@@ -38,13 +40,13 @@ def _share(ctx: click.Context, param: click.Parameter, given: str) -> float:
 
 @click.command("export", epilog=_EXAMPLES)
 @click.argument("model")
-@click.option("--engine", type=click.Choice(["openvino"]), default="openvino", show_default=True)
+@click.option("--engine", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
     default="int8",
     show_default=True,
-    help="Of the weights; int8 and int4 are smaller and faster, and cost a little quality.",
+    help="Of the weights; int8 and int4 are smaller and faster, and cost a little quality. onnx: not bf16, not fp16.",
 )
 @click.option("--device", type=click.Choice(["cpu"]), default="cpu", show_default=True)
 @click.option(
@@ -82,18 +84,32 @@ def command(
     """Make MODEL's artifact: MODEL/openvino-int8-cpu, say. MODEL is a folder, or the name of one in --weights-dir.
 
     The exporter runs in an environment of its own, made once. What it makes is checked against the model before it is
-    kept: bits per byte on a text, and how long greedy outputs stay the same. The figures go into manifest.json.
+    kept: bits per byte on a text, and how long greedy outputs stay the same; for classifiers and embedders, labels and
+    scores, or vectors. The figures go into manifest.json.
     """
-    from pilotlight.engines.openvino_check import Text, check, require_enough
-    from pilotlight.loading.export import export
+    from pilotlight.engines.artifact_check import Text, check, require_enough
+    from pilotlight.engines.encoder_files import native_task
+    from pilotlight.engines.openvino_encoder_check import check_encoder, pieces
+    from pilotlight.loading.export import export, openvino_files, require_kind
+    from pilotlight.loading.loadable import check_loadable
     from pilotlight.loading.verify import resolve_folder
 
+    require_kind(engine, precision, device)
     folder = resolve_folder(model, weights_dir)
     text = Text(text_file.name, _read(text_file)) if text_file else Text("pilotlight's own source", own_source())
 
-    require_enough(folder, text)
+    check_loadable(folder)
+    encodes = native_task(folder) is not None
+    if encodes:
+        if engine != "openvino":
+            raise UsageError(f"{folder} is a classifier or an embedder, which {engine} does not serve: use openvino")
+        pieces(text.content)
+    else:
+        require_enough(folder, text)
 
-    def measure(artifact: Artifact) -> ArtifactCheck:
+    def measure(artifact: Artifact) -> ArtifactCheck | EncoderCheck:
+        if encodes:
+            return check_encoder(folder, artifact, text.words, text.content)
         return check(folder, artifact, text)
 
     with _steps(quiet=as_json) as watcher:
@@ -106,12 +122,19 @@ def command(
             check=measure,
             environ=os.environ,
             watcher=watcher,
+            convert=partial(openvino_files, script="export_encoder.py") if encodes else None,
         )
     if as_json:
         click.echo(json.dumps({**done.entry.model_dump(mode="json"), "size_bytes": done.size_bytes}, indent=2))
         return 0
     figures = done.entry.check
     click.echo(f"{done.artifact.folder}: {decimal(done.size_bytes)}")
+    if isinstance(figures, EncoderCheck):
+        same = "same label" if figures.task == "classify" else "same nearest other text"
+        click.echo(f"{same} as the model itself for {figures.agreement:.1%} of {figures.texts} texts of {figures.text}")
+        kind = "score" if figures.task == "classify" else "vector (one minus the cosine)"
+        click.echo(f"largest difference of a {kind}: {figures.largest_difference:.4f}")
+        return 0
     click.echo(
         f"{figures.artifact_bits_per_byte:.4f} bits per byte on {figures.text}, the model itself "
         f"{figures.source_bits_per_byte:.4f}: {figures.loss:+.2%} (at most {max_loss:.2%})"

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
+from starlette.applications import Starlette
 
+from pilotlight.cli.gateway_introduction import introduce
+from pilotlight.cli.gateway_options import Bounds, bounds_options
 from pilotlight.cli.options import environment_option, python_option, setup_timeout_option
 from pilotlight.cli.sizes import SIZE
 from pilotlight.errors import UsageError
 from pilotlight.gateway import (
     LOOPBACK_NAMES,
+    Extras,
     Files,
     Gateway,
+    Inputs,
+    Journal,
     Limits,
+    Outward,
+    Registry,
     Store,
+    Tokens,
     Version,
     create_app,
     has_changed,
@@ -32,22 +39,26 @@ from pilotlight.gateway import (
     listen,
     load_version,
     serving,
+    steady_clock,
     url_of,
 )
 from pilotlight.runtime import LogLine, ServerOptions, SupervisorOptions, Worker
+from pilotlight.runtime.project import CONFIG_NAME
 from pilotlight.runtime.request import MAX_BODY_BYTES
 
 _EPILOG = """\b
-Routes: Replicate's API under /v1; for the first project also
+Routes: Replicate's API under /v1; for the first project, or the only model, also
   GET  /health         200 while it can serve
   POST /predict        {"input": {...}}
   POST /predict/batch  {"inputs": [{...}, ...]}
-and for all of them GET /metrics, for Prometheus.
+for all of them GET /metrics, for Prometheus; and OpenAI's API under /openai/v1 for those that complete text.
+A page at / shows how all of them stand, and examples; pilotlight top and pilotlight logs do in a terminal.
 
 \b
 Examples:
   pilotlight gateway
   pilotlight gateway path/to/project path/to/another --min-workers 1
+  pilotlight push path/to/project acme/hello && pilotlight gateway
   pilotlight gateway --host 0.0.0.0 --token "$(openssl rand -hex 16)"
   REPLICATE_BASE_URL=http://127.0.0.1:8394 REPLICATE_API_TOKEN=any python my_replicate_script.py
 """
@@ -58,7 +69,8 @@ class _Options:
     """What the command line says about the server itself."""
 
     home: Path
-    token: str | None
+    tokens: Tokens | None
+    bounds: Bounds
     max_body_bytes: int
     grace_s: float
     fsync: bool
@@ -68,10 +80,18 @@ class _Options:
 
 
 class _Worker(Worker):
-    """Says so when it is about to run other files than those that its version's id stands for."""
+    """Passes on what its predictor says and what its server warns of.
 
-    def __init__(self, version: Version, options: ServerOptions) -> None:
-        super().__init__(version.project, options)
+    And says so when it is about to run other files than those that its version's id stands for.
+    """
+
+    def __init__(self, version: Version, options: ServerOptions, journal: Journal) -> None:
+        def take(line: LogLine) -> None:
+            if line.predictor or line.level != "INFO":
+                click.echo(line.text, err=True)
+                journal.add(line.text, model=version.model)
+
+        super().__init__(version.project, replace(options, on_log=take))
         self._version = version
 
     async def start(self) -> None:
@@ -95,12 +115,7 @@ class _Worker(Worker):
     show_default=True,
     help="The port to listen on; 0 takes a free one.",
 )
-@click.option(
-    "--token",
-    envvar="PILOTLIGHT_TOKEN",
-    show_envvar=True,
-    help="What callers must send as Authorization: Bearer TOKEN. Required for a --host that others can reach.",
-)
+@bounds_options
 @click.option(
     "--home",
     "home_folder",
@@ -158,7 +173,7 @@ def command(
     projects: tuple[Path, ...],
     host: str,
     port: int,
-    token: str | None,
+    bounds: Bounds,
     home_folder: Path,
     min_workers: int,
     max_workers: int,
@@ -173,20 +188,25 @@ def command(
 ) -> int:
     """Serve Cog projects with Replicate's HTTP API, without Docker.
 
-    Each PROJECT, a folder with cog.yaml (the current one by default), becomes the model local/FOLDER with one version,
-    and a deployment of the same name. Workers are real Cog servers: started when a prediction comes, stopped when none
-    has come for a while. What was accepted is kept: after a crash of the gateway, predictions that were waiting run,
-    and those that were running are reported as failed.
+    Each PROJECT, a folder with cog.yaml (the current one by default, if it is one), becomes the model local/FOLDER with
+    one version, and a deployment of the same name. All models of `pilotlight push` are served too: what is pushed or
+    rolled back meanwhile counts from the next prediction on. Workers are real Cog servers: started when a prediction
+    comes, stopped when none has come for a while. What was accepted is kept: after a crash of the gateway, predictions
+    that were waiting run, and those that were running are reported as failed.
     """
     listener = listen(host, port)
     with contextlib.closing(listener):
-        if not token and not is_loopback(listener):
+        tokens = Tokens(home_folder.expanduser(), given=bounds.token)
+        guarded = bounds.token is not None or bool(tokens.all())
+        if not guarded and not is_loopback(listener):
             raise UsageError(
-                f"--host {host} can be reached from other machines: give a --token, or listen on 127.0.0.1"
+                f"--host {host} can be reached from other machines: make a token (pilotlight token create), give a "
+                "--token, or listen on 127.0.0.1"
             )
         options = _Options(
             home=home_folder.expanduser(),
-            token=token or None,
+            tokens=tokens if guarded else None,
+            bounds=bounds,
             max_body_bytes=max_body_bytes,
             grace_s=grace_s,
             fsync=fsync,
@@ -197,9 +217,10 @@ def command(
                 max_waiting=max_waiting,
             ),
             setup_timeout_s=setup_timeout_s,
-            server=ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo),
+            server=ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}),
         )
-        versions = [load_version(root, created_at=time.time(), python=python) for root in projects or (Path(),)]
+        roots = projects or ((Path(),) if Path(CONFIG_NAME).is_file() else ())
+        versions = [load_version(root, created_at=time.time(), python=python) for root in roots]
         with home.held(options.home) as (database, folder):
             return asyncio.run(_run(versions, listener, database, folder, options))
 
@@ -211,20 +232,28 @@ async def _run(
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    async with Store(database, to_disk=options.fsync) as store:
+    async with Store(database, to_disk=options.fsync) as store, Outward(options.bounds.reach) as outward:
+        clock = steady_clock()
+        files = Files(folder, store, clock)
+        await files.open()
         gateway = Gateway(
             versions,
             store,
             options.limits,
-            factory=lambda version: _Worker(version, options.server),
+            registry=Registry(options.home),
+            factory=lambda version: _Worker(version, options.server, gateway.journal),
             supervision=SupervisorOptions(setup_timeout_s=options.setup_timeout_s),
+            clock=clock,
+            inputs=Inputs(files, outward, url_of(listener)),
         )
-        hosts = None if options.token else LOOPBACK_NAMES
-        files = Files(folder, store, gateway.clock)
-        await files.open()
-        app = create_app(gateway, files, token=options.token, hosts=hosts, max_body_bytes=options.max_body_bytes)
-        async with gateway, serving(app, listener):
-            _introduce(gateway.versions, url_of(listener), options.token)
+        async with (
+            gateway,
+            Extras(gateway, files, outward, options.bounds.keep) as extras,
+            serving(_app(gateway, files, extras, options), listener),
+        ):
+            guarded = options.tokens is not None
+            pushed = [version for version in gateway.versions if version.pushed]
+            introduce(gateway.catalog.projects, pushed, options.home, url_of(listener), guarded=guarded)
             received = await signals.get()
             click.echo("Stopping.", err=True)
             again = asyncio.create_task(signals.get())
@@ -237,24 +266,13 @@ async def _run(
     return 130 if received is signal.SIGINT else 0
 
 
-def _introduce(versions: tuple[Version, ...], url: str, token: str | None) -> None:
-    for version in versions:
-        click.echo(f"Serving {version.project.root} as {version.model}:{version.id[:12]}", err=True)
-    example = json.dumps({"input": _example(versions[0].document)})
-    bearer = " -H 'Authorization: Bearer TOKEN'" if token else ""
-    click.echo(f"Listening at {url}", err=True)
-    click.echo(f"Try: curl -s {url}/predict{bearer} -H 'Content-Type: application/json' -d '{example}'", err=True)
-
-
-def _example(document: Mapping[str, Any]) -> dict[str, Any]:
-    """An input with something of the right kind for all that is required."""
-    schema = document.get("components", {}).get("schemas", {}).get("Input", {})
-    placeholders = {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}
-    properties = schema.get("properties", {})
-    return {name: placeholders.get(properties[name].get("type", ""), "...") for name in schema.get("required", ())}
-
-
-def _echo(line: LogLine) -> None:
-    """What predictors say, and the warnings of their servers."""
-    if line.predictor or line.level != "INFO":
-        click.echo(line.text, err=True)
+def _app(gateway: Gateway, files: Files, extras: Extras, options: _Options) -> Starlette:
+    return create_app(
+        gateway,
+        files,
+        extras,
+        tokens=options.tokens,
+        hosts=LOOPBACK_NAMES if options.tokens is None else None,
+        max_body_bytes=options.max_body_bytes,
+        rate=options.bounds.rate,
+    )

@@ -26,12 +26,20 @@ Examples:
   pilotlight serve
   pilotlight serve --project path/to/project --host 0.0.0.0 --port 5000
   PORT=5000 pilotlight serve -e PILOTLIGHT_MODEL=path/to/model
+  pilotlight serve --on sagemaker --host 0.0.0.0
 """
 
 
 @click.command("serve", epilog=_EXAMPLES)
 @project_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="The IP address to listen on; 0.0.0.0 for all.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="PILOTLIGHT_SERVE_HOST",
+    show_envvar=True,
+    help="The IP address to listen on; 0.0.0.0 for all.",
+)
 @click.option(
     "-p",
     "--port",
@@ -41,6 +49,16 @@ Examples:
     envvar="PORT",
     show_envvar=True,
     help="The port to listen on.",
+)
+@click.option(
+    "--on",
+    "home",
+    type=click.Choice(["cog", "runpod", "vertex", "sagemaker"]),
+    default="cog",
+    show_default=True,
+    envvar="PILOTLIGHT_SERVE_ON",
+    show_envvar=True,
+    help="Whose contract to serve: Cog's own HTTP API, a RunPod serverless worker, a Vertex AI or SageMaker container.",
 )
 @environment_option
 @python_option
@@ -57,6 +75,7 @@ def command(
     project_root: Path,
     host: str,
     port: int,
+    home: str,
     env: Mapping[str, str],
     python: Path,
     setup_timeout_s: float,
@@ -65,9 +84,15 @@ def command(
     """Serve a Cog project over HTTP, without Docker.
 
     The server is Cog's own, with its HTTP API. It stops taking requests at SIGTERM or Ctrl-C, and ends when what is
-    running has ended, or after --grace.
+    running has ended, or after --grace. With --on, the same server runs behind another home's contract, which then
+    says where to listen: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT.
     """
     address = _address(host)
+    if home != "cog":
+        from pilotlight.cli.serve_on import serve_on  # what only the other homes need
+
+        server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo)
+        return serve_on(home, Project.load(project_root), server, address, setup_timeout_s, grace_s)
     _check_free(address, port)
     variables = {"COG_LOG_LEVEL": "info", **env}
     options = ServerOptions(python=python, host=address, port=port, env=variables, on_log=_echo)

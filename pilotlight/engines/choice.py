@@ -10,18 +10,35 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from pilotlight.engines.backend import BackendEngine
 from pilotlight.engines.collector import paused_collector
 from pilotlight.engines.protocol import Engine
 from pilotlight.errors import ConfigError
 from pilotlight.loading.artifacts import Artifact, find_artifacts
 from pilotlight.loading.prefetch import Prefetch
 
-__all__ = ["ENGINES", "Choice", "Wishes", "choose", "find_accelerator", "open_engine", "wishes_from"]
+__all__ = [
+    "ENGINES",
+    "Choice",
+    "Wishes",
+    "choose",
+    "find_accelerator",
+    "open_artifact",
+    "open_engine",
+    "wishes_from",
+]
 
 log = logging.getLogger(__name__)
 
-ENGINES = ("auto", "openvino", "torch")
-PACKAGES = {"openvino": ("openvino", "openvino_genai"), "torch": ("torch", "transformers")}
+# Those that load artifacts, all of them on a processor; the one preferred first.
+EXPORTED = ("openvino", "onnx")
+ENGINES = ("auto", *EXPORTED, "torch")
+PACKAGES = {
+    "openvino": ("openvino", "openvino_genai"),
+    "onnx": ("onnxruntime",),
+    "torch": ("torch", "transformers"),
+}
+SOURCES = {"openvino": "requirements.txt", "onnx": "pilotlight[onnx]"}
 # What a torch precision is called as an artifact; the names of artifacts' precisions are understood too.
 PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 QUANTIZED = ("int8", "int4")
@@ -35,11 +52,13 @@ class Wishes:
         engine: one of ``ENGINES``.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         dtype: a precision, as torch calls it or as an artifact does.
+        staged: whether an engine that can shall answer, one request at a time, before it is all up.
     """
 
     engine: str = "auto"
     device: str = "auto"
     dtype: str = "auto"
+    staged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +89,43 @@ def choose(
         raise ConfigError(f"PILOTLIGHT_ENGINE is {wishes.engine!r}; expected one of {', '.join(ENGINES)}")
     if wishes.engine == "torch":
         return Choice("torch", None, "as asked")
-    against, artifact = _openvino(wishes, artifacts, accelerator, installed)
-    if artifact is not None:
-        why = "as asked" if wishes.engine == "openvino" else f"{artifact.folder.name} is here, the fastest for this CPU"
-        return Choice("openvino", artifact, why)
-    if wishes.engine == "openvino":
+    found = {
+        engine: _fitting(engine, wishes, artifacts, accelerator, installed)
+        for engine in EXPORTED
+        if wishes.engine in ("auto", engine)
+    }
+    for engine, (_, artifact) in found.items():
+        if artifact is not None:
+            why = f"{artifact.folder.name} is here, the fastest for this CPU" if wishes.engine == "auto" else "as asked"
+            return Choice(engine, artifact, why)
+    against = ", ".join(dict.fromkeys(reason for reason, _ in found.values()))
+    if wishes.engine != "auto":
         raise ConfigError(
-            f"PILOTLIGHT_ENGINE is openvino, but {against}: make an artifact with `pilotlight export {model} --engine "
-            "openvino`, install requirements.txt, or set PILOTLIGHT_ENGINE=auto"
+            f"PILOTLIGHT_ENGINE is {wishes.engine}, but {against}: make an artifact with `pilotlight export {model} "
+            f"--engine {wishes.engine}`, install {SOURCES[wishes.engine]}, or set PILOTLIGHT_ENGINE=auto"
         )
     if wishes.dtype in QUANTIZED:
         raise ConfigError(f"PILOTLIGHT_DTYPE is {wishes.dtype}, which only an artifact has, but {against}")
     return Choice("torch", None, against)
 
 
-def _openvino(
-    wishes: Wishes, artifacts: Sequence[Artifact], accelerator: str | None, installed: Sequence[str]
+def _fitting(
+    engine: str, wishes: Wishes, artifacts: Sequence[Artifact], accelerator: str | None, installed: Sequence[str]
 ) -> tuple[str, Artifact | None]:
-    """(what speaks against OpenVINO, the artifact to run if nothing does)."""
+    """(what speaks against this engine, the artifact to run if nothing does)."""
     if wishes.device not in ("auto", "cpu"):
         return f"the device asked for is {wishes.device}", None
     if wishes.device == "auto" and wishes.engine == "auto" and accelerator is not None:
         return f"this machine has {accelerator}", None
-    mine = [artifact for artifact in artifacts if artifact.engine == "openvino" and artifact.device == "cpu"]
+    mine = [artifact for artifact in artifacts if artifact.engine == engine and artifact.device == "cpu"]
     if not mine:
-        return "the model has no openvino artifact for a CPU", None
+        return f"the model has no {engine} artifact for a CPU", None
     precision = PRECISIONS.get(wishes.dtype, wishes.dtype)
     fitting = [artifact for artifact in mine if precision in ("auto", artifact.precision)]
     if not fitting:
-        return f"none of its openvino artifacts is {precision}", None
-    if "openvino" not in installed:
-        return "openvino and openvino-genai are not installed", None
+        return f"none of its {engine} artifacts is {precision}", None
+    if engine not in installed:
+        return f"{' and '.join(PACKAGES[engine])} {'is' if len(PACKAGES[engine]) == 1 else 'are'} not installed", None
     return "", fitting[0]
 
 
@@ -124,14 +149,31 @@ def open_engine(model: Path, wishes: Wishes, *, slots: int, queue_size: int) -> 
 
 
 def _open(model: Path, choice: Choice, wishes: Wishes, *, slots: int, queue_size: int) -> Engine:
-    # Each engine brings its own heavy packages.
     if choice.artifact is not None:
-        from pilotlight.engines.openvino_engine import OpenVINOEngine
-
-        return OpenVINOEngine(model, choice.artifact, slots=slots, queue_size=queue_size)
+        return open_artifact(model, choice.artifact, slots=slots, queue_size=queue_size, staged=wishes.staged)
     from pilotlight.engines.torch_engine import TorchEngine
 
     return TorchEngine(model, device=wishes.device, dtype=wishes.dtype, slots=slots, queue_size=queue_size)
+
+
+def open_artifact(
+    model: Path, artifact: Artifact, *, slots: int, queue_size: int, staged: bool = False
+) -> BackendEngine:
+    """The engine that an artifact is for, ready; ``staged`` as in ``Wishes``.
+
+    Raises:
+        ConfigError: its packages are not installed.
+        WeightsError: the model or the artifact cannot be loaded.
+    """
+    # Each engine brings its own heavy packages.
+    if artifact.engine == "onnx":
+        from pilotlight.engines.onnx_engine import OnnxEngine
+
+        return OnnxEngine(model, artifact, slots=slots, queue_size=queue_size)
+    from pilotlight.engines.openvino_engine import OpenVINOEngine, Stages
+
+    stages = Stages.BOTH if staged else Stages.BATCHING
+    return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size, stages=stages)
 
 
 def find_accelerator(root: Path = Path("/")) -> str | None:
@@ -142,6 +184,14 @@ def find_accelerator(root: Path = Path("/")) -> str | None:
 
 
 def wishes_from(environ: Mapping[str, str]) -> Wishes:
-    """``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE``; empty is ``auto``."""
+    """``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE``, ``PILOTLIGHT_DTYPE``: empty is ``auto``; ``PILOTLIGHT_STAGED``: 1.
+
+    Raises:
+        ConfigError: the last is neither 0 nor 1.
+    """
     names = ("PILOTLIGHT_ENGINE", "PILOTLIGHT_DEVICE", "PILOTLIGHT_DTYPE")
-    return Wishes(*(environ.get(name) or "auto" for name in names))
+    engine, device, dtype = (environ.get(name) or "auto" for name in names)
+    staged = environ.get("PILOTLIGHT_STAGED") or "1"
+    if staged not in ("0", "1"):
+        raise ConfigError(f"PILOTLIGHT_STAGED is {staged!r}; expected 1, or 0 to be ready only once all of it is up")
+    return Wishes(engine, device, dtype, staged=staged == "1")

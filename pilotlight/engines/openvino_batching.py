@@ -9,12 +9,12 @@ from typing import Any
 
 from pilotlight.engines.base import Sampling
 from pilotlight.engines.generation import Generation
-from pilotlight.engines.memory import CACHE_SHARE, free_memory_bytes
 from pilotlight.engines.model_files import ModelFacts
-from pilotlight.engines.openvino_pipeline import BLOCK_TOKENS, add_request, open_pipeline
-from pilotlight.engines.openvino_runtime import Runtime, read_cache_shape
-from pilotlight.engines.openvino_sampling import generation_config, refuse_unfit
-from pilotlight.errors import EngineError, EngineStoppedError, InputError, WeightsError
+from pilotlight.engines.openvino_memory import CachePlan
+from pilotlight.engines.openvino_pipeline import add_request, open_pipeline
+from pilotlight.engines.openvino_runtime import Runtime
+from pilotlight.engines.openvino_sampling import generation_config, refuse_unfit, rules_of
+from pilotlight.errors import EngineError, EngineStoppedError, WeightsError
 from pilotlight.stamps import stage
 
 __all__ = ["OpenVINOBackend"]
@@ -28,20 +28,19 @@ class OpenVINOBackend:
         artifact: the folder with ``openvino_model.xml``.
         precision: of the artifact.
         facts: of the model.
-        slots: requests that advance together, at most.
+        plan: of the cache.
 
     Raises:
         WeightsError: the runtime cannot load it.
     """
 
-    def __init__(self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, slots: int) -> None:
+    def __init__(self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, plan: CachePlan) -> None:
         self._runtime = runtime
         self._vocab_size = facts.vocab_size
-        self.slots = slots
+        self.slots = plan.slots
+        self.context_tokens = plan.context_tokens
         with stage("compile"):
-            blocks = _blocks(read_cache_shape(artifact).token_bytes(precision), slots, facts.context_tokens)
-            self.context_tokens = min(facts.context_tokens, (blocks - slots) * BLOCK_TOKENS)
-            self._pipeline = open_pipeline(runtime, artifact, precision=precision, blocks=blocks, slots=slots)
+            self._pipeline = open_pipeline(runtime, artifact, precision=precision, blocks=plan.blocks, slots=plan.slots)
         with stage("device"):
             self.cache_bytes = self._first_step()
         self._next_id = 1
@@ -53,9 +52,7 @@ class OpenVINOBackend:
         self._thread.start()
 
     def add(self, generation: Generation) -> None:
-        refuse_unfit(generation.request.sampling)
-        if max(generation.prompt_ids) >= self._vocab_size:
-            raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
+        refuse_unfit(generation, self._vocab_size)
         with self._changed:
             if self._closed:
                 raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
@@ -87,9 +84,8 @@ class OpenVINOBackend:
     def _request(
         self, number: int, ids: list[int], sampling: Sampling, *, max_tokens: int, eos_ids: Sequence[int]
     ) -> Any:
-        config = generation_config(
-            self._runtime.genai, sampling, max_tokens=max_tokens, eos_ids=eos_ids, vocab_size=self._vocab_size
-        )
+        rules = rules_of(sampling, max_tokens=max_tokens, eos_ids=eos_ids, vocab_size=self._vocab_size)
+        config = generation_config(self._runtime.genai, rules, max_tokens=max_tokens, eos_ids=eos_ids)
         return add_request(self._runtime, self._pipeline, number, ids, config)
 
     # The thread's side
@@ -175,9 +171,3 @@ class OpenVINOBackend:
             arrived, self._arrived = self._arrived, []
         for generation in [*arrived, *(generation for generation, _ in self._running.values())]:
             generation.fail(EngineError(f"the engine died: {error}"))
-
-
-def _blocks(token_bytes: int, slots: int, context_tokens: int) -> int:
-    """Blocks of the cache: a whole context for every slot, or what memory allows; each slot may waste most of one."""
-    affordable = int(CACHE_SHARE * free_memory_bytes()) // token_bytes
-    return max(1, min(slots * context_tokens, affordable) // BLOCK_TOKENS) + slots

@@ -2,51 +2,151 @@
 
 from __future__ import annotations
 
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
-from pilotlight.engines.backend import BackendEngine
+from pilotlight.engines.backend import Backend, BackendEngine
 from pilotlight.engines.base import EngineInfo
-from pilotlight.engines.model_files import read_facts
-from pilotlight.engines.openvino_batching import OpenVINOBackend
-from pilotlight.engines.openvino_runtime import runtime
+from pilotlight.engines.model_files import ModelFacts, read_facts
+from pilotlight.engines.openvino_first import OpenVINOFirst
+from pilotlight.engines.openvino_memory import CachePlan, plan_cache
+from pilotlight.engines.openvino_runtime import Runtime, runtime
+from pilotlight.engines.openvino_stateful import StageUnfitError, StatefulModel
+from pilotlight.engines.staged import StagedBackend
 from pilotlight.engines.tokenizer_codec import TokenizerCodec
 from pilotlight.loading.artifacts import Artifact
 from pilotlight.stamps import stage
 
-__all__ = ["OpenVINOEngine"]
+__all__ = ["OpenVINOEngine", "Stages"]
+
+log = logging.getLogger(__name__)
+
+
+class Stages(Enum):
+    """Which stages an engine has.
+
+    ``BOTH`` is ``BATCHING`` alone where the artifact has no first stage for this machine and this version of the
+    runtime; the log says so. ``FIRST`` alone is for comparing the two.
+    """
+
+    BOTH = auto()
+    BATCHING = auto()
+    FIRST = auto()
 
 
 class OpenVINOEngine(BackendEngine):
-    """Continuous batching on the CPU.
+    """Continuous batching on the CPU, behind a first stage that answers while the batching one compiles.
 
     Args:
         model: the model folder, for its tokenizer and configuration.
         artifact: what to run, from ``find_artifacts``.
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
+        stages: which there are.
 
     Raises:
         ConfigError: the runtime is not installed.
         WeightsError: the model or the artifact cannot be loaded.
     """
 
-    def __init__(self, model: Path, artifact: Artifact, *, slots: int = 16, queue_size: int = 64) -> None:
+    def __init__(
+        self,
+        model: Path,
+        artifact: Artifact,
+        *,
+        slots: int = 16,
+        queue_size: int = 64,
+        stages: Stages = Stages.BOTH,
+    ) -> None:
         modules = runtime()
-        with stage("weights"):
-            codec = TokenizerCodec(model)
-            facts = read_facts(model, codec.token_id)
-            # A token that the model has no score for would be written to beyond its scores.
-            facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < facts.vocab_size))
-        backend = OpenVINOBackend(modules, artifact.folder, precision=artifact.precision, facts=facts, slots=slots)
+        # Opening the compiled model leaves the interpreter alone, which reads the tokenizer meanwhile.
+        with ThreadPoolExecutor(1, "pilotlight-open") as pool:
+            opening = pool.submit(_open_first, modules, artifact) if stages is not Stages.BATCHING else None
+            with stage("weights"):
+                codec = TokenizerCodec(model)
+                facts = read_facts(model, codec.token_id)
+                # A token that the model has no score for would be written to beyond its scores.
+                facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < facts.vocab_size))
+            opened = _opened(opening, stages)
+        plan = plan_cache(
+            artifact.folder,
+            precision=artifact.precision,
+            context_tokens=facts.context_tokens,
+            slots=slots,
+            staged=opened is not None,
+        )
+        backend = _start(modules, artifact, facts, plan, opened, stages)
         info = EngineInfo(
             engine="openvino",
             model=str(model),
             device="cpu",
             dtype=artifact.precision,
-            context_tokens=backend.context_tokens,
-            slots=slots,
+            context_tokens=plan.context_tokens,
+            slots=backend.slots,
             queue_size=queue_size,
-            cache_bytes=backend.cache_bytes,
         )
+        self._starting_note = f"{plan.first_bytes // 10**6} MB of it until requests are batched; one at a time so far"
         super().__init__(backend, codec, facts.eos_ids, info)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What it is now: the first stage's memory is counted for as long as there is one."""
+        starting = isinstance(self._backend, StagedBackend) and self._backend.starting
+        return replace(self._info, cache_bytes=self._backend.cache_bytes, note=self._starting_note if starting else "")
+
+
+def _start(
+    modules: Runtime,
+    artifact: Artifact,
+    facts: ModelFacts,
+    plan: CachePlan,
+    opened: StatefulModel | None,
+    stages: Stages,
+) -> Backend:
+    """The backend of ``stages``, as far as ``opened`` allows."""
+    batching = partial(_open_batching, modules, artifact, facts, plan)
+    if opened is None:
+        return batching()
+    first = OpenVINOFirst(modules, opened, facts, context_tokens=plan.context_tokens, cache_bytes=plan.first_bytes)
+    if stages is Stages.FIRST:
+        return first
+    return StagedBackend(
+        first, batching, slots=plan.slots, context_tokens=plan.context_tokens, cache_bytes=plan.cache_bytes
+    )
+
+
+def _open_first(modules: Runtime, artifact: Artifact) -> StatefulModel:
+    """The compiled model, once it has computed a token for nobody.
+
+    Raises:
+        StageUnfitError: it cannot be used here.
+    """
+    with stage("compile"):
+        opened = StatefulModel(modules, artifact.folder, artifact.precision)
+    with stage("device"):
+        try:
+            opened.scores([0])
+        except RuntimeError as error:
+            raise StageUnfitError(f"it opens, but does not compute: {error}") from error
+    return opened
+
+
+def _opened(opening: Future[StatefulModel] | None, stages: Stages) -> StatefulModel | None:
+    """What was opened; ``None`` where the engine has to do without."""
+    try:
+        return opening.result() if opening is not None else None
+    except StageUnfitError as error:
+        if stages is Stages.FIRST:
+            raise
+        log.info("ready only once requests can be batched, for %s: export the model again on such a machine", error)
+        return None
+
+
+def _open_batching(modules: Runtime, artifact: Artifact, facts: ModelFacts, plan: CachePlan) -> Backend:
+    from pilotlight.engines.openvino_batching import OpenVINOBackend  # not before the first stage is up
+
+    return OpenVINOBackend(modules, artifact.folder, precision=artifact.precision, facts=facts, plan=plan)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pilotlight.engines.base import Sampling
 from pilotlight.engines.openvino_runtime import Runtime, properties
-from pilotlight.engines.openvino_sampling import generation_config
+from pilotlight.engines.openvino_sampling import generation_config, rules_of
 from pilotlight.errors import WeightsError
 
 __all__ = ["BLOCK_TOKENS", "add_request", "log_probabilities", "open_pipeline"]
@@ -62,7 +62,8 @@ def log_probabilities(
     """
     blocks = max(len(window) for window in windows) // BLOCK_TOKENS + 2
     pipeline = open_pipeline(runtime, artifact, precision=precision, blocks=blocks, slots=1)
-    config = generation_config(runtime.genai, Sampling(temperature=0), max_tokens=1, eos_ids=(), vocab_size=vocab_size)
+    rules = rules_of(Sampling(temperature=0), max_tokens=1, eos_ids=(), vocab_size=vocab_size)
+    config = generation_config(runtime.genai, rules, max_tokens=1, eos_ids=())
     config.echo = True
     config.logprobs = 1
     found = []

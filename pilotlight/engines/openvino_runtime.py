@@ -29,13 +29,25 @@ VALUE_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0}
 class Runtime:
     """The modules."""
 
-    genai: Any
     openvino: Any
     numpy: Any
 
+    @property
+    def genai(self) -> Any:
+        """The pipelines, imported when they are first asked for: what needs none of them is up before.
+
+        Raises:
+            ConfigError: not installed.
+        """
+        try:
+            import openvino_genai
+        except ImportError as error:
+            raise _missing(error) from error
+        return openvino_genai
+
 
 def runtime() -> Runtime:
-    """The runtime's modules, imported now if they were not before.
+    """The runtime's modules; openvino and numpy are imported now if they were not before.
 
     Raises:
         ConfigError: they are not installed.
@@ -46,13 +58,16 @@ def runtime() -> Runtime:
     try:
         import numpy
         import openvino
-        import openvino_genai
     except ImportError as error:
-        raise ConfigError(
-            f"the openvino engine needs the packages openvino and openvino-genai ({error}): install those that "
-            "requirements.txt pins, or set PILOTLIGHT_ENGINE=torch"
-        ) from error
-    return Runtime(openvino_genai, openvino, numpy)
+        raise _missing(error) from error
+    return Runtime(openvino, numpy)
+
+
+def _missing(error: ImportError) -> ConfigError:
+    return ConfigError(
+        f"the openvino engine needs the packages openvino and openvino-genai ({error}): install those that "
+        "requirements.txt pins, or set PILOTLIGHT_ENGINE=torch"
+    )
 
 
 def properties(precision: str) -> dict[str, str]:

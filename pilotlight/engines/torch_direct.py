@@ -30,8 +30,8 @@ _INDEX = "model.safetensors.index.json"
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
-def load_direct(folder: Path, dtype: torch.dtype, **options: Any) -> Any | None:
-    """The causal language model in a folder, on the CPU; ``None`` where ``from_pretrained`` has to do it.
+def load_direct(folder: Path, dtype: torch.dtype, *, auto: Any = AutoModelForCausalLM, **options: Any) -> Any | None:
+    """The model in a folder, on the CPU; ``None`` where ``from_pretrained`` has to do it.
 
     Weights that have the precision asked for stay mapped from their file: reading them is left to whoever uses them
     first.
@@ -39,13 +39,14 @@ def load_direct(folder: Path, dtype: torch.dtype, **options: Any) -> Any | None:
     Args:
         folder: a checked model folder.
         dtype: of the weights in memory.
+        auto: what transformers would load it with.
         options: for the model class, as ``attn_implementation``.
 
     Raises:
-        OSError, ValueError, KeyError: the configuration cannot be read, or is no causal language model's.
+        OSError, ValueError, KeyError: the configuration cannot be read, or is of another kind of model.
     """
     config = AutoConfig.from_pretrained(folder, **_LOCAL)
-    kind: Any = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    kind: Any = auto._model_mapping.get(type(config), None)
     if kind is None or isinstance(kind, tuple) or getattr(config, "quantization_config", None) is not None:
         return None
     # Real memory that nobody touches, not the meta device: buffers that no file holds are computed as usual.

@@ -119,7 +119,9 @@ if os.environ.get("PILOTLIGHT_FULL_IMPORTS", "0") in ("", "0"):
 # After what is above, hence not at the top.
 from transformers import (  # noqa: E402
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     ContinuousBatchingConfig,
     GenerationConfig,
@@ -138,7 +140,9 @@ from transformers.utils import logging as transformers_logging  # noqa: E402
 
 __all__ = [
     "AutoConfig",
+    "AutoModel",
     "AutoModelForCausalLM",
+    "AutoModelForSequenceClassification",
     "AutoTokenizer",
     "ContinuousBatchingConfig",
     "ContinuousBatchingLogitsProcessor",

@@ -1,28 +1,52 @@
 """Replicate's HTTP API on your own machine, for any Cog project, with the real Cog server as its workers.
 
 version = load_version(Path("path/to/project"), created_at=time.time())
-async with Store(Path("gateway.sqlite3")) as store, Gateway([version], store) as gateway:
-    files = Files(Path("files"), store, gateway.clock)
-    async with serving(create_app(gateway, files), listen("127.0.0.1", 8394)):
-        ...
+async with (
+    Store(Path("gateway.sqlite3")) as store,
+    Outward(Reach()) as outward,
+    Gateway([version], store) as gateway,
+    Extras(gateway, files := Files(Path("files"), store, gateway.clock), outward) as extras,
+    serving(create_app(gateway, files, extras), listen("127.0.0.1", 8394)),
+):
+    ...
 """
 
+from pilotlight.gateway.addresses import Reach
 from pilotlight.gateway.app import create_app
+from pilotlight.gateway.clock import steady_clock
+from pilotlight.gateway.extras import Extras
+from pilotlight.gateway.fetching import Inputs
 from pilotlight.gateway.files import Files
 from pilotlight.gateway.gateway import ClosingError, Gateway
 from pilotlight.gateway.guard import LOOPBACK_NAMES
+from pilotlight.gateway.journal import Journal
+from pilotlight.gateway.outward import Outward
+from pilotlight.gateway.rates import Rate
+from pilotlight.gateway.registry import Registry
+from pilotlight.gateway.retention import Keep
 from pilotlight.gateway.scaling import Limits
 from pilotlight.gateway.server import is_loopback, listen, serving, url_of
 from pilotlight.gateway.store import Store
+from pilotlight.gateway.tokens import Scope, Tokens
 from pilotlight.gateway.versions import Version, has_changed, load_version
 
 __all__ = [
     "LOOPBACK_NAMES",
     "ClosingError",
+    "Extras",
     "Files",
     "Gateway",
+    "Inputs",
+    "Journal",
+    "Keep",
     "Limits",
+    "Outward",
+    "Rate",
+    "Reach",
+    "Registry",
+    "Scope",
     "Store",
+    "Tokens",
     "Version",
     "create_app",
     "has_changed",
@@ -30,5 +54,6 @@ __all__ = [
     "listen",
     "load_version",
     "serving",
+    "steady_clock",
     "url_of",
 ]

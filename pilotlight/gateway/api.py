@@ -13,11 +13,15 @@ from starlette.routing import Route
 
 from pilotlight.errors import WorkerBusyError
 from pilotlight.gateway import sse, wire
+from pilotlight.gateway.addresses import RefusedUrlError
+from pilotlight.gateway.extras import Extras
 from pilotlight.gateway.gateway import Gateway
 from pilotlight.gateway.live import Live, replayed
 from pilotlight.gateway.problems import ProblemError, not_found
 from pilotlight.gateway.states import Record
 from pilotlight.gateway.versions import Version
+from pilotlight.gateway.wishes import Wishes, read_cancel_after, read_wait, read_webhook
+from pilotlight.runtime import new_prediction_id
 
 # As many as Replicate gives.
 _PAGE = 100
@@ -26,20 +30,12 @@ _PAGE = 100
 def routes() -> list[Route]:
     """All of them; the app's ``state.gateway`` does the work."""
     return [
-        Route("/v1/account", account),
-        Route("/v1/hardware", hardware),
         Route("/v1/predictions", list_predictions),
         Route("/v1/predictions", create_by_version, methods=["POST"]),
         Route("/v1/predictions/{id}", get_prediction),
         Route("/v1/predictions/{id}/cancel", cancel_prediction, methods=["POST"]),
         Route("/v1/predictions/{id}/stream/{key}", stream_prediction),
-        Route("/v1/models", list_models),
-        Route("/v1/models/{owner}/{name}", get_model),
         Route("/v1/models/{owner}/{name}/predictions", create_by_model, methods=["POST"]),
-        Route("/v1/models/{owner}/{name}/versions", list_versions),
-        Route("/v1/models/{owner}/{name}/versions/{id}", get_version),
-        Route("/v1/deployments", list_deployments),
-        Route("/v1/deployments/{owner}/{name}", get_deployment),
         Route("/v1/deployments/{owner}/{name}/predictions", create_by_deployment, methods=["POST"]),
     ]
 
@@ -50,37 +46,37 @@ def gateway_of(request: Request) -> Gateway:
     return gateway
 
 
+def extras_of(request: Request) -> Extras:
+    """What the gateway does beside predictions."""
+    extras: Extras = request.app.state.extras
+    return extras
+
+
 def base_of(request: Request) -> str:
     """Where this caller reaches the gateway, so that the URLs in the answer work for them."""
     return str(request.base_url).rstrip("/")
 
 
-async def account(_: Request) -> Response:
-    return JSONResponse(wire.account())
-
-
-async def hardware(_: Request) -> Response:
-    return JSONResponse([wire.HARDWARE])
-
-
 async def create_by_version(request: Request) -> Response:
     """``version`` is an id, ``owner/name:id``, or ``owner/name``."""
-    body = await _body(request)
+    body = wire.parse(await request.body(), wire.PredictionBody)
     if body.version is None:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "version is required: give an id, or owner/name:id.")
-    ref, _, version_id = body.version.rpartition(":")
-    for version in gateway_of(request).versions:
-        if body.version == version.model or (version_id == version.id and ref in ("", version.model)):
-            return await _create(request, version, body)
-    raise not_found(f"version {body.version[:140]!r}")
+    catalog = gateway_of(request).catalog
+    ref, colon, version_id = body.version.rpartition(":")
+    by_name = "/" in body.version and not colon
+    version = catalog.latest(body.version) if by_name else catalog.find(version_id, ref or None)
+    return await _create(request, version, body)
 
 
 async def create_by_model(request: Request) -> Response:
-    return await _create_unversioned(request, "model")
+    version = gateway_of(request).catalog.latest(name_of(request))
+    return await _create_unversioned(request, version, deployment=None)
 
 
 async def create_by_deployment(request: Request) -> Response:
-    return await _create_unversioned(request, "deployment")
+    version = gateway_of(request).catalog.deployed(name_of(request))
+    return await _create_unversioned(request, version, deployment=name_of(request))
 
 
 async def get_prediction(request: Request) -> Response:
@@ -112,89 +108,68 @@ async def stream_prediction(request: Request) -> Response:
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def list_models(request: Request) -> Response:
-    gateway = gateway_of(request)
-    counts = [await gateway.store.count(version.model) for version in gateway.versions]
-    base = base_of(request)
-    models = [wire.model(version, base, count) for version, count in zip(gateway.versions, counts, strict=True)]
-    return JSONResponse(wire.listing(models))
-
-
-async def get_model(request: Request) -> Response:
-    version = _named(request, "model")
-    count = await gateway_of(request).store.count(version.model)
-    return JSONResponse(wire.model(version, base_of(request), count))
-
-
-async def list_versions(request: Request) -> Response:
-    return JSONResponse(wire.listing([wire.version(_named(request, "model"))]))
-
-
-async def get_version(request: Request) -> Response:
-    version = _named(request, "model")
-    if version.id != request.path_params["id"]:
-        raise not_found(f"version {request.path_params['id'][:140]!r} of {version.model}")
-    return JSONResponse(wire.version(version))
-
-
-async def list_deployments(request: Request) -> Response:
-    versions = gateway_of(request).versions
-    return JSONResponse(wire.listing([_deployment(request, version) for version in versions]))
-
-
-async def get_deployment(request: Request) -> Response:
-    return JSONResponse(_deployment(request, _named(request, "deployment")))
-
-
-async def accept(request: Request, version: Version, inputs: dict[str, object], *, deployment: str | None) -> Live:
+async def accept(
+    request: Request,
+    version: Version,
+    inputs: dict[str, object],
+    *,
+    deployment: str | None,
+    wishes: Wishes | None = None,
+) -> Live:
     """A new prediction; 429 when too many are waiting."""
     gateway = gateway_of(request)
     try:
-        return await gateway.create(version, inputs, deployment=deployment)
+        if wishes is None:
+            return await gateway.create(version, inputs, deployment=deployment)
+        live = await gateway.create(
+            version, inputs, deployment=deployment, prediction_id=wishes.prediction, also=wishes.store
+        )
     except WorkerBusyError as error:
-        retry_after = str(gateway.pool(version).retry_after_s)
+        retry_after = str(gateway.pool(version, deployment).retry_after_s)
         raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers={"Retry-After": retry_after}) from None
+    extras_of(request).heed(live, wishes)
+    return live
 
 
-async def _create_unversioned(request: Request, what: str) -> Response:
-    version = _named(request, what)
-    body = await _body(request)
+async def _create_unversioned(request: Request, version: Version, *, deployment: str | None) -> Response:
+    body = wire.parse(await request.body(), wire.PredictionBody)
     if body.version is not None:
+        what = "model" if deployment is None else "deployment"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"This URL names a {what}: leave version out.")
-    return await _create(request, version, body, deployment=version.model if what == "deployment" else None)
+    return await _create(request, version, body, deployment=deployment)
 
 
 async def _create(
     request: Request, version: Version, body: wire.PredictionBody, *, deployment: str | None = None
 ) -> Response:
-    wait_s = wire.read_wait(request.headers.get("prefer"))
-    live = await accept(request, version, body.input or {}, deployment=deployment)
+    wait_s = read_wait(request.headers.get("prefer"))
+    wishes = _wishes(request, body)
+    live = await accept(request, version, body.input or {}, deployment=deployment, wishes=wishes)
     ended = wait_s is not None and await live.wait_ended(wait_s)
     shown = wire.prediction(live.record, base_of(request), hide_progress=True)
     status = HTTPStatus.CREATED if ended or wait_s is None else HTTPStatus.ACCEPTED
     return JSONResponse(shown, status)
 
 
-async def _body(request: Request) -> wire.PredictionBody:
-    body = wire.parse(await request.body(), wire.PredictionBody)
-    if body.webhook or body.webhook_completed or body.webhook_events_filter:
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "This gateway sends no webhooks: leave them out, and wait or poll."
-        )
-    return body
+def _wishes(request: Request, body: wire.PredictionBody) -> Wishes | None:
+    """What is to be done about the prediction beside running it; mostly nothing."""
+    after_s = read_cancel_after(request.headers.get("cancel-after"))
+    url, events = read_webhook(body)
+    if url is None and after_s is None:
+        return None
+    prediction = new_prediction_id()
+    hook = None
+    if url is not None:
+        try:
+            hook = extras_of(request).courier.hook(prediction, url, events, base_of(request))
+        except RefusedUrlError as error:
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"webhook: {error}") from None
+    return Wishes(prediction, hook, None if after_s is None else gateway_of(request).clock() + after_s)
 
 
-def _named(request: Request, what: str) -> Version:
-    name = f"{request.path_params['owner']}/{request.path_params['name']}"
-    for version in gateway_of(request).versions:
-        if version.model == name:
-            return version
-    raise not_found(f"{what} {name[:140]!r}")
-
-
-def _deployment(request: Request, version: Version) -> dict[str, object]:
-    limits = gateway_of(request).pool(version).limits
-    return wire.deployment(version, limits.min_workers, limits.max_workers)
+def name_of(request: Request) -> str:
+    """The ``owner/name`` in the URL."""
+    return f"{request.path_params['owner']}/{request.path_params['name']}"
 
 
 def _answer(request: Request, record: Record | None) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -36,16 +37,20 @@ def routes() -> list[Route]:
 
 
 async def upload(request: Request) -> Response:
-    """A form with the file as ``content``, and optionally an object as ``metadata``."""
+    """A form with the file as ``content``, and optionally its ``filename``, its ``type`` and an object as ``metadata``.
+
+    Older clients say the first two with the content.
+    """
     try:
-        async with request.form(max_files=2, max_fields=2, max_part_size=_LONGEST_METADATA_BYTES) as form:
+        async with request.form(max_files=2, max_fields=4, max_part_size=_LONGEST_METADATA_BYTES) as form:
             content = form.get("content")
             if not isinstance(content, UploadFile):
                 raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "Send a form whose part content is the file.")
             given = form.get("metadata")
             metadata = _metadata(await given.read() if isinstance(given, UploadFile) else given)
-            kind = content.content_type or "application/octet-stream"
-            stored = await _files(request).add(content.file, content.filename or "file", kind, metadata)
+            kind = _kind(_text(form.get("type")) or content.content_type or "application/octet-stream")
+            name = _text(form.get("filename")) or content.filename or "file"
+            stored = await _files(request).add(content.file, name, kind, metadata)
     except HTTPException as error:  # the parser's
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"The form cannot be read: {error.detail}") from None
     return JSONResponse(wire.file(stored, base_of(request)), HTTPStatus.CREATED)
@@ -90,6 +95,17 @@ async def _find(request: Request) -> StoredFile:
 
 def _no_file(request: Request) -> ProblemError:
     return not_found(f"file {request.path_params['id'][:140]!r}")
+
+
+def _text(field: UploadFile | str | None) -> str | None:
+    return field if isinstance(field, str) else None
+
+
+def _kind(given: str) -> str:
+    """It becomes a header of every download."""
+    if not re.fullmatch(r"[!-~]+/[ -~]+", given):
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"type {given[:80]!r}: give one such as text/plain.")
+    return given
 
 
 def _metadata(given: str | bytes | None) -> dict[str, Any]:

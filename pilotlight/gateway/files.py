@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -54,6 +55,10 @@ class StoredFile:
     expires_at: float
     key: str
 
+    def url(self, base: str) -> str:
+        """Where its bytes are for whoever has this, at the gateway that is reached as ``base``."""
+        return f"{base}/v1/files/{self.id}/{self.key}/{self.name}"
+
 
 class Files:
     """Uploads in ``folder``, which is made with the first.
@@ -68,10 +73,11 @@ class Files:
         self._folder = folder
         self._store = store
         self._clock = clock
+        self._lent: dict[str, StoredFile] = {}
 
     async def open(self) -> None:
-        """Removes what has expired, and uploads that a gateway before this one did not live to finish."""
-        await self._remove_expired()
+        """Removes what has expired, and what a gateway before this one did not live to finish or to take back."""
+        await self.remove_expired()
         known = {stored.id for stored in await self.all()}
         if self._folder.is_dir():
             for folder in self._folder.iterdir():
@@ -85,19 +91,16 @@ class Files:
             StoreError: it cannot be stored.
             OSError: it cannot be written.
         """
-        await self._remove_expired()
-        file_id = secrets.token_hex(20)
-        safe = safe_name(name)
-        size_bytes, sha256, md5 = await asyncio.to_thread(_copy, source, self._folder / file_id / safe)
-        now = self._clock()
-        key = secrets.token_urlsafe(24)
-        stored = StoredFile(file_id, safe, content_type, size_bytes, sha256, md5, metadata, now, now + KEPT_S, key)
+        await self.remove_expired()
+        stored = await asyncio.to_thread(self._copy, source, name, content_type, metadata)
         row = {**asdict(stored), "metadata": json.dumps(metadata)}
         await self._store.run(lambda db: db.execute(_INSERT, row))
         return stored
 
     async def get(self, file_id: str) -> StoredFile | None:
-        """An upload that has not expired."""
+        """An upload that has not expired, or what is lent."""
+        if file_id in self._lent:
+            return self._lent[file_id]
         where = "WHERE id = ? AND expires_at > ?"
         row = await self._store.run(lambda db: db.execute(f"{_SELECT} {where}", (file_id, self._clock())).fetchone())
         return None if row is None else _from_row(row)
@@ -119,10 +122,40 @@ class Files:
         """Where its bytes are."""
         return self._folder / stored.id / stored.name
 
-    async def _remove_expired(self) -> None:
+    async def remove_expired(self) -> None:
+        """Removes what has expired, which nobody can get any more."""
         sql, now = "DELETE FROM files WHERE expires_at <= ? RETURNING id", self._clock()
         for row in await self._store.run(lambda db: db.execute(sql, (now,)).fetchall()):
             await self._remove(row["id"])
+
+    def lend(self, draft: Draft) -> StoredFile:
+        """Keeps a file that only the worker of one prediction gets: it is in no list, and gone with ``take_back``."""
+        stored = draft.stored(self._clock(), {})
+        self._lent[stored.id] = stored
+        return stored
+
+    async def take_back(self, stored: StoredFile) -> None:
+        """Removes what was lent."""
+        del self._lent[stored.id]
+        await self._remove(stored.id)
+
+    def _copy(self, source: BinaryIO, name: str, content_type: str, metadata: Mapping[str, Any]) -> StoredFile:
+        with self.drafting(name, content_type) as draft:
+            while chunk := source.read(_CHUNK_BYTES):
+                draft.write(chunk)
+        return draft.stored(self._clock(), metadata)
+
+    @contextlib.contextmanager
+    def drafting(self, name: str, content_type: str) -> Iterator[Draft]:
+        """A file to write while in this context; nothing stays of one that is left by an exception."""
+        folder = self._folder / secrets.token_hex(20)
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            with (folder / safe_name(name)).open("xb") as file:
+                yield Draft(folder / safe_name(name), file, content_type)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     async def _remove(self, file_id: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder / file_id, ignore_errors=True)
@@ -137,22 +170,38 @@ def safe_name(name: str) -> str:
     return f"{stem[:_LONGEST_NAME]}{dot}{suffix[:_LONGEST_NAME]}" or "file"
 
 
-def _copy(source: BinaryIO, target: Path) -> tuple[int, str, str]:
-    """Size, sha256 and md5 of what was written; nothing stays when it fails."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    size_bytes = 0
-    target.parent.mkdir(mode=0o700, parents=True)
-    try:
-        with target.open("xb") as file:
-            while chunk := source.read(_CHUNK_BYTES):
-                file.write(chunk)
-                sha256.update(chunk)
-                md5.update(chunk)
-                size_bytes += len(chunk)
-    except BaseException:
-        shutil.rmtree(target.parent, ignore_errors=True)
-        raise
-    return size_bytes, sha256.hexdigest(), md5.hexdigest()
+class Draft:
+    """A file that is being written."""
+
+    def __init__(self, path: Path, file: BinaryIO, content_type: str) -> None:
+        self.id = path.parent.name
+        self.size_bytes = 0
+        self._name = path.name
+        self._file = file
+        self._content_type = content_type
+        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+
+    def write(self, chunk: bytes) -> None:
+        """Adds to it."""
+        self._file.write(chunk)
+        self._sha256.update(chunk)
+        self._md5.update(chunk)
+        self.size_bytes += len(chunk)
+
+    def stored(self, now: float, metadata: Mapping[str, Any]) -> StoredFile:
+        """What it has become when all is written."""
+        return StoredFile(
+            id=self.id,
+            name=self._name,
+            content_type=self._content_type,
+            size_bytes=self.size_bytes,
+            sha256=self._sha256.hexdigest(),
+            md5=self._md5.hexdigest(),
+            metadata=metadata,
+            created_at=now,
+            expires_at=now + KEPT_S,
+            key=secrets.token_urlsafe(24),
+        )
 
 
 def _from_row(row: sqlite3.Row) -> StoredFile:

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import logging
 import secrets
+import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 
-from pilotlight.errors import WorkerError
+from pilotlight.errors import ConfigError, PilotlightError, WorkerError
 from pilotlight.gateway import states
+from pilotlight.gateway.catalog import Catalog
 from pilotlight.gateway.clock import Clock, steady_clock
+from pilotlight.gateway.journal import Journal
 from pilotlight.gateway.live import Live
+from pilotlight.gateway.metrics import Gauges, Metrics
 from pilotlight.gateway.pool import Pool
+from pilotlight.gateway.pools import InputsLike, Pools
+from pilotlight.gateway.registry import Registry
+from pilotlight.gateway.registry_names import MissingError
 from pilotlight.gateway.scaling import Limits
 from pilotlight.gateway.states import Record
 from pilotlight.gateway.store import Page, Store
-from pilotlight.gateway.validation import REDACTED
-from pilotlight.gateway.versions import Version, require_different
+from pilotlight.gateway.versions import Version
 from pilotlight.runtime import SupervisorOptions, Worker, WorkerLike, new_prediction_id
+from pilotlight.runtime.validation import REDACTED
 from pilotlight.types import Status
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger(__name__)
+
 # A predictor that heeds a cancel at all does so between two lines of Python.
 _HEEDS_S = 1.0
+# How soon what was pushed or deployed gets the workers that it is to have at all times; requests see it at once.
+_ADJUST_S = 1.0
 
 NOT_KEPT = (
     "This prediction has a secret input, which is never stored, so it could not be run after the gateway had ended; "
@@ -39,82 +51,135 @@ class ClosingError(WorkerError):
 
 
 class Gateway:
-    """Serves ``versions``; ``async with`` opens and closes it.
+    """Serves projects and what has been pushed; ``async with`` opens and closes it.
 
     Entering takes up what a gateway before this one has left in the store: what was waiting is run, what was running
     is reported as failed. Leaving it is ``close``; ``drain`` before that lets running predictions end.
 
     Args:
-        versions: at least one; the first is that of the plain routes.
+        projects: served as they lie in their folders.
         store: an open one, which nobody else writes.
-        limits: of every version, but for ``slots``, which are the project's own.
+        limits: of every version that no deployment has others for, but for ``slots``, which are the project's own.
+        registry: of what was pushed; ``None`` for none.
         factory: makes a worker for a version; the real Cog server by default.
         supervision: how each worker is kept up.
         clock: seconds since 1970.
+        inputs: what is done about inputs before they reach a worker; nothing by default.
 
     Raises:
-        UsageError: two versions have one name.
+        UsageError: two projects have one name.
+        StoreError: the registry cannot be read.
     """
 
     def __init__(
         self,
-        versions: Sequence[Version],
+        projects: Sequence[Version],
         store: Store,
         limits: Limits | None = None,
         *,
+        registry: Registry | None = None,
         factory: Callable[[Version], WorkerLike] | None = None,
         supervision: SupervisorOptions | None = None,
         clock: Clock | None = None,
+        inputs: InputsLike | None = None,
     ) -> None:
-        require_different(versions)
-        self.versions = tuple(versions)
         self.store = store
         self.clock = clock or steady_clock()
+        self.journal = Journal(self.clock)
+        self.limits = limits or Limits()
+        self._inputs = inputs
         self.closing = False
-        self._pools = {
-            version.model: Pool(
-                functools.partial(factory or _real_worker, version),
-                replace(limits or Limits(), slots=version.project.max_concurrency),
-                save=store.save,
-                clock=self.clock,
-                supervision=supervision,
-            )
-            for version in versions
-        }
-        self._live: dict[str, Live] = {}
+        self._closed = asyncio.Event()
+        self.catalog = Catalog(projects, registry)
+        self._pools = Pools(
+            self.catalog,
+            self.limits,
+            factory or _real_worker,
+            save=store.save,
+            clock=self.clock,
+            supervision=supervision,
+            inputs=inputs,
+        )
+        self._live: dict[str, tuple[Live, Pool]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._follower: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         now = self.clock()
-        self.versions = tuple(
-            [replace(v, created_at=await self.store.first_seen(v.id, v.model, now)) for v in self.versions]
-        )
-        await self._recover(now)
-        for pool in self._pools.values():
-            await pool.open()
+        projects = self.catalog.projects
+        dates = [await self.store.first_seen(one.id, one.model, now) for one in projects]
+        dated = [replace(one, created_at=date) for one, date in zip(projects, dates, strict=True)]
+        self.catalog.projects = tuple(dated)
+        try:
+            await self._recover(now)
+            self.adjust()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        self._follower = asyncio.create_task(self._follow())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        try:
+            await self.close()
+        finally:
+            self.catalog.close()
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """The current version of every model."""
+        return self.catalog.current
 
     async def drain(self, grace_s: float) -> None:
         """Takes no more predictions, and lets those that run end for up to ``grace_s``."""
         self.closing = True
+        self._closed.set()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.gather(*(pool.drain(grace_s) for pool in self._pools.values()))
+        await self._pools.drain(grace_s)
 
     async def close(self) -> None:
         """Ends all workers, and fails what still runs; what waits is left to the next gateway. Safe to call twice."""
         await self.drain(0)
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        if self._follower is not None:
+            await self._follower
+        await self._pools.close()
+        self.journal.close()
 
-    def pool(self, version: Version) -> Pool:
-        """The queue and the workers of a version."""
-        return self._pools[version.model]
+    def pool(self, version: Version, deployment: str | None = None) -> Pool:
+        """The queue and the workers of a version, for those who ask for it by itself or by a deployment."""
+        return self._pools.get(version, deployment)
 
-    async def create(self, version: Version, inputs: Mapping[str, Any], *, deployment: str | None = None) -> Live:
+    def adjust(self) -> None:
+        """Follows a change of the catalog at once, which otherwise takes a second."""
+        self._pools.adjust()
+
+    def metrics(self) -> dict[str, tuple[Metrics, Gauges]]:
+        """What was counted, and how it stands, by model."""
+        return self._pools.metrics()
+
+    @property
+    def gauges(self) -> Gauges:
+        """How all models together stand."""
+        return self._pools.gauges()
+
+    async def create(
+        self,
+        version: Version,
+        inputs: Mapping[str, Any],
+        *,
+        deployment: str | None = None,
+        prediction_id: str | None = None,
+        also: Callable[[sqlite3.Connection], object] | None = None,
+    ) -> Live:
         """Accepts a prediction: it is stored when this returns, and will reach an end whatever happens.
+
+        Args:
+            version: what to run.
+            inputs: by name.
+            deployment: ``owner/name`` when it was asked for by that.
+            prediction_id: a new one by default.
+            also: writes what has to be stored with it, or not at all.
 
         Raises:
             InvalidInputError: an input is wrong.
@@ -125,8 +190,10 @@ class Gateway:
         if self.closing:
             raise ClosingError("the gateway is stopping and takes no more predictions")
         given = version.validator.check(inputs)
+        if self._inputs is not None:
+            self._inputs.check(version, given)
         record = Record(
-            id=new_prediction_id(),
+            id=prediction_id or new_prediction_id(),
             model=version.model,
             version=version.id,
             deployment=deployment,
@@ -134,23 +201,25 @@ class Gateway:
             created_at=self.clock(),
             stream_key=secrets.token_urlsafe(24),
         )
-        self.pool(version).reserve()
+        pool = self.pool(version, deployment)
+        pool.reserve()
         # A caller who leaves now must not leave a stored prediction behind that is in no queue.
-        return await asyncio.shield(self._keep(self._accept(version, record, given)))
+        return await asyncio.shield(self._keep(self._accept(pool, version, record, given, also)))
 
     async def find(self, prediction_id: str) -> Record | None:
         """What a prediction is now."""
-        live = self._live.get(prediction_id)
+        live = self.live(prediction_id)
         return live.record if live is not None else await self.store.get(prediction_id)
 
     def live(self, prediction_id: str) -> Live | None:
         """A prediction that has not ended."""
-        return self._live.get(prediction_id)
+        live, _ = self._live.get(prediction_id, (None, None))
+        return live
 
     async def page(self, limit: int, *, before: int | None = None, after: int | None = None) -> Page:
         """As ``Store.page``, with those that run as they are now."""
         page = await self.store.page(limit, before=before, after=after)
-        now = ((number, self._live[r.id].record if r.id in self._live else r) for number, r in page.records)
+        now = ((number, self._live[r.id][0].record if r.id in self._live else r) for number, r in page.records)
         return replace(page, records=tuple(now))
 
     async def cancel(self, prediction_id: str) -> Record | None:
@@ -159,40 +228,48 @@ class Gateway:
         One that waits ends at once. One that runs ends when its predictor heeds it, or when its worker is killed: if
         that takes longer than a second, the record is that of one that still runs.
         """
-        live = self._live.get(prediction_id)
-        if live is None:
+        live, pool = self._live.get(prediction_id, (None, None))
+        if live is None or pool is None:
             return await self.store.get(prediction_id)
-        await asyncio.shield(self._keep(self._pools[live.record.model].cancel(live)))
+        await asyncio.shield(self._keep(pool.cancel(live)))
         await live.wait_ended(_HEEDS_S)
         return live.record
 
     def leave(self, live: Live) -> None:
         """As ``cancel``, without waiting for anything."""
-        if not live.record.status.terminal:
-            self._keep(self._pools[live.record.model].cancel(live))
+        if live.id in self._live:
+            self._keep(self._live[live.id][1].cancel(live))
 
-    async def _accept(self, version: Version, record: Record, given: Mapping[str, Any]) -> Live:
-        pool = self.pool(version)
+    async def _accept(
+        self,
+        pool: Pool,
+        version: Version,
+        record: Record,
+        given: Mapping[str, Any],
+        also: Callable[[sqlite3.Connection], object] | None,
+    ) -> Live:
         try:
-            await self.store.add(record)
+            await self.store.add(record, also)
         finally:
             pool.release()
-        return self._queue(version, record, given)
+        return self._queue(pool, version, record, given)
 
-    def _queue(self, version: Version, record: Record, given: Mapping[str, Any]) -> Live:
-        live = Live(record, given, iterates=version.iterates, on_end=self._forget)
-        self._live[record.id] = live
-        self.pool(version).put(live)
+    def _queue(self, pool: Pool, version: Version, record: Record, given: Mapping[str, Any]) -> Live:
+        live = Live(record, given, iterates=version.iterates, on_end=self._forget, on_log=self._note)
+        self._live[record.id] = (live, pool)
+        pool.put(live)
         return live
+
+    def _note(self, live: Live, text: str) -> None:
+        self.journal.add(text, model=live.record.model, prediction=live.id)
 
     def _forget(self, live: Live) -> None:
         self._live.pop(live.id, None)
 
     async def _recover(self, now: float) -> None:
-        served = {(version.model, version.id): version for version in self.versions}
         for left in await self.store.unfinished():
             record = states.recover(left, now)
-            version = served.get((record.model, record.version))
+            version = self._served(record)
             if record.status is not Status.STARTING:
                 await self.store.save(record)
             elif version is None:
@@ -200,7 +277,24 @@ class Gateway:
             elif REDACTED in record.input.values():
                 await self.store.save(states.fail(record, NOT_KEPT, now))
             else:
-                self._queue(version, record, record.input)
+                self._queue(self.pool(version, record.deployment), version, record, record.input)
+
+    def _served(self, record: Record) -> Version | None:
+        """The version of a prediction, current or not; ``None`` where it is not here, or damaged."""
+        with suppress(MissingError, ConfigError):
+            return self.catalog.find(record.version, record.model)
+        return None
+
+    async def _follow(self) -> None:
+        """Follows what other processes do to the catalog, and lets go of what nobody needs."""
+        while not self.closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ADJUST_S):
+                    await self._closed.wait()
+            try:
+                self.adjust()
+            except PilotlightError as error:
+                _LOG.error("what was pushed or deployed cannot be followed: %s", error)
 
     def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that outlives the request that it is for."""

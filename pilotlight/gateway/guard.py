@@ -8,20 +8,27 @@ as what it is, which a page can do only after asking for permission, which is ne
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import math
 import re
 from collections.abc import Collection
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
 
-from pilotlight.gateway.problems import ProblemError
+from pilotlight.gateway.clock import Clock
+from pilotlight.gateway.problems import ProblemError, respond
+from pilotlight.gateway.rates import Buckets, Rate
+from pilotlight.gateway.tokens import Scope, Tokens
 
-# How it is, for load balancers; and a stream and a file, whose URLs hold a secret of their own.
-_OPEN = re.compile(r"/health|/v1/predictions/[^/]+/stream/[^/]+|/v1/files/[^/]+/[^/]+/[^/]+")
+# The page, which asks for a token itself; how it is, for load balancers; and a stream and a file, whose URLs hold a
+# secret of their own.
+_OPEN = re.compile(
+    r"/|/page/(style\.css|script\.js)|(/openai)?/health|/v1/predictions/[^/]+/stream/[^/]+|/v1/files/[^/]+/[^/]+/[^/]+"
+)
 _UPLOADS = "/v1/files"
+_SERVED = re.compile(r"/v1/(models|deployments)(/[^/]+/[^/]+(/versions(/[^/]+)?)?)?/?")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -31,18 +38,31 @@ class Guard:
 
     Args:
         app: what it guards.
-        token: what callers must show as a bearer; ``None`` for none.
+        tokens: of which callers must show one as a bearer; ``None`` for everyone.
         hosts: the names under which it may be asked; ``None`` for any.
         max_body_bytes: of one request.
+        rate: how often each token may ask, or each address where there are none; ``None`` for any number.
+        clock: seconds.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str] | None, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        tokens: Tokens | None,
+        hosts: Collection[str] | None,
+        max_body_bytes: int,
+        rate: Rate | None,
+        clock: Clock,
+    ) -> None:
         self._app = app
-        self._digest = None if token is None else _digest(token)
+        self._tokens = tokens
         self._hosts = hosts
         self._max_body_bytes = max_body_bytes
+        self._buckets = None if rate is None else Buckets(rate)
+        self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -50,7 +70,7 @@ class Guard:
         try:
             self._check(request)
         except ProblemError as problem:
-            await problem.response()(scope, receive, send)
+            await respond(request.url.path, problem)(scope, receive, send)
             return
         await self._app(scope, self._counted(receive), send)
 
@@ -62,21 +82,39 @@ class Guard:
                 f"This gateway is not {host[:100]!r}: ask for it as {' or '.join(sorted(self._hosts))}, "
                 "or start it with a token.",
             )
-        if self._digest is not None and not _OPEN.fullmatch(request.url.path):
-            self._check_token(request.headers.get("authorization", ""))
+        if not _OPEN.fullmatch(request.scope["path"]):
+            self._check_rate(self._caller(request))
         if request.method == "POST":
             self._check_body(request)
 
-    def _check_token(self, authorization: str) -> None:
-        scheme, _, given = authorization.partition(" ")
-        # Of digests, so that not even the length of the token can be learned from the time that it takes.
-        right = hmac.compare_digest(_digest(given.strip()), self._digest or b"")
-        if scheme.lower() not in ("bearer", "token") or not right:
+    def _caller(self, request: Request) -> str:
+        """Whose request it is: the id of its token, or its address where there are no tokens."""
+        if self._tokens is None:
+            return request.client.host if request.client else ""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        token = self._tokens.find(given.strip()) if scheme.lower() in ("bearer", "token") else None
+        if token is None:
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
-                "Send the token that this gateway was started with, as Authorization: Bearer TOKEN.",
+                "Send a token of this gateway, as Authorization: Bearer TOKEN.",
                 title="Unauthenticated",
                 headers={"WWW-Authenticate": "Bearer"},
+            )
+        if token.scope is not Scope.ADMIN and changes_what_is_served(request.method, request.scope["path"]):
+            raise ProblemError(
+                HTTPStatus.FORBIDDEN,
+                f"The token {token.name!r} is for predictions; this needs one of the scope {Scope.ADMIN}.",
+            )
+        return token.id
+
+    def _check_rate(self, caller: str) -> None:
+        early_s = 0.0 if self._buckets is None else self._buckets.take(caller, self._clock())
+        if early_s > 0:
+            seconds = math.ceil(early_s)
+            raise ProblemError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"Request was throttled. Expected available in {seconds} second{'s' if seconds > 1 else ''}.",
+                headers={"Retry-After": str(seconds)},
             )
 
     def _check_body(self, request: Request) -> None:
@@ -115,5 +153,6 @@ class Guard:
         )
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+def changes_what_is_served(method: str, path: str) -> bool:
+    """Whether a request makes, changes or deletes a model, a version or a deployment."""
+    return method in ("POST", "PUT", "PATCH", "DELETE") and _SERVED.fullmatch(path) is not None

@@ -1,4 +1,4 @@
-"""The folder in which a gateway keeps its database and its files: one gateway at a time."""
+"""The folder in which a gateway keeps its database and its files, one gateway at a time, and all that was pushed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,7 @@ def held(home: Path) -> Iterator[tuple[Path, Path]]:
     Raises:
         UsageError: another gateway holds it, or it cannot be written.
     """
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UsageError(f"{home} cannot be used: {error.strerror}; choose another --home") from error
+    lock = os.open(made(home) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield home / _DATABASE, home / _FILES
@@ -38,3 +34,18 @@ def held(home: Path) -> Iterator[tuple[Path, Path]]:
         raise UsageError(f"another gateway runs with {home}; stop it, or give this one another --home") from None
     finally:
         os.close(lock)
+
+
+def made(home: Path) -> Path:
+    """``home``, which is there then, for nobody but its owner.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{home} cannot be used: {error.strerror}; choose another --home") from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise UsageError(f"{home} cannot be used: it may not be written to; choose another --home")
+    return home

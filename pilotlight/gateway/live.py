@@ -23,6 +23,7 @@ class Live:
         inputs: what the worker gets, where that is not what may be shown.
         iterates: whether its output is a list that grows chunk by chunk; anything else is shown whole at its end.
         on_end: called when it has ended.
+        on_log: called with what it prints.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Live:
         *,
         iterates: bool = True,
         on_end: Callable[[Live], None] | None = None,
+        on_log: Callable[[Live, str], None] | None = None,
     ) -> None:
         self.inputs = record.input if inputs is None else inputs
         self.cancel_asked = False
         self._record = record
         self._iterates = iterates
         self._on_end = on_end
+        self._on_log = on_log
         self._chunks: list[Any] = []
         self._logs: list[str] = []
         self._events: list[StreamEvent] = []
@@ -69,10 +72,13 @@ class Live:
         elif isinstance(event, Log):
             self._logs.append(event.text)
             self._say(StreamEvent("logs", event.text))
+            if self._on_log is not None:
+                self._on_log(self, event.text)
 
     def update(self, record: Record) -> None:
         """The next step of its life; with a terminal one, everyone who waits is told."""
         self._record = record
+        self._bump()
         if record.status.terminal:
             for event in last_events(record):
                 self._say(event)
@@ -86,6 +92,15 @@ class Live:
         self._over = True
         self._ended.set()
         self._bump()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it here: it has ended, or is abandoned."""
+        return self._over
+
+    async def wait_changed(self) -> None:
+        """Until anything about it is not any more as it is now."""
+        await self._changed.wait()
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether it has ended within ``timeout_s``; ``False`` at once when it is abandoned."""

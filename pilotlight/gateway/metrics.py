@@ -6,7 +6,7 @@ What vLLM has no name for begins with ``pilotlight:``. Every line is labelled wi
 from __future__ import annotations
 
 import bisect
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +20,15 @@ _TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
+# Enough for a 95th percentile, and few enough to be of now.
+_RECENT = 200
+
+
 class Histogram:
-    """Counts of values up to each bound, their sum and their number."""
+    """Counts of values up to each bound, their sum and their number; and the last values themselves."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.recent: deque[float] = deque(maxlen=_RECENT)
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
@@ -31,6 +36,7 @@ class Histogram:
     def observe(self, value: float) -> None:
         self.counts[bisect.bisect_left(self.bounds, value)] += 1
         self.total += value
+        self.recent.append(value)
 
     def lines(self, name: str, labels: str) -> Iterable[str]:
         """The lines of one histogram."""
@@ -77,6 +83,12 @@ class Metrics:
     def mean_predict_s(self) -> float:
         """Of all that have run; 0 before the first."""
         return self.predict_s.total / max(1, sum(self.predict_s.counts))
+
+    @property
+    def cold_share(self) -> float | None:
+        """Of the predictions that a worker took, those that waited for it to start; ``None`` before the first."""
+        began = sum(self.queue_s.counts)
+        return sum(self.cold_start_s.counts) / began if began else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +141,6 @@ def render(models: Mapping[str, tuple[Metrics, Gauges]]) -> str:
 
 def _values(metrics: Metrics, gauges: Gauges) -> dict[str, list[tuple[str, float]]]:
     """By name, the further labels and the value of every line."""
-    began = sum(metrics.queue_s.counts)
-    share = sum(metrics.cold_start_s.counts) / began if began else 0.0
     ended = [s for s in Status if s.terminal]
     return {
         "vllm:num_requests_running": [("", gauges.running)],
@@ -139,7 +149,7 @@ def _values(metrics: Metrics, gauges: Gauges) -> dict[str, list[tuple[str, float
         "vllm:generation_tokens_total": [("", metrics.generation_tokens)],
         "pilotlight:requests_total": [(f',status="{status}"', metrics.ended[status]) for status in ended],
         "pilotlight:requests_refused_total": [("", metrics.refused)],
-        "pilotlight:cold_requests_share": [("", share)],
+        "pilotlight:cold_requests_share": [("", metrics.cold_share or 0.0)],
         "pilotlight:workers": [
             (',state="ready"', gauges.ready_workers),
             (',state="starting"', gauges.starting_workers),

@@ -1,11 +1,10 @@
-"""Plain routes for the first version that is served, and the metrics of all."""
+"""Plain routes for the first project or the only model that is served, and the metrics of all."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -18,11 +17,10 @@ from pilotlight.gateway.gateway import Gateway
 from pilotlight.gateway.live import Live
 from pilotlight.gateway.problems import ProblemError
 from pilotlight.gateway.states import Record
-from pilotlight.gateway.validation import InvalidInputError
 from pilotlight.gateway.versions import Version
+from pilotlight.gateway.waiting import end_of, while_connected
+from pilotlight.runtime.validation import InvalidInputError
 from pilotlight.types import Status
-
-T = TypeVar("T")
 
 # More than this is a job for several requests: the answer is held in memory until the last item has ended.
 _MOST_ITEMS = 1000
@@ -41,16 +39,21 @@ def routes() -> list[Route]:
 async def health(request: Request) -> Response:
     """200 while a prediction would be served: by a worker that is ready, or after a cold start by one that sleeps.
 
-    503 while the first worker starts, after workers could not be started, and while the gateway ends.
+    503 while the first worker starts, after workers could not be started, with nothing to serve, and while the gateway
+    ends. Of several pushed models it tells how they stand together.
     """
     gateway = gateway_of(request)
-    pool = gateway.pool(gateway.versions[0])
-    gauges = pool.gauges
+    versions = gateway.catalog.projects[:1] or gateway.catalog.current
+    # Where models are served, which come and go, one that cannot start says so to its own callers.
+    pool = gateway.pool(versions[0]) if len(versions) == 1 else None
+    gauges = gateway.gauges if pool is None else pool.gauges
     state = "ready" if gauges.ready_workers else "starting" if gauges.starting_workers else "sleeping"
     body: dict[str, Any] = {"status": state, "running": gauges.running, "waiting": gauges.waiting}
     if gateway.closing:
         body["status"] = "stopping"
-    elif pool.trouble is not None:
+    elif not versions:
+        body["status"] = "empty"
+    elif pool is not None and pool.trouble is not None:
         body |= {"status": "parked", "error": str(pool.trouble), "logs": getattr(pool.trouble, "logs", "")}
     well = body["status"] in ("ready", "sleeping")
     return JSONResponse(body, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
@@ -59,13 +62,13 @@ async def health(request: Request) -> Response:
 async def predict(request: Request) -> Response:
     """One prediction, as a Cog server answers it; a caller who leaves cancels it."""
     body = wire.parse(await request.body(), wire.PlainBody)
-    version = gateway_of(request).versions[0]
+    version = gateway_of(request).catalog.main
     try:
         live = await accept(request, version, body.input or {}, deployment=None)
     except InvalidInputError as error:
         detail = [mistake.detail for mistake in error.mistakes]
         return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
-    record = await _while_connected(request, _end_of(gateway_of(request), live))
+    record = await while_connected(request, end_of(gateway_of(request), live))
     if not record.status.terminal:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -85,26 +88,24 @@ async def predict_batch(request: Request) -> Response:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, f"{len(body.inputs)} inputs: send up to {_MOST_ITEMS} at a time."
         )
-    items = await _while_connected(request, _run_all(gateway_of(request), body.inputs))
+    items = await while_connected(request, _run_all(gateway_of(request), body.inputs))
     return JSONResponse({"predictions": items})
 
 
 async def show_metrics(request: Request) -> Response:
-    gateway = gateway_of(request)
-    pools = {version.model: gateway.pool(version) for version in gateway.versions}
-    text = metrics.render({model: (pool.metrics, pool.gauges) for model, pool in pools.items()})
+    text = metrics.render(gateway_of(request).metrics())
     return PlainTextResponse(text, media_type=metrics.CONTENT_TYPE)
 
 
 async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
-    version = gateway.versions[0]
+    version = gateway.catalog.main
     # As many as can wait at once: the rest would only ask for room over and over.
     together = asyncio.Semaphore(gateway.pool(version).limits.max_waiting)
 
     async def run(one: Any) -> dict[str, Any]:
         async with together:
             try:
-                return _item(await _end_of(gateway, await _accept_item(gateway, version, one)))
+                return _item(await end_of(gateway, await _accept_item(gateway, version, one)))
             except (PilotlightError, ProblemError) as error:
                 return _failed_item(error)
 
@@ -136,39 +137,6 @@ async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any]) ->
 def _leave(gateway: Gateway, accepted: asyncio.Future[Live]) -> None:
     if not accepted.cancelled() and accepted.exception() is None:
         gateway.leave(accepted.result())
-
-
-async def _end_of(gateway: Gateway, live: Live) -> Record:
-    """Waits for its end; whoever stops waiting cancels it."""
-    try:
-        await live.wait_ended()
-    except asyncio.CancelledError:
-        gateway.leave(live)
-        raise
-    return live.record
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` returns; it is cancelled when the caller closes the connection.
-
-    Raises:
-        ProblemError: the caller has gone, and will not read this.
-    """
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
-    try:
-        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ProblemError(HTTPStatus.BAD_REQUEST, "The caller has closed the connection.")
-        return working.result()
-    finally:
-        leaving.cancel()
-        working.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _failed_item(error: Exception) -> dict[str, Any]:

@@ -7,10 +7,12 @@ The pool owns the queue: a worker is given no more predictions than it has slots
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pilotlight.errors import PilotlightError, StoreError, WorkerBusyError, WorkerError
@@ -24,6 +26,9 @@ from pilotlight.runtime import Completed, Output, SupervisorOptions, WorkerLike
 from pilotlight.types import Prediction, Status
 
 _LOG = logging.getLogger(__name__)
+
+
+Prepare = Callable[[Mapping[str, Any]], contextlib.AbstractAsyncContextManager[Mapping[str, Any]]]
 
 
 class Saver(Protocol):
@@ -41,6 +46,8 @@ class Pool:
         save: keeps every step of a prediction before anyone is told of it.
         clock: the gateway's.
         supervision: how each worker is kept up.
+        metrics: where to count; those of the pool alone by default.
+        prepare: from the inputs of a prediction to what its worker gets, while it runs; the same by default.
     """
 
     def __init__(
@@ -51,12 +58,15 @@ class Pool:
         save: Saver,
         clock: Clock,
         supervision: SupervisorOptions | None = None,
+        metrics: Metrics | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         self.limits = limits
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self._factory = factory
         self._save = save
         self._clock = clock
+        self._prepare = prepare or contextlib.nullcontext
         self._supervision = supervision or SupervisorOptions()
         self._waiting: deque[Live] = deque()
         self._reserved = 0
@@ -84,6 +94,16 @@ class Pool:
         """Why it cannot serve; ``None`` while it can, or might with the next worker."""
         ready = any(replica.ready for replica in self._replicas.values())
         return None if ready or self._clock() >= self._held_until else self._trouble
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it has nothing to do and no worker, not even one that is ending."""
+        return not (self._waiting or self._reserved or self._running or self._tasks or self._workers)
+
+    def resize(self, limits: Limits) -> None:
+        """From now on with these limits; ``slots`` stay as they are."""
+        self.limits = replace(limits, slots=self.limits.slots)
+        self._touch()
 
     async def open(self) -> None:
         """Starts its least number of workers."""
@@ -252,10 +272,14 @@ class Pool:
             self._touch()
 
     async def _predict(self, live: Live, replica: Replica) -> Prediction:
-        if live.cancel_asked:
-            return Prediction(live.id, Status.CANCELED)
+        async with self._prepare(live.inputs) as inputs:
+            if live.cancel_asked:
+                return Prediction(live.id, Status.CANCELED)
+            return await self._stream(live, replica, inputs)
+
+    async def _stream(self, live: Live, replica: Replica, inputs: Mapping[str, Any]) -> Prediction:
         said_at: float | None = None
-        stream = replica.supervisor.stream(live.inputs, prediction_id=live.id)
+        stream = replica.supervisor.stream(inputs, prediction_id=live.id)
         async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, Completed):

@@ -11,8 +11,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from pilotlight.errors import PilotlightError, StoreError
+from pilotlight.gateway import openai_errors
 from pilotlight.gateway.gateway import ClosingError
-from pilotlight.gateway.validation import InvalidInputError
+from pilotlight.gateway.registry_names import ConflictError, MissingError
+from pilotlight.runtime.validation import InvalidInputError
 
 
 class ProblemError(Exception):
@@ -70,6 +72,10 @@ def as_problem(error: Exception) -> ProblemError:
         return error
     if isinstance(error, InvalidInputError):
         return invalid_input(error)
+    if isinstance(error, MissingError):
+        return ProblemError(HTTPStatus.NOT_FOUND, str(error))
+    if isinstance(error, ConflictError):
+        return ProblemError(HTTPStatus.CONFLICT, str(error))
     if isinstance(error, HTTPException):  # starlette's own: no such route, or not with this method
         return ProblemError(HTTPStatus(error.status_code), error.detail, headers=error.headers)
     if isinstance(error, ClosingError | StoreError):
@@ -82,6 +88,14 @@ def as_problem(error: Exception) -> ProblemError:
     return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway has a bug; its log says where.")
 
 
-async def answer(_: Request, error: Exception) -> JSONResponse:
+def respond(path: str, problem: ProblemError) -> JSONResponse:
+    """The answer in the shape of the API that ``path`` belongs to."""
+    if not path.startswith(openai_errors.PREFIX):
+        return problem.response()
+    body = openai_errors.error(problem.status, problem.body)
+    return JSONResponse(body, openai_errors.status_of(problem.status), problem.headers)
+
+
+async def answer(request: Request, error: Exception) -> JSONResponse:
     """The exception handler of every route."""
-    return as_problem(error).response()
+    return respond(request.url.path, as_problem(error))

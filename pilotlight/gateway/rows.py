@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS predictions (
 );
 CREATE INDEX IF NOT EXISTS unfinished ON predictions (number) WHERE status IN ('starting', 'processing');
 CREATE INDEX IF NOT EXISTS by_model ON predictions (model);
+CREATE INDEX IF NOT EXISTS holding ON predictions (completed_at) WHERE completed_at IS NOT NULL AND input != 'null';
 CREATE TABLE IF NOT EXISTS versions (
     id TEXT NOT NULL,
     model TEXT NOT NULL,
@@ -49,6 +50,26 @@ CREATE TABLE IF NOT EXISTS files (
     created_at REAL NOT NULL,
     expires_at REAL NOT NULL,
     key TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS hooks (
+    prediction TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    events TEXT NOT NULL,
+    base TEXT NOT NULL,
+    delivery TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at REAL,
+    give_up_at REAL
+);
+CREATE INDEX IF NOT EXISTS due_hooks ON hooks (due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS deadlines (
+    prediction TEXT PRIMARY KEY,
+    cancel_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
 );
 """
 
@@ -91,4 +112,7 @@ def to_row(record: Record) -> dict[str, Any]:
 def from_row(row: sqlite3.Row) -> Record:
     """The record in a row of ``SELECT``."""
     values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in _COLUMNS}
-    return Record(**{**values, "status": Status(row["status"])})
+    removed = values["input"] is None
+    return Record(
+        **{**values, "input": values["input"] or {}, "status": Status(row["status"]), "data_removed": removed}
+    )

@@ -37,6 +37,7 @@ class Record:
         stream_key: what its stream's URL holds instead of a token.
         metrics: numbers by name. Of ours: ``queue_s``, ``cold_start_s`` and ``predict_s``, which together are the time
             from ``created_at`` to ``completed_at``; ``predict_time`` and ``total_time`` as Replicate has them.
+        data_removed: whether its input, output and logs were removed some time after its end.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Record:
     error: str | None = None
     logs: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    data_removed: bool = False
 
 
 def begin(record: Record, now: float, *, cold_start_s: float = 0.0) -> Record:

@@ -83,10 +83,16 @@ class Store:
     async def __aexit__(self, *_: object) -> None:
         await self._end()
 
-    async def add(self, record: Record) -> None:
-        """Keeps a new one; on the disk when this returns."""
+    async def add(self, record: Record, also: Callable[[sqlite3.Connection], object] | None = None) -> None:
+        """Keeps a new one, and in the same transaction what ``also`` writes; on the disk when this returns."""
         row = to_row(record)
-        await self.run(lambda db: db.execute(INSERT, row), to_disk=self._to_disk)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(INSERT, row)
+            if also is not None:
+                also(db)
+
+        await self.run(work, to_disk=self._to_disk)
 
     async def save(self, record: Record) -> None:
         """Keeps what has become of it. A record that has ended before stays as it was."""

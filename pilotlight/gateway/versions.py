@@ -11,8 +11,9 @@ from typing import Any
 
 from pilotlight.errors import UsageError
 from pilotlight.gateway.contents import list_entries, version_id
-from pilotlight.gateway.validation import Validator
+from pilotlight.gateway.registry import PushedVersion, Registry
 from pilotlight.runtime import Project, schema_for
+from pilotlight.runtime.validation import Validator
 
 # Who owns what is served from a folder, without a push.
 LOCAL = "local"
@@ -30,7 +31,8 @@ class Version:
         document: the project's OpenAPI document.
         validator: of its inputs.
         cog_version: the release of cog that the project asks for, or else the installed one.
-        created_at: when it was first served; seconds since 1970.
+        created_at: when it was first served, or pushed; seconds since 1970.
+        pushed: whether it was; else it is a folder that somebody may be working in.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Version:
     validator: Validator
     cog_version: str
     created_at: float
+    pushed: bool = False
 
     @property
     def model(self) -> str:
@@ -81,9 +84,32 @@ def load_version(root: Path, *, created_at: float, python: Path | None = None) -
     )
 
 
+def load_pushed(registry: Registry, row: PushedVersion) -> Version:
+    """A version that was pushed.
+
+    Raises:
+        ConfigError: its folder is damaged.
+        MissingError: it has been deleted.
+        StoreError: the registry cannot be read.
+    """
+    document = registry.document(row.model, row.id)
+    owner, _, name = row.model.partition("/")
+    return Version(
+        id=row.id,
+        owner=owner,
+        name=name,
+        project=Project.load(registry.folder(row.id)),
+        document=document,
+        validator=Validator(document),
+        cog_version=row.cog_version,
+        created_at=row.created_at,
+        pushed=True,
+    )
+
+
 def has_changed(version: Version) -> bool:
-    """Whether the project's folder is not any more what the version's id stands for."""
-    return version_id(list_entries(version.project.root)) != version.id
+    """Whether the project's folder is not any more what the version's id stands for; what was pushed never is."""
+    return not version.pushed and version_id(list_entries(version.project.root)) != version.id
 
 
 def model_name(folder: str) -> str:

@@ -7,13 +7,16 @@ import binascii
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from pilotlight.gateway.deployments import MOST_INSTANCES, Deployment
 from pilotlight.gateway.files import StoredFile
 from pilotlight.gateway.problems import ProblemError
+from pilotlight.gateway.registry import Model
+from pilotlight.gateway.registry_names import NAME_PATTERN
 from pilotlight.gateway.states import Record
 from pilotlight.gateway.store import Page
 from pilotlight.gateway.versions import LOCAL, Version
@@ -24,6 +27,11 @@ HARDWARE = {"sku": "local", "name": "This machine"}
 
 Body = TypeVar("Body", bound=BaseModel)
 
+_Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+WebhookEvent = Literal["start", "output", "logs", "completed"]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +40,7 @@ class _Strict(BaseModel):
 class PredictionBody(_Strict):
     """What creates a prediction; ``version`` only where the URL does not say what to run.
 
-    ``stream`` changes nothing: every prediction has a stream. Webhooks are refused, as none would be sent.
+    ``stream`` changes nothing: every prediction has a stream. ``webhook_completed`` is the old way to ask for the end.
     """
 
     input: dict[str, Any] | None = None
@@ -40,7 +48,41 @@ class PredictionBody(_Strict):
     stream: bool | None = None
     webhook: str | None = None
     webhook_completed: str | None = None
-    webhook_events_filter: list[str] | None = None
+    webhook_events_filter: Annotated[list[WebhookEvent], Field(min_length=1)] | None = None
+
+
+class ModelBody(_Strict):
+    """What creates a model; ``hardware`` is taken and has no effect: this machine is what there is."""
+
+    owner: _Name
+    name: _Name
+    visibility: Literal["public", "private"]
+    hardware: str
+    description: str | None = None
+    github_url: str | None = None
+    paper_url: str | None = None
+    license_url: str | None = None
+    cover_image_url: str | None = None
+
+
+class DeploymentBody(_Strict):
+    """What creates a deployment."""
+
+    name: _Name
+    model: str
+    version: str
+    hardware: Annotated[str, Field(min_length=1, max_length=100)]
+    min_instances: Annotated[int, Field(ge=0)]
+    max_instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)]
+
+
+class DeploymentChanges(_Strict):
+    """What updates one; whatever is left out stays."""
+
+    version: str | None = None
+    hardware: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    min_instances: Annotated[int, Field(ge=0)] | None = None
+    max_instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] | None = None
 
 
 class PlainBody(_Strict):
@@ -99,7 +141,7 @@ def prediction(record: Record, base: str, *, hide_progress: bool = False) -> dic
         "started_at": None if hidden else iso(record.started_at),
         "completed_at": iso(record.completed_at),
         "metrics": {} if hidden else record.metrics,
-        "data_removed": False,
+        "data_removed": record.data_removed,
         "source": "api",
         "urls": {"get": url, "cancel": f"{url}/cancel", "stream": f"{url}/stream/{record.stream_key}", "web": url},
     }
@@ -116,39 +158,42 @@ def version(one: Version) -> dict[str, Any]:
     }
 
 
-def model(one: Version, base: str, run_count: int) -> dict[str, Any]:
-    """A model, with the version that is served as its latest."""
+def model(one: Model, latest: Version | None, base: str, run_count: int) -> dict[str, Any]:
+    """A model, with the version that runs when none is asked for."""
+    owner, _, name = one.model.partition("/")
     return {
         "url": f"{base}/v1/models/{one.model}",
-        "owner": one.owner,
-        "name": one.name,
-        "description": None,
-        "visibility": "private",
-        "github_url": None,
-        "paper_url": None,
-        "license_url": None,
+        "owner": owner,
+        "name": name,
+        "description": one.description,
+        "visibility": one.visibility,
+        "github_url": one.github_url,
+        "paper_url": one.paper_url,
+        "license_url": one.license_url,
         "run_count": run_count,
-        "cover_image_url": None,
+        "cover_image_url": one.cover_image_url,
         "default_example": None,
-        "latest_version": version(one),
+        "created_at": iso(one.created_at),
+        "latest_version": None if latest is None else version(latest),
     }
 
 
-def deployment(one: Version, min_workers: int, max_workers: int) -> dict[str, Any]:
-    """The deployment of the same name as a model: its one version, and how it scales."""
+def deployment(one: Deployment) -> dict[str, Any]:
+    """A deployment, with its latest release."""
+    owner, _, name = one.deployment.partition("/")
     return {
-        "owner": one.owner,
-        "name": one.name,
+        "owner": owner,
+        "name": name,
         "current_release": {
-            "number": 1,
+            "number": one.number,
             "model": one.model,
-            "version": one.id,
+            "version": one.version,
             "created_at": iso(one.created_at),
             "created_by": account(),
             "configuration": {
-                "hardware": HARDWARE["sku"],
-                "min_instances": min_workers,
-                "max_instances": max_workers,
+                "hardware": one.hardware,
+                "min_instances": one.min_instances,
+                "max_instances": one.max_instances,
             },
         },
     }
@@ -166,7 +211,7 @@ def file(stored: StoredFile, base: str) -> dict[str, Any]:
         "metadata": stored.metadata,
         "created_at": iso(stored.created_at),
         "expires_at": iso(stored.expires_at),
-        "urls": {"get": f"{base}/v1/files/{stored.id}/{stored.key}/{stored.name}"},
+        "urls": {"get": stored.url(base)},
     }
 
 
@@ -210,24 +255,6 @@ def read_cursor(text: str) -> dict[str, int]:
     if match is None:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"cursor {text[:80]!r} is not one that this list has given out.")
     return {match[1]: int(match[2])}
-
-
-def read_wait(prefer: str | None) -> float | None:
-    """The seconds of ``Prefer: wait`` (60) or ``Prefer: wait=N`` (1 to 60); ``None`` without.
-
-    Raises:
-        ProblemError: it is a wait, but none that can be granted.
-    """
-    for part in (prefer or "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name.strip().lower() != "wait":
-            continue
-        if not value:
-            return 60.0
-        if re.fullmatch(r"[0-9]{1,2}", value) and 1 <= int(value) <= 60:
-            return float(value)
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"Prefer: wait={value[:40]}: give 1 to 60 seconds.")
-    return None
 
 
 def iso(time_s: float | None) -> str | None:

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pilotlight.errors import ConfigError, PilotlightError, UsageError
-from pilotlight.loading.artifacts import Artifact, artifact_name
+from pilotlight.loading.artifacts import PRECISIONS, Artifact, artifact_name
 from pilotlight.loading.export_environment import ExporterError, environment, run_logged
 from pilotlight.loading.loadable import check_loadable
 from pilotlight.loading.lock import folder_lock
 from pilotlight.loading.manifest import (
     ArtifactCheck,
+    EncoderCheck,
     Manifest,
     ManifestArtifact,
     ManifestFile,
@@ -26,9 +27,13 @@ from pilotlight.loading.manifest import (
 from pilotlight.loading.names import MANIFEST_NAME
 from pilotlight.loading.watch import Watcher
 
-__all__ = ["ENGINES", "Converter", "Exported", "LossError", "export", "openvino_files"]
+__all__ = ["KINDS", "Converter", "Exported", "LossError", "export", "onnx_files", "openvino_files", "require_kind"]
 
-ENGINES = ("openvino",)
+# What can be made: the precisions for each engine and device. onnxruntime computes in float32 on a processor.
+KINDS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("openvino", "cpu"): PRECISIONS,
+    ("onnx", "cpu"): ("int8", "int4", "fp32"),
+}
 HERE = Path(__file__).parent
 Converter = Callable[[Sequence[tuple[Path, Path]], str, Mapping[str, str], Watcher], dict[str, str]]
 
@@ -53,7 +58,7 @@ def export(
     precision: str,
     device: str,
     max_loss: float,
-    check: Callable[[Artifact], ArtifactCheck],
+    check: Callable[[Artifact], ArtifactCheck | EncoderCheck],
     environ: Mapping[str, str],
     watcher: Watcher,
     convert: Converter | None = None,
@@ -64,23 +69,23 @@ def export(
 
     Args:
         model: a model folder; it gets a manifest if it has none.
-        engine: the only one yet is ``openvino``.
-        precision: as in ``artifacts.PRECISIONS``.
-        device: the only one yet is ``cpu``.
+        engine: with ``device`` one of ``KINDS``.
+        precision: one of those that ``KINDS`` has for them.
+        device: ``cpu``.
         max_loss: by how much more than the source the artifact may spend on the check's text; 0.03 is three percent.
         check: measures a finished artifact that is not in its place yet.
         environ: where the exporter's environment goes, and for the programs that run in it.
         watcher: told what happens.
-        convert: what makes the files; default: ``openvino_files``.
+        convert: what makes the files; default: ``openvino_files`` or ``onnx_files``.
 
     Raises:
-        UsageError: this folder is not to be written into, or nothing makes this kind of artifact.
+        ConfigError: nothing makes this kind of artifact.
+        UsageError: this folder is not to be written into.
         WeightsError: the model is incomplete or damaged.
         ExporterError: the exporter failed, mostly because it does not know the architecture.
         LossError: the artifact is worse than ``max_loss`` allows.
     """
-    if engine not in ENGINES or device != "cpu":
-        raise ConfigError(f"nothing here exports for {engine} on {device}; there is openvino on cpu")
+    require_kind(engine, precision, device)
     weights = check_loadable(model)
     if model.resolve().parent.name == "snapshots":
         raise UsageError(f"{model} belongs to a shared cache: copy the model first, with pilotlight weights fetch")
@@ -89,7 +94,7 @@ def export(
     with folder_lock(model, on_wait=lambda: watcher.note(f"waiting for another process that works on {model}")):
         shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
         try:
-            versions = (convert or openvino_files)([(model, draft)], precision, environ, watcher)
+            versions = (convert or CONVERTERS[engine])([(model, draft)], precision, environ, watcher)
             watcher.note("checking it against the source")
             checked = check(Artifact(draft, engine, precision, device))
             _require(checked, max_loss)
@@ -115,8 +120,29 @@ def export(
     return Exported(artifact, entry, sum(file.size_bytes for file in files))
 
 
+def require_kind(engine: str, precision: str, device: str) -> None:
+    """Refuse what nothing here makes.
+
+    Raises:
+        ConfigError: saying what there is.
+    """
+    precisions = KINDS.get((engine, device))
+    if precisions is None:
+        there = " and ".join(f"{one} on {where}" for one, where in KINDS)
+        raise ConfigError(f"nothing here exports for {engine} on {device}; there is {there}")
+    if precision not in precisions:
+        raise ConfigError(
+            f"nothing here exports {precision} for {engine} on {device}; there is {', '.join(precisions)}"
+        )
+
+
 def openvino_files(
-    folders: Sequence[tuple[Path, Path]], precision: str, environ: Mapping[str, str], watcher: Watcher
+    folders: Sequence[tuple[Path, Path]],
+    precision: str,
+    environ: Mapping[str, str],
+    watcher: Watcher,
+    *,
+    script: str = "export_convert.py",
 ) -> dict[str, str]:
     """Write models in ``precision`` as OpenVINO IR; the versions of what made them.
 
@@ -125,11 +151,33 @@ def openvino_files(
         precision: as in ``artifacts.PRECISIONS``.
         environ: as for ``export``.
         watcher: as for ``export``.
+        script: what converts: ``export_encoder.py`` for classifiers and embedders.
 
     Raises:
         ConfigError, ExporterError: as ``environment``; the exporter failed.
     """
-    python = environment(HERE / "export_openvino.txt", environ, watcher)
+    return _convert("export_openvino.txt", script, folders, precision, environ, watcher)
+
+
+def onnx_files(
+    folders: Sequence[tuple[Path, Path]], precision: str, environ: Mapping[str, str], watcher: Watcher
+) -> dict[str, str]:
+    """Write models in ``precision`` as ONNX, for the onnx engine; arguments and errors as of ``openvino_files``."""
+    return _convert("export_onnx.txt", "export_onnx.py", folders, precision, environ, watcher)
+
+
+CONVERTERS: dict[str, Converter] = {"openvino": openvino_files, "onnx": onnx_files}
+
+
+def _convert(
+    requirements: str,
+    script: str,
+    folders: Sequence[tuple[Path, Path]],
+    precision: str,
+    environ: Mapping[str, str],
+    watcher: Watcher,
+) -> dict[str, str]:
+    python = environment(HERE / requirements, environ, watcher)
     versions: dict[str, str] = {}
     reasons: list[str] = []
 
@@ -145,7 +193,7 @@ def openvino_files(
 
     paths = [path.resolve() for pair in folders for path in pair]
     try:
-        run_logged([python, "-I", HERE / "export_convert.py", precision, *paths], environ, on_line)
+        run_logged([python, "-I", HERE / script, precision, *paths], environ, on_line)
     except ExporterError as error:
         if not reasons:
             raise
@@ -153,13 +201,24 @@ def openvino_files(
     return versions
 
 
-def _require(checked: ArtifactCheck, max_loss: float) -> None:
+def _require(checked: ArtifactCheck | EncoderCheck, max_loss: float) -> None:
     if not checked.loss <= max_loss:  # not a number is not within it either
         raise LossError(
-            f"it spends {checked.artifact_bits_per_byte:.4f} bits per byte on {checked.text}, the source "
-            f"{checked.source_bits_per_byte:.4f}: {checked.loss:+.2%}, and --max-loss allows {max_loss:.2%}. Nothing "
-            "was kept; choose a higher precision, or allow more"
+            f"{_words(checked)}, and --max-loss allows {max_loss:.2%}. Nothing was kept; choose a higher precision, or "
+            "allow more"
         )
+
+
+def _words(checked: ArtifactCheck | EncoderCheck) -> str:
+    if isinstance(checked, EncoderCheck):
+        return (
+            f"on {checked.texts} texts it agrees with the source for {checked.agreement:.1%} and differs by up to "
+            f"{checked.largest_difference:.4f}"
+        )
+    return (
+        f"it spends {checked.artifact_bits_per_byte:.4f} bits per byte on {checked.text}, the source "
+        f"{checked.source_bits_per_byte:.4f}: {checked.loss:+.2%}"
+    )
 
 
 def _manifest(model: Path) -> Manifest:

@@ -50,6 +50,7 @@ class ArtifactCheck(_Strict):
         artifact_bits_per_byte: what the artifact spends on it, with the cache precision that it is served with.
         greedy_tokens: how many tokens both were asked to go on by, all prompts together.
         greedy_agreement: the share of them that came before the first difference of their prompt.
+        stages_agreement: the same of the artifact's first stage beside its batching one; ``None`` where it has none.
     """
 
     text: str
@@ -59,11 +60,36 @@ class ArtifactCheck(_Strict):
     artifact_bits_per_byte: Annotated[float, Field(gt=0)]
     greedy_tokens: Annotated[int, Field(ge=0)]
     greedy_agreement: Annotated[float, Field(ge=0, le=1)]
+    stages_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def loss(self) -> float:
         """By how much more the artifact spends: 0.01 is one percent; below zero it spends less."""
         return self.artifact_bits_per_byte / self.source_bits_per_byte - 1
+
+
+class EncoderCheck(_Strict):
+    """How the artifact of a classifier or an embedder compares with the weights, computed in float32.
+
+    Attributes:
+        text: what was read, in words; ``text_sha256`` is of exactly what was read.
+        task: ``classify`` or ``embed``.
+        texts: pieces of it that were encoded.
+        largest_difference: of a score; for vectors, the largest of one minus the cosine.
+        agreement: the share of texts with the same likeliest label; for vectors, with the same nearest other text.
+    """
+
+    text: str
+    text_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    task: Literal["classify", "embed"]
+    texts: Annotated[int, Field(gt=0)]
+    largest_difference: Annotated[float, Field(ge=0)]
+    agreement: Annotated[float, Field(ge=0, le=1)]
+
+    @property
+    def loss(self) -> float:
+        """The share of texts with another label; for vectors, the largest difference."""
+        return 1 - self.agreement if self.task == "classify" else self.largest_difference
 
 
 class ManifestArtifact(_Strict):
@@ -82,7 +108,7 @@ class ManifestArtifact(_Strict):
     created_at: datetime
     made_from: dict[str, str]
     made_with: dict[str, str]
-    check: ArtifactCheck
+    check: ArtifactCheck | EncoderCheck
 
 
 class Manifest(_Strict):

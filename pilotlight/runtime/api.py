@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
-
-import httpx2
+from contextlib import aclosing, contextmanager
+from http import HTTPStatus
 
 from pilotlight.errors import SetupFailedError, WorkerBusyError, WorkerCrashedError, WorkerError, WorkerTimeoutError
-from pilotlight.runtime.events import Event, decode_event, decode_prediction, replay
+from pilotlight.runtime.events import Completed, Event, decode_event, decode_prediction, replay
 from pilotlight.runtime.health import Health, decode_health
 from pilotlight.runtime.request import refusal
+from pilotlight.runtime.wire import Connection, Endpoint, Head, Pool, SilenceError, WireError
 
 _SSE = "text/event-stream"
 # coglet frees a slot just after it has sent the answer: half of the requests sent at once meet 409, none after 10 ms.
@@ -31,20 +30,16 @@ _HEALTH_BYTES = 16 << 20
 
 
 class CogApi:
-    """A Cog server at a URL. Streams as server-sent events where asked to and the server agrees, else in one piece."""
+    """A Cog server. Streams as server-sent events where asked to and the server agrees, else in one piece."""
 
     def __init__(self, url: str, *, sse: bool = True) -> None:
         self._sse = sse
-        self._client = httpx2.AsyncClient(
-            base_url=url,
-            trust_env=False,  # a proxy of the environment is not for 127.0.0.1
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used; the default one reads certificates for 0.1 s
-            timeout=httpx2.Timeout(None, connect=_CONNECT_S),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32),
-        )
+        self._endpoint = Endpoint.of(url)
+        self._pool = Pool(self._endpoint, connect_s=_CONNECT_S)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        """Closes the connections that are idle; those in use are closed by whoever uses them."""
+        self._pool.close()
 
     async def health(self) -> Health:
         """Asks the server how it is.
@@ -55,22 +50,28 @@ class CogApi:
             SetupFailedError: setup has printed so much that the answer, which holds it all, is of no use.
         """
         with _mapped_errors():
-            async with self._client.stream("GET", "/health-check", timeout=_HEALTH_S) as response:
+            async with self._pool.connection(silence_s=_HEALTH_S) as connection:
+                connection.send(self._endpoint.head("GET", "/health-check"))
+                await connection.head()
                 body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > _HEALTH_BYTES:
-                        raise SetupFailedError(
-                            f"the server's answer to a health check is longer than {_HEALTH_BYTES >> 20} MiB, because "
-                            "it holds what setup() has printed; print less"
-                        )
+                async with aclosing(connection.body()) as pieces:
+                    async for piece in pieces:
+                        body += piece
+                        if len(body) > _HEALTH_BYTES:
+                            raise SetupFailedError(
+                                f"the server's answer to a health check is longer than {_HEALTH_BYTES >> 20} MiB, "
+                                "because it holds what setup() has printed; print less"
+                            )
             return decode_health(json.loads(body))
 
     async def cancel(self, prediction_id: str) -> bool:
         """Asks the server to cancel; ``False`` when it does not run that prediction (any more)."""
         with _mapped_errors():
-            response = await self._client.post(f"/predictions/{prediction_id}/cancel", timeout=_HEALTH_S)
-            return response.status_code == httpx2.codes.OK
+            async with self._pool.connection(silence_s=_HEALTH_S) as connection:
+                connection.send(self._endpoint.head("POST", f"/predictions/{prediction_id}/cancel"))
+                head = await connection.head()
+                await connection.read()
+                return head.status == HTTPStatus.OK
 
     async def events(self, prediction_id: str, body: bytes, *, busy_timeout_s: float) -> AsyncGenerator[Event, None]:
         """Runs one prediction; closing the iterator early drops the connection, which cancels it.
@@ -87,17 +88,19 @@ class CogApi:
         while True:
             sse = self._sse
             with _mapped_errors():
-                async with self._request(prediction_id, body, sse=sse) as response:
-                    if response.status_code == httpx2.codes.OK:
-                        async with aclosing(_read(response)) as events:
+                async with self._pool.connection(silence_s=_SILENCE_S if sse else None) as connection:
+                    connection.send(self._head(prediction_id, len(body), sse=sse), body)
+                    head = await connection.head()
+                    if head.status == HTTPStatus.OK:
+                        async with aclosing(_read(connection, head)) as events:
                             async for event in events:
                                 yield event
                         return
-                    await response.aread()
-            if response.status_code == httpx2.codes.NOT_ACCEPTABLE and sse:
+                    refused_with = await connection.read()
+            if head.status == HTTPStatus.NOT_ACCEPTABLE and sse:
                 self._sse = False
                 continue
-            _raise_unless_busy(response)
+            _raise_unless_busy(head.status, refused_with)
             refused += 1
             if refused % _BUSY_RETRIES_BEFORE_DOUBT == 0 and (await self.health()).lost:
                 raise WorkerCrashedError("the Python process of the Cog server is gone")
@@ -105,54 +108,48 @@ class CogApi:
                 raise WorkerBusyError(f"every slot of the Cog server stayed taken for {busy_timeout_s:g} s")
             await asyncio.sleep(_BUSY_RETRY_S)
 
-    def _request(self, prediction_id: str, body: bytes, *, sse: bool) -> AbstractAsyncContextManager[httpx2.Response]:
-        headers = {"Content-Type": "application/json"}
-        timeout = httpx2.Timeout(None, connect=_CONNECT_S)
-        if sse:
-            headers["Accept"] = _SSE
-            timeout = httpx2.Timeout(_SILENCE_S, connect=_CONNECT_S)
-        return self._client.stream(
-            "PUT", f"/predictions/{prediction_id}", content=body, headers=headers, timeout=timeout
-        )
+    def _head(self, prediction_id: str, length: int, *, sse: bool) -> bytes:
+        accept = f"Accept: {_SSE}\r\n" if sse else ""
+        return self._endpoint.head("PUT", f"/predictions/{prediction_id}", length=length, headers=accept)
 
 
-async def _read(response: httpx2.Response) -> AsyncGenerator[Event, None]:
-    if not response.headers["Content-Type"].startswith(_SSE):
-        for event in replay(decode_prediction(json.loads(await response.aread()))):
+async def _read(connection: Connection, head: Head) -> AsyncGenerator[Event, None]:
+    if not head.headers.get("content-type", "").startswith(_SSE):
+        for event in replay(decode_prediction(json.loads(await connection.read()))):
             yield event
         return
-    # No limit for the size of an event: an output of any size is one.
-    async for sent in httpx2.EventSource(response, max_event_size=None):
-        decoded = decode_event(sent.event, sent.data)
-        if decoded is not None:
-            yield decoded
+    async with aclosing(connection.events()) as events:
+        async for sent in events:
+            decoded = decode_event(sent.event, sent.data)
+            connection.ending = isinstance(decoded, Completed)
+            if decoded is not None:
+                yield decoded
 
 
-def _raise_unless_busy(response: httpx2.Response) -> None:
+def _raise_unless_busy(status: int, answer: bytes) -> None:
     """Returns for a 409, raises what fits for any other refusal."""
-    status = response.status_code
-    if status == httpx2.codes.CONFLICT:
+    if status == HTTPStatus.CONFLICT:
         return
     try:
-        body = response.json()
+        body = json.loads(answer)
     except ValueError:
-        body = response.text
-    if status in (httpx2.codes.UNPROCESSABLE_CONTENT, httpx2.codes.BAD_REQUEST, httpx2.codes.CONTENT_TOO_LARGE):
+        body = answer.decode("utf-8", "replace")
+    if status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
         raise refusal(body)
     said = body.get("error", body) if isinstance(body, dict) else body
-    if status == httpx2.codes.SERVICE_UNAVAILABLE:
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
         raise WorkerError(f"the Cog server is not ready: {said}")
     raise WorkerError(f"the Cog server answered {status}: {str(said)[:400]}")
 
 
 @contextmanager
 def _mapped_errors() -> Iterator[None]:
-    """What the HTTP client and the JSON of the answer can raise, in our words."""
+    """What the connection and the JSON of the answer can raise, in our words."""
     try:
         yield
-    except httpx2.TimeoutException as error:
-        raise WorkerTimeoutError(f"the Cog server does not answer ({type(error).__name__})") from error
-    except httpx2.TransportError as error:
-        raise WorkerCrashedError(f"the connection to the Cog server broke: {error or type(error).__name__}") from error
+    except SilenceError as error:
+        raise WorkerTimeoutError(f"the Cog server does not answer: {error}") from error
+    except (WireError, OSError) as error:
+        raise WorkerCrashedError(f"the connection to the Cog server broke: {error}") from error
     except (ValueError, KeyError) as error:
         raise WorkerError(f"the Cog server sent an answer that makes no sense: {error}") from error

@@ -82,7 +82,7 @@ class Project:
             gpu=config.build.gpu if config.build else False,
             requirements=_requirements(path, config),
             model=config.model or config.image,
-            traces=MappingProxyType(_trace_variables(config, folder)),
+            traces=MappingProxyType(_trace_variables(config)),
         )
 
     @property
@@ -140,16 +140,17 @@ def _requirements(path: Path, config: CogYaml) -> Path | None:
     return requirements
 
 
-def _trace_variables(config: CogYaml, folder: Path) -> dict[str, str]:
-    """The ``COG_TRACE_*`` lines of Cog's Dockerfile generator."""
+def _trace_variables(config: CogYaml) -> dict[str, str]:
+    """The ``COG_TRACE_*`` lines of Cog's Dockerfile generator.
+
+    Not ``COG_OBSERVABILITY_CONFIG``: Cog takes that file only from ``/.cog`` in its image, and fails the setup with any
+    other. Without it traces go out as OpenTelemetry's own variables say.
+    """
     observability = config.observability
     traces = observability.traces if observability else None
-    if observability is None or traces is None or not traces.enabled:
+    if traces is None or not traces.enabled:
         return {}
-    variables = {"COG_TRACE_CONFIGURED": "true", "COG_TRACE_ENABLED": "true", **_sampler_variables(traces)}
-    if observability.config is not None:
-        variables["COG_OBSERVABILITY_CONFIG"] = str(folder / observability.config)
-    return variables
+    return {"COG_TRACE_CONFIGURED": "true", "COG_TRACE_ENABLED": "true", **_sampler_variables(traces)}
 
 
 def _sampler_variables(traces: TracesYaml) -> dict[str, str]:

@@ -25,7 +25,13 @@ _LONGEST_PROBLEM = 240
 
 def new_prediction_id() -> str:
     """26 letters and digits, as hard to guess as 128 random bits."""
-    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(26))
+    # One number, and not 26 draws: each asks the system for random bytes once or twice.
+    number = secrets.randbelow(36**26)
+    letters = []
+    for _ in range(26):
+        number, digit = divmod(number, 36)
+        letters.append("abcdefghijklmnopqrstuvwxyz0123456789"[digit])
+    return "".join(letters)
 
 
 def check_prediction_id(prediction_id: str) -> str:

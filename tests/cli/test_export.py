@@ -61,6 +61,20 @@ def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -
 
 
 @pytest.mark.timeout(400)
+def test_the_onnx_engine_gets_its_own(tmp_path: Path) -> None:
+    model = tiny_model("llama", tmp_path / "weights")
+    done = run("export", model, "--engine", "onnx", "--precision", "int8")
+    assert done.stdout.startswith(f"{model}/onnx-int8-cpu: ")
+    (artifact,) = find_artifacts(model)
+    assert names(artifact.folder) == ["genai_config.json", "model.onnx", "model.onnx.data"]
+    assert not [path for path in artifact.folder.iterdir() if str(tmp_path).encode() in path.read_bytes()]
+    (entry,) = json.loads((model / "manifest.json").read_text())["artifacts"]
+    assert abs(entry["check"]["artifact_bits_per_byte"] / entry["check"]["source_bits_per_byte"] - 1) < 0.03
+    assert set(entry["made_with"]) == {"onnxruntime-genai", "onnxruntime", "onnx", "torch", "transformers"}
+    assert "every byte as the manifest says" in run("weights", "verify", model).stdout
+
+
+@pytest.mark.timeout(400)
 def test_an_architecture_that_the_exporter_does_not_take_is_one_message(tmp_path: Path) -> None:
     model = tiny_model("gemma3", tmp_path)
     before = names(model)
@@ -90,6 +104,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     [
         (["nowhere"], "'nowhere' is neither a folder nor one of"),
         ([".", "--precision", "int3"], "Invalid value for '--precision'"),
+        ([".", "--precision", "fp16", "--engine", "onnx"], "exports fp16 for onnx on cpu; there is int8, int4, fp32"),
         ([".", "--max-loss", "little"], "'little' is no share: give it as 3% or 0.03"),
         ([".", "--text", "nowhere.txt"], "does not exist"),
     ],

@@ -26,6 +26,10 @@ def gateway(capsys, *args):
         (["--min-workers", "2"], "at least 2 and at most 1 workers cannot be"),
         (["--port", "70000"], "70000"),
         (["--max-body", "x"], "'x' is no size"),
+        (["--rate-limit", "often"], "'often' is no rate"),
+        (["--allow-network", "10.0.0.1/8"], "'10.0.0.1/8' is no network"),
+        (["--keep", "long"], "'long' is no duration"),
+        (["--keep", "0s"], "nothing would be kept"),
     ],
 )
 def test_what_cannot_work_is_one_message(capsys, tmp_path, args, words):

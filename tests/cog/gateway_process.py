@@ -18,14 +18,18 @@ PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "gat
 class GatewayProcess:
     """The process; its output is read as it comes, so that it never waits for us."""
 
-    def __init__(self, home, *projects, args=()):
+    def __init__(self, home, *projects, args=(), cwd=None):
         folders = [str(PROJECTS / name) for name in projects]
         self.lines = []
         self._listening = threading.Event()
         self.url = ""
         self._clients = []
         self.process = subprocess.Popen(
-            [*PROGRAM, "--home", str(home), *args, *folders], stderr=subprocess.PIPE, text=True, env={**os.environ}
+            [*PROGRAM, "--home", str(home), *args, *folders],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ},
+            cwd=cwd,
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -43,9 +47,9 @@ class GatewayProcess:
         assert self.url, "".join(self.lines)
         return self
 
-    def client(self):
+    def client(self, token="any"):
         """Replicate's own, as users have it."""
-        client = replicate.Client(api_token="any", base_url=self.url)
+        client = replicate.Client(api_token=token, base_url=self.url)
         client.poll_interval = 0.02
         self._clients.append(client)
         return client
@@ -69,8 +73,9 @@ def wait_until(condition, limit_s=60):
 
 
 @contextlib.contextmanager
-def gateway_process(home, *projects, args=()):
-    gateway = GatewayProcess(home, *projects, args=args)
+def gateway_process(home, *projects, args=(), cwd=None):
+    """Without projects, in a ``cwd`` that is none, it serves what was pushed to ``home``."""
+    gateway = GatewayProcess(home, *projects, args=args, cwd=cwd)
     try:
         yield gateway.wait_listening()
     finally:

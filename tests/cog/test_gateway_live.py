@@ -11,8 +11,8 @@ import replicate
 from replicate.exceptions import ModelError, ReplicateError
 
 from pilotlight.gateway import states
-from pilotlight.gateway.validation import InvalidInputError, Validator
 from pilotlight.runtime import Project, Worker
+from pilotlight.runtime.validation import InvalidInputError, Validator
 from tests.cog.gateway_process import PROJECTS, gateway_process, wait_until
 
 MODEL = "local/run_text"

@@ -3,7 +3,10 @@
     from tests.engines.exported import ARCHITECTURES, exported_model
 
     exported_model(arch: str, folder: Path) -> tuple[Path, Artifact]
-        A model folder below ``folder`` and its fp32 artifact.
+        A model folder below ``folder`` and its fp32 artifact, which has no first stage.
+
+    staged_model(arch: str, folder: Path) -> tuple[Path, Artifact]
+        The same with one, compiled here.
 
 The exporter's environment and what it makes of the tiny models are kept in the project's ``.cache``: the first test run
 makes both (a minute or two, and the network), later ones find them.  Other pins, another converter or other models are
@@ -21,6 +24,8 @@ from pathlib import Path
 import torch
 import transformers
 
+from pilotlight.engines.openvino_runtime import runtime
+from pilotlight.engines.openvino_stateful import compile_stateful
 from pilotlight.loading.artifacts import Artifact, artifact_name
 from pilotlight.loading.export import openvino_files
 from pilotlight.loading.export_environment import CACHE_VARIABLE
@@ -30,7 +35,7 @@ from scripts import make_bench_model
 from tests import models
 from tests.models import tiny_model
 
-__all__ = ["ARCHITECTURES", "ENVIRON", "exported_model"]
+__all__ = ["ARCHITECTURES", "ENVIRON", "exported_model", "staged_model"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "pilotlight"
@@ -54,6 +59,13 @@ def exported_model(arch: str, folder: Path) -> tuple[Path, Artifact]:
     model = tiny_model(arch, folder)
     artifact = Artifact(model / artifact_name("openvino", "fp32", "cpu"), "openvino", "fp32", "cpu")
     shutil.copytree(_made() / arch, artifact.folder)
+    return model, artifact
+
+
+def staged_model(arch: str, folder: Path) -> tuple[Path, Artifact]:
+    """See the top of this file."""
+    model, artifact = exported_model(arch, folder)
+    compile_stateful(runtime(), artifact.folder, artifact.precision)
     return model, artifact
 
 

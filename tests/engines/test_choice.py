@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pilotlight.errors import ConfigError
 from pilotlight.loading.artifacts import Artifact
 from pilotlight.loading.manifest import write_manifest
 from tests.engines.exported import exported_model
+from tests.engines.exported_onnx import onnx_model
 from tests.loading.artifact_entries import list_artifact
 
 # The first run makes the exporter's environment and the artifacts; see exported.py.
@@ -23,15 +25,19 @@ pytestmark = pytest.mark.timeout(600)
 
 INT8 = Artifact(Path("m/openvino-int8-cpu"), "openvino", "int8", "cpu")
 FP32 = Artifact(Path("m/openvino-fp32-cpu"), "openvino", "fp32", "cpu")
+ONNX = Artifact(Path("m/onnx-int4-cpu"), "onnx", "int4", "cpu")
 FOREIGN = Artifact(Path("m/onnx-int4-cuda"), "onnx", "int4", "cuda")
-BOTH = ("openvino", "torch")
+Maker = Callable[[str, Path], tuple[Path, Artifact]]
+MAKERS = [(exported_model, "openvino"), (onnx_model, "onnx")]
+ALL = ("openvino", "onnx", "torch")
+NEITHER = "the model has no openvino artifact for a CPU, the model has no onnx artifact for a CPU"
 
 
 def decide(
     artifacts: tuple[Artifact, ...] = (INT8, FP32),
     *,
     accelerator: str | None = None,
-    installed: tuple[str, ...] = BOTH,
+    installed: tuple[str, ...] = ALL,
     **wishes: str,
 ) -> tuple[str, Artifact | None, str]:
     choice = choose(Wishes(**wishes), artifacts, accelerator=accelerator, installed=installed, model="m")
@@ -41,6 +47,10 @@ def decide(
 def test_the_first_artifact_for_a_cpu_is_taken() -> None:
     assert decide() == ("openvino", INT8, "openvino-int8-cpu is here, the fastest for this CPU")
     assert decide((FOREIGN, FP32))[:2] == ("openvino", FP32)
+    assert decide((ONNX, FP32))[:2] == ("openvino", FP32)
+    assert decide((FOREIGN, ONNX)) == ("onnx", ONNX, "onnx-int4-cpu is here, the fastest for this CPU")
+    assert decide((ONNX, INT8), installed=("onnx",))[:2] == ("onnx", ONNX)
+    assert decide((ONNX, INT8), dtype="int4")[:2] == ("onnx", ONNX)
     assert decide(device="cpu", accelerator="cuda")[:2] == ("openvino", INT8)
 
 
@@ -52,25 +62,29 @@ def test_a_precision_that_was_asked_for_is_kept(dtype: str, artifact: Artifact |
 
 
 def test_torch_where_nothing_else_fits_and_it_says_why() -> None:
-    assert decide(()) == ("torch", None, "the model has no openvino artifact for a CPU")
+    assert decide(()) == ("torch", None, NEITHER)
     assert decide((FOREIGN,))[:2] == ("torch", None)
     assert decide(accelerator="cuda") == ("torch", None, "this machine has cuda")
     assert decide(device="cuda:1") == ("torch", None, "the device asked for is cuda:1")
-    assert decide(installed=("torch",)) == ("torch", None, "openvino and openvino-genai are not installed")
+    missing = "openvino and openvino_genai are not installed, onnxruntime is not installed"
+    assert decide((INT8, ONNX), installed=("torch",)) == ("torch", None, missing)
     assert decide(engine="torch") == ("torch", None, "as asked")
 
 
-def test_openvino_as_asked_runs_on_the_cpu_of_a_machine_with_a_gpu() -> None:
+def test_what_was_asked_for_runs_on_the_cpu_of_a_machine_with_a_gpu() -> None:
     assert decide(engine="openvino", accelerator="cuda") == ("openvino", INT8, "as asked")
+    assert decide((INT8, ONNX), engine="onnx", accelerator="cuda") == ("onnx", ONNX, "as asked")
 
 
 def test_what_was_asked_for_and_cannot_be_is_one_clear_error() -> None:
-    with pytest.raises(ConfigError, match="PILOTLIGHT_ENGINE is 'vllm'; expected one of auto, openvino, torch"):
+    with pytest.raises(ConfigError, match="PILOTLIGHT_ENGINE is 'vllm'; expected one of auto, openvino, onnx, torch"):
         decide(engine="vllm")
     with pytest.raises(ConfigError, match=r"no openvino artifact for a CPU: make .* `pilotlight export m --engine"):
         decide((), engine="openvino")
-    with pytest.raises(ConfigError, match="but openvino and openvino-genai are not installed"):
+    with pytest.raises(ConfigError, match="but openvino and openvino_genai are not installed"):
         decide(engine="openvino", installed=("torch",))
+    with pytest.raises(ConfigError, match=r"but onnxruntime is not installed: .* --engine onnx`, install pilotlight"):
+        decide((ONNX,), engine="onnx", installed=("torch",))
     with pytest.raises(ConfigError, match="but the device asked for is cuda"):
         decide(engine="openvino", device="cuda")
     with pytest.raises(ConfigError, match="PILOTLIGHT_DTYPE is int4, which only an artifact has, but none of its"):
@@ -81,6 +95,9 @@ def test_wishes_come_from_the_environment() -> None:
     assert wishes_from({}) == wishes_from({"PILOTLIGHT_ENGINE": ""}) == Wishes()
     environ = {"PILOTLIGHT_ENGINE": "torch", "PILOTLIGHT_DEVICE": "cpu", "PILOTLIGHT_DTYPE": "float32"}
     assert wishes_from(environ) == Wishes("torch", "cpu", "float32")
+    assert wishes_from({"PILOTLIGHT_STAGED": "0"}) == Wishes(staged=False)
+    with pytest.raises(ConfigError, match="PILOTLIGHT_STAGED is 'no'; expected 1, or 0"):
+        wishes_from({"PILOTLIGHT_STAGED": "no"})
 
 
 def test_an_nvidia_gpu_is_seen_by_its_device_file(tmp_path: Path) -> None:
@@ -89,8 +106,11 @@ def test_an_nvidia_gpu_is_seen_by_its_device_file(tmp_path: Path) -> None:
     assert find_accelerator(tmp_path) == "cuda"
 
 
-def test_it_opens_what_it_chose_and_logs_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model, artifact = exported_model("llama", tmp_path)
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_it_opens_what_it_chose_and_logs_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Maker, name: str
+) -> None:
+    model, artifact = make("llama", tmp_path)
     write_manifest(model, source="made up")
     request = GenerationRequest("one two", Sampling(temperature=0, max_tokens=20))
     texts = []
@@ -102,13 +122,14 @@ def test_it_opens_what_it_chose_and_logs_one_line(tmp_path: Path, caplog: pytest
         engine.close()
         list_artifact(model, artifact)
     (first, text, why), (second, same, reason) = texts
-    assert (first, why) == ("torch", "engine: torch (the model has no openvino artifact for a CPU)")
-    assert (second, reason) == ("openvino", "engine: openvino (openvino-fp32-cpu is here, the fastest for this CPU)")
+    assert (first, why) == ("torch", f"engine: torch ({NEITHER})")
+    assert (second, reason) == (name, f"engine: {name} ({name}-fp32-cpu is here, the fastest for this CPU)")
     assert text == same
 
 
-def test_the_predictor_starts_without_torch_where_an_artifact_is_there(tmp_path: Path) -> None:
-    model, artifact = exported_model("llama", tmp_path)
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_the_predictor_starts_without_torch_where_an_artifact_is_there(tmp_path: Path, make: Maker, name: str) -> None:
+    model, artifact = make("llama", tmp_path)
     write_manifest(model, source="made up")
     list_artifact(model, artifact)
     code = """
@@ -123,4 +144,4 @@ predictor.close()
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, timeout=120
     )
-    assert done.stdout.split() == ["openvino"]
+    assert done.stdout.split() == [name]

@@ -1,10 +1,14 @@
 """What every real engine promises, held to by each of them on the same tiny model.
 
-Torch with continuous batching, torch one at a time, OpenVINO: whoever adds an engine adds it to the fixtures below.
+Torch with continuous batching, torch one at a time, OpenVINO (batching, its first stage alone, both in turn) and
+onnxruntime: whoever adds an engine adds it to the fixtures below.
+
+``PILOTLIGHT_MIXED_REQUESTS=1000`` makes the mixed crowd as large as that.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -13,33 +17,45 @@ import pytest
 
 from pilotlight.engines.backend import BackendEngine
 from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
+from pilotlight.engines.choice import open_artifact
+from pilotlight.engines.fake import FakeEngine
 from pilotlight.engines.generation import Generation
-from pilotlight.engines.openvino_engine import OpenVINOEngine
+from pilotlight.engines.openvino_engine import OpenVINOEngine, Stages
+from pilotlight.engines.protocol import Engine
 from pilotlight.engines.torch_engine import TorchEngine
 from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError
-from tests.engines.exported import exported_model
+from tests.engines.exported import exported_model, staged_model
+from tests.engines.exported_onnx import onnx_model
 
 # The first run makes the exporter's environment and the artifacts; see exported.py.
 pytestmark = pytest.mark.timeout(600)
 
 Opener = Callable[[int, int], BackendEngine]
 STOPS = ("two", " t", "\n", "e", "ne t")
-KINDS = ("continuous", "serial", "openvino")
+KINDS = ("continuous", "serial", "openvino", "first", "staged", "onnx")
+MAKERS = {"onnx": onnx_model, "first": staged_model, "staged": staged_model}
+MIXED_REQUESTS = int(os.environ.get("PILOTLIGHT_MIXED_REQUESTS") or 120)
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opener:
     """Opens another engine of the kind, with so many slots and places to wait."""
-    model, artifact = exported_model("llama", tmp_path_factory.mktemp("llama"))
+    make = MAKERS.get(request.param, exported_model)
+    model, artifact = make("llama", tmp_path_factory.mktemp("llama"))
 
     def torch_engine(slots: int, queue_size: int) -> BackendEngine:
         serial = request.param == "serial"
         return TorchEngine(model, device="cpu", dtype="float32", slots=slots, queue_size=queue_size, serial=serial)
 
-    def openvino_engine(slots: int, queue_size: int) -> BackendEngine:
-        return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size)
+    def exported_engine(slots: int, queue_size: int) -> BackendEngine:
+        return open_artifact(model, artifact, slots=slots, queue_size=queue_size, staged=request.param == "staged")
 
-    return openvino_engine if request.param == "openvino" else torch_engine
+    def first_stage(slots: int, queue_size: int) -> BackendEngine:
+        return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size, stages=Stages.FIRST)
+
+    if request.param == "first":
+        return first_stage
+    return torch_engine if request.param in ("continuous", "serial") else exported_engine
 
 
 @pytest.fixture(scope="module")
@@ -131,18 +147,28 @@ def test_a_reader_that_goes_away_cancels(engine: BackendEngine) -> None:
 
 
 def test_a_mixed_crowd_gets_what_each_gets_alone(opener: Opener) -> None:
+    mixed_crowd(opener)
+
+
+def test_a_mixed_crowd_in_the_fake_engine() -> None:
+    mixed_crowd(lambda slots, queue_size: FakeEngine(slots=slots, queue_size=queue_size))
+
+
+def mixed_crowd(opener: Callable[[int, int], Engine]) -> None:
     """Greedy requests of random lengths, stops and prompts, a third of them cancelled somewhere on their way."""
     dice = random.Random(0)
     kinds = [
         greedy("one two three " * dice.randint(1, 12), dice.randint(1, 40), stop=tuple(dice.sample(STOPS, i % 3)))
         for i in range(12)
     ]
-    engine = opener(8, 200)
+    engine = opener(8, MIXED_REQUESTS)
     try:
         alone = [engine.submit(kind).text() for kind in kinds]
-        crowd = [(number, engine.submit(kinds[number])) for number in (dice.randrange(12) for _ in range(120))]
+        crowd = [
+            (number, engine.submit(kinds[number])) for number in (dice.randrange(12) for _ in range(MIXED_REQUESTS))
+        ]
         doomed = [generation for _, generation in crowd[::3]]
-        timers = [threading.Timer(dice.uniform(0, 0.3), generation.cancel) for generation in doomed]
+        timers = [threading.Timer(dice.uniform(0, MIXED_REQUESTS / 400), generation.cancel) for generation in doomed]
         for timer in timers:
             timer.start()
         for number, generation in crowd:

@@ -7,9 +7,15 @@ from pathlib import Path
 import httpx2
 
 from pilotlight.gateway import Files, Gateway, Limits, Store, Version, create_app, listen, serving, url_of
+from pilotlight.gateway.addresses import Reach
+from pilotlight.gateway.clock import steady_clock
+from pilotlight.gateway.extras import Extras
+from pilotlight.gateway.fetching import Inputs
+from pilotlight.gateway.outward import Outward
 from pilotlight.gateway.states import Record
-from pilotlight.gateway.validation import Validator
+from pilotlight.gateway.tokens import Tokens
 from pilotlight.runtime import FakeWorker, Project
+from pilotlight.runtime.validation import Validator
 
 PROJECTS = Path(__file__).parent.parent / "cog" / "projects"
 
@@ -95,28 +101,37 @@ async def until(condition):
 
 
 @contextlib.asynccontextmanager
-async def opened(path, *, versions=None, limits=None, fakes=None, **options):
-    """An open gateway with fake workers."""
+async def opened(path, *, versions=None, limits=None, fakes=None, clock=None, inputs=None, **options):
+    """An open gateway with fake workers; ``inputs`` makes what it is to do about inputs, of its store and its clock."""
     factory = Fakes() if fakes is None else fakes
+    clock = clock or steady_clock()
     async with Store(path / "test.sqlite3", to_disk=False) as store:
         chosen = [made_version()] if versions is None else versions
+        options |= {"clock": clock, "inputs": inputs and inputs(store, clock)}
         async with Gateway(chosen, store, limits, factory=factory, **options) as gateway:
             yield gateway
 
 
 @contextlib.asynccontextmanager
-async def served(path, *, token=None, hosts=None, max_body_bytes=1 << 20, **options):
-    """An HTTP client of a gateway with fake workers; the gateway is its attribute of that name."""
+async def served(path, *, token=None, hosts=None, max_body_bytes=1 << 20, rate=None, reach=None, keep=None, **options):
+    """An HTTP client of a gateway with fake workers; gateway, files, tokens and extras are its attributes."""
     listener = listen("127.0.0.1", 0)
-    async with opened(path, **options) as gateway:
-        files = Files(path / "files", gateway.store, gateway.clock)
-        app = create_app(gateway, files, token=token, hosts=hosts, max_body_bytes=max_body_bytes)
-        async with (
-            serving(app, listener),
-            httpx2.AsyncClient(base_url=url_of(listener), trust_env=False, timeout=30) as client,
-        ):
-            client.gateway = gateway
-            client.files = files
+    outward = Outward(reach or Reach())
+    tokens = Tokens(path, given=token)
+
+    def inputs(store, clock):
+        client.files = Files(path / "files", store, clock)
+        return Inputs(client.files, outward, url_of(listener))
+
+    async with (
+        httpx2.AsyncClient(base_url=url_of(listener), trust_env=False, timeout=30) as client,
+        outward,
+        opened(path, inputs=inputs, **options) as gateway,
+        Extras(gateway, client.files, outward, keep) as extras,
+    ):
+        guarding = {"tokens": tokens if token else None, "hosts": hosts, "max_body_bytes": max_body_bytes, "rate": rate}
+        async with serving(create_app(gateway, client.files, extras, **guarding), listener):
+            client.gateway, client.extras, client.tokens = gateway, extras, tokens
             yield client
             await gateway.close()
 

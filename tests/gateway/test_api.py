@@ -6,6 +6,7 @@ import pytest
 
 from pilotlight.gateway import wire
 from pilotlight.gateway.problems import ProblemError
+from pilotlight.gateway.wishes import read_wait
 from tests.gateway.made import Fakes, Limits, made_version, run, served, until
 
 ID = f"{1:064x}"
@@ -158,7 +159,6 @@ def test_a_wrong_input_is_explained(tmp_path):
         ("/v1/models/local/none/predictions", {}, 404, "There is no model 'local/none' here"),
         ("/v1/deployments/local/none/predictions", {}, 404, "There is no deployment"),
         ("/v1/models/local/model1/predictions", {"version": ID}, 422, "leave version out"),
-        ("/v1/models/local/model1/predictions", {"webhook": "https://example.com"}, 422, "no webhooks"),
         ("/v1/models/local/model1/predictions", {"inputs": {}}, 422, "inputs: Extra inputs"),
         ("/v1/models/local/model1/predictions", {"input": []}, 422, "input: Input should be a valid dict"),
         ("/v1/models/local/model1/predictions", [], 422, "body: Input should be a valid dict"),
@@ -247,13 +247,13 @@ def test_the_end_of_the_gateway_answers_those_who_wait(tmp_path):
     ("header", "expected"), [(None, None), ("respond-async", None), ("wait", 60.0), ("foo, Wait=5", 5.0)]
 )
 def test_how_long_a_caller_wants_to_wait(header, expected):
-    assert wire.read_wait(header) == expected
+    assert read_wait(header) == expected
 
 
 @pytest.mark.parametrize("header", ["wait=0", "wait=61", "wait=x", "wait=1.5"])
 def test_a_wait_that_cannot_be_granted_is_refused(header):
     with pytest.raises(ProblemError, match="give 1 to 60 seconds"):
-        wire.read_wait(header)
+        read_wait(header)
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "YmVmb3JlOi0x", "ä", "YmVmb3JlOjE5OTk5OTk5OTk5OTk5OTk5OTk5"])

@@ -50,6 +50,17 @@ def test_an_upload_can_be_read_listed_and_deleted(tmp_path):
     over_http(tmp_path, scenario)
 
 
+def test_name_and_type_may_be_fields_of_the_form_as_newer_clients_send_them(tmp_path):
+    async def scenario(client):
+        shown = (await upload(client, name="upload", filename="poem.txt", type="text/plain")).json()
+        assert (shown["name"], shown["content_type"]) == ("poem.txt", "text/plain")
+        for wrong in ("text", "text/plain\r\nSet-Cookie: a=b", "text/plain\u00e9"):
+            assert (await upload(client, type=wrong)).status_code == 422
+        assert len((await client.get("/v1/files")).json()["results"]) == 1
+
+    over_http(tmp_path, scenario)
+
+
 def test_its_url_is_its_only_secret(tmp_path):
     async def scenario(client):
         headers = {"Authorization": "Bearer t"}

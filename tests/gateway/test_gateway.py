@@ -7,7 +7,7 @@ import pytest
 from pilotlight.errors import UsageError, WorkerBusyError
 from pilotlight.gateway import ClosingError, states
 from pilotlight.gateway.gateway import NOT_KEPT, NOT_SERVED
-from pilotlight.gateway.validation import InvalidInputError
+from pilotlight.runtime.validation import InvalidInputError
 from pilotlight.types import Prediction, Status
 from tests.gateway.made import Fakes, Limits, made_record, made_version, opened, run, until
 

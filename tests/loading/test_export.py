@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pilotlight.errors import ConfigError, PilotlightError, UsageError, WeightsError
+from pilotlight.errors import ConfigError, UsageError, WeightsError
 from pilotlight.loading.artifacts import Artifact, find_artifacts
 from pilotlight.loading.export import Exported, LossError, export
 from pilotlight.loading.export_environment import ExporterError
@@ -128,12 +128,23 @@ def test_what_a_killed_export_left_is_no_hindrance(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"),
-    [({"engine": "vllm"}, ConfigError), ({"device": "cuda"}, ConfigError)],
+    ("changes", "message"),
+    [
+        ({"engine": "vllm"}, "exports for vllm on cpu; there is openvino on cpu and onnx on cpu"),
+        ({"device": "cuda"}, "exports for openvino on cuda; there is"),
+        ({"engine": "onnx", "precision": "bf16"}, "exports bf16 for onnx on cpu; there is int8, int4, fp32"),
+    ],
 )
-def test_what_nothing_exports_is_refused(model: Path, changes: dict[str, str], error: type[PilotlightError]) -> None:
-    with pytest.raises(error, match="nothing here exports for"):
+def test_what_nothing_exports_is_refused(model: Path, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"nothing here {message}"):
         run(model, **changes)
+
+
+def test_an_artifact_of_each_engine_may_be_there(model: Path) -> None:
+    run(model)
+    run(model, engine="onnx", precision="int4")
+    assert [artifact.folder.name for artifact in find_artifacts(model)] == ["openvino-int8-cpu", "onnx-int4-cpu"]
+    assert read_manifest(model).engines == ("torch", "openvino", "onnx")
 
 
 def test_a_shared_cache_is_not_written_into(tmp_path: Path) -> None:

@@ -128,6 +128,28 @@ def test_an_output_of_many_megabytes_is_one_event():
     assert run(server, events) == [Output(chunk, 0)]
 
 
+def test_a_server_that_dies_in_mid_stream():
+    cut = 'event: output\ndata: {"chunk":"a","index":0}\n\nevent: outp'
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(f"{head}{len(cut):x}\r\n{cut}\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening, asyncio.timeout(20):
+            api = CogApi(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+            received = api.events("p", b"{}", busy_timeout_s=1)
+            assert await anext(received) == Output("a", 0)
+            with pytest.raises(WorkerCrashedError, match="connection to the Cog server broke: the server closed"):
+                await anext(received)
+            await api.close()
+
+    asyncio.run(scenario())
+
+
 def test_health_and_cancel():
     async def scenario(api):
         return await api.health(), await api.cancel("p"), await api.cancel("p")

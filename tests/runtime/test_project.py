@@ -124,7 +124,6 @@ def test_traces_become_the_variables_of_cogs_image(tmp_path: Path) -> None:
         "COG_TRACE_SAMPLER_ARG": "0.5",
         "COG_TRACE_HEADER": "X-Trace",
         "COG_TRACE_HEADER_FORMAT": "w3c",
-        "COG_OBSERVABILITY_CONFIG": str(tmp_path / "predict.py"),
     }
     off = config.replace("enabled: true", "enabled: false")
     assert Project.load(write(tmp_path, off)).traces == {}

@@ -23,12 +23,12 @@ from pilotlight.bench.load.steps import Step
 from pilotlight.bench.load.summary import summarize_step
 from pilotlight.bench.load.turns import Turns
 from pilotlight.bench.load.webhook import receiving
-from pilotlight.bench.load.wire import Pool
 from pilotlight.bench.targets import InputMaker, StartOptions, Target, describe
 from pilotlight.errors import WorkerError
 from pilotlight.runtime.api import CogApi
 from pilotlight.runtime.events import raise_for_status
 from pilotlight.runtime.request import encode_body, new_prediction_id
+from pilotlight.runtime.wire import Pool
 from pilotlight.runtime.worker import last_prediction
 
 __all__ = ["LoadPlan", "measure"]

@@ -6,20 +6,19 @@ import asyncio
 import errno
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any, Literal, Protocol
-
-import httpx2
 
 from pilotlight.bench.load.records import Record
 from pilotlight.bench.load.turns import Turns
 from pilotlight.bench.load.webhook import Receiver
-from pilotlight.bench.load.wire import Connection, Endpoint, Head, Pool
 from pilotlight.errors import WorkerError
 from pilotlight.runtime import Completed, Output, new_prediction_id
 from pilotlight.runtime.events import decode_event, decode_prediction
 from pilotlight.runtime.request import encode_body
+from pilotlight.runtime.wire import Connection, Endpoint, Head, Pool
 
 __all__ = ["AsyncWay", "Mode", "PlainWay", "Sender", "StreamWay", "Way"]
 
@@ -77,7 +76,7 @@ class Sender:
             # Not a single byte of it was sent.
             record.started, record.sent = (None, None) if error.errno in _OURS else (record.started, None)
             record.end("not_sent" if error.errno in _OURS else "error", f"no connection: {error}")
-        except (WorkerError, httpx2.HTTPError, ValueError, KeyError) as error:
+        except (WorkerError, ValueError, KeyError) as error:
             record.end("error", str(error) or type(error).__name__)
         if record.done is None:
             record.done = time.monotonic() if record.outcome != "not_sent" else None
@@ -114,7 +113,7 @@ class PlainWay:
         body = await connection.read()
         record.done = time.monotonic()
         record.http_status = head.status
-        if head.status == httpx2.codes.OK:
+        if head.status == HTTPStatus.OK:
             record.finish(decode_prediction(json.loads(body)))
         else:
             _refuse(record, head, body)
@@ -131,15 +130,15 @@ class StreamWay:
         connection.send(self._request)
         head = await connection.head()
         record.http_status = head.status
-        if head.status != httpx2.codes.OK or not head.headers.get("content-type", "").startswith(_SSE):
+        if head.status != HTTPStatus.OK or not head.headers.get("content-type", "").startswith(_SSE):
             body = await connection.read()
             record.done = time.monotonic()
-            if head.status == httpx2.codes.OK:
+            if head.status == HTTPStatus.OK:
                 record.end("error", f"the server does not stream: it answered with {head.headers.get('content-type')}")
             else:
                 _refuse(record, head, body)
             return
-        async with aclosing(_events(connection)) as events:
+        async with aclosing(connection.events()) as events:
             async for sent in events:
                 now = time.monotonic()
                 event = decode_event(sent.event, sent.data)
@@ -170,31 +169,15 @@ class AsyncWay:
             head = await connection.head()
             answer = await connection.read()
             record.http_status = head.status
-            if head.status == httpx2.codes.ACCEPTED:
+            if head.status == HTTPStatus.ACCEPTED:
                 record.done, prediction = await arrival
                 record.finish(prediction)
                 return
         record.done = time.monotonic()
-        if head.status == httpx2.codes.OK:
+        if head.status == HTTPStatus.OK:
             record.end("error", "the server does not predict asynchronously: it answered when it was done")
         else:
             _refuse(record, head, answer)
-
-
-async def _events(connection: Connection) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
-    """The server-sent events of a body: httpx2 decodes them, from bytes that did not come through its client."""
-    response = httpx2.Response(
-        httpx2.codes.OK,
-        headers={"Content-Type": _SSE},
-        content=connection.body(),
-        request=_NO_REQUEST,
-    )
-    # No limit for the size of an event: an output of any size is one.
-    async for sent in httpx2.EventSource(response, max_event_size=None):
-        yield sent
-
-
-_NO_REQUEST = httpx2.Request("POST", "http://127.0.0.1/")
 
 
 def _refuse(record: Record, head: Head, body: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from typing import Any
 import httpx2
 
 from pilotlight.bench.failures import words_of
-from pilotlight.bench.load.wire import Endpoint
 from pilotlight.bench.targets import InputMaker, StartOptions, Target, inputs_of
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
 from pilotlight.runtime import Health, ServerOptions, Worker
 from pilotlight.runtime.api import CogApi
 from pilotlight.runtime.request import input_names
+from pilotlight.runtime.wire import Endpoint
 
 __all__ = ["Served", "parse_url", "require_loopback", "serving"]
 
@@ -63,13 +62,9 @@ def parse_url(url: str) -> Endpoint:
         UsageError: it is no URL of a server that can be reached without TLS.
     """
     try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port or 80
-    except ValueError as error:
-        raise UsageError(f"--url {url}: {error}") from error
-    if parts.scheme != "http" or not parts.hostname or parts.query or parts.fragment or not parts.path.isascii():
-        raise UsageError(f"--url {url}: give it as http://HOST:PORT")
-    return Endpoint(parts.hostname, port, parts.path.rstrip("/"))
+        return Endpoint.of(url)
+    except UsageError as error:
+        raise UsageError(f"--url {error}") from None
 
 
 def require_loopback(endpoint: Endpoint) -> None:

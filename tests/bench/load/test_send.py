@@ -11,7 +11,7 @@ from pilotlight.bench.load.records import Record, columns, failures
 from pilotlight.bench.load.send import AsyncWay, PlainWay, Sender, StreamWay
 from pilotlight.bench.load.turns import Turns
 from pilotlight.bench.load.webhook import receiving
-from pilotlight.bench.load.wire import Endpoint, Pool
+from pilotlight.runtime.wire import Endpoint, Pool
 from tests.bench.load.servers import answer, run, serving, succeeded
 
 

@@ -1,0 +1,239 @@
+"""The classifier and the embedder behind ``predict.py``: an encoder chosen by the environment, and its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.adapters.encoder_inputs import MAX_TEXTS, read_texts
+from pilotlight.adapters.text import Scope
+from pilotlight.engines.choice import wishes_from
+from pilotlight.engines.encoder import Encoded, EncoderEngine, Task, TextRequest
+from pilotlight.engines.encoder_batches import Limits
+from pilotlight.engines.encoder_choice import open_encoder
+from pilotlight.engines.encoder_scores import scores, unit
+from pilotlight.errors import ConfigError, InputError
+from pilotlight.loading.locate import check_loadable, find_model
+from pilotlight.stamps import stage
+
+__all__ = ["ClassifyPredictor", "EmbedPredictor", "Embedding", "Labeled"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "pylight-areas"
+WARM_UP_TEXT = "def main(args):"
+
+
+@dataclass(frozen=True, slots=True)
+class Labeled:
+    """A text's labels with their scores, the highest first."""
+
+    labels: tuple[tuple[str, float], ...]
+    tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A text's vector."""
+
+    vector: tuple[float, ...]
+    tokens: int
+    truncated: bool
+
+
+class _Predictor:
+    """What both have in common.
+
+    Args:
+        engine: asked for one answer here, so that the first caller does not wait for what is made on first use.
+    """
+
+    task: Task
+
+    def __init__(self, engine: EncoderEngine) -> None:
+        if engine.info.task is not self.task:
+            raise ValueError(f"{engine.info} is not to {self.task}: this is a bug")
+        self.engine = engine
+        started = time.monotonic()
+        with stage("warmup"):
+            engine.submit([TextRequest(WARM_UP_TEXT)])[0].result()
+        info = engine.info
+        log.info(
+            "%s on %s: %s, %s, texts of up to %d tokens%s; a batch takes %.2f ms and %.1f us for each token; up to %d "
+            "texts in a batch, %d at once; warm-up took %.2f s",
+            info.model,
+            info.engine,
+            info.device,
+            info.dtype,
+            info.max_tokens,
+            f", {len(info.labels)} labels" if info.labels else "",
+            info.cost.call_s * 1e3,
+            info.cost.token_s * 1e6,
+            info.limits.max_rows,
+            info.queue_size,
+            time.monotonic() - started,
+        )
+
+    @classmethod
+    def open(cls, root: Path, environ: Mapping[str, str]) -> EncoderEngine:
+        """The engine that the environment asks for.
+
+        ``PILOTLIGHT_MODEL`` is a folder, the name of one in ``weights/``, or a hub id (default: the demo model);
+        ``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE`` as in ``engines.choice``;
+        ``PILOTLIGHT_POOLING`` (auto, mean, cls) is how an embedder makes one vector of many; ``PILOTLIGHT_BATCH``
+        texts at most are computed together (32), which wait for each other for at most ``PILOTLIGHT_BATCH_WAIT_MS``
+        (5); ``PILOTLIGHT_QUEUE`` texts may be inside at once (1024).
+
+        Args:
+            root: the project; ``weights/`` in it, or in a folder above it, holds models.
+            environ: where to look.
+
+        Raises:
+            ConfigError: a variable makes no sense.
+            WeightsError: there is no such model, it is damaged, or it is not for this task.
+        """
+        limits = Limits(
+            max_rows=int(_number(environ, "PILOTLIGHT_BATCH", 32, least=1)),
+            max_wait_s=_number(environ, "PILOTLIGHT_BATCH_WAIT_MS", 5, least=0) / 1e3,
+        )
+        queue_size = int(_number(environ, "PILOTLIGHT_QUEUE", 4 * MAX_TEXTS, least=1))
+        folder = find_model(
+            environ.get("PILOTLIGHT_MODEL") or DEFAULT_MODEL, weights_dir=_weights_dir(root), environ=environ
+        )
+        check_loadable(folder)
+        return open_encoder(
+            folder,
+            cls.task,
+            wishes_from(environ),
+            pooling=environ.get("PILOTLIGHT_POOLING") or "auto",
+            queue_size=queue_size,
+            limits=limits,
+        )
+
+    async def encode(self, requests: Sequence[TextRequest], scope: Scope | None) -> list[Encoded]:
+        """What the model makes of each.  Cancelling this takes all that still wait out of the queue.
+
+        Args:
+            requests: the texts.
+            scope: gets the metrics: how many texts, how many tokens were read, how many texts were cut off.
+        """
+        # Reading the texts may take a while, which others need not wait for.
+        submitting = asyncio.ensure_future(asyncio.to_thread(self.engine.submit, requests))
+        try:
+            futures = await asyncio.shield(submitting)
+        except asyncio.CancelledError:
+            submitting.add_done_callback(_forget)  # that thread cannot be stopped, and queues them yet
+            raise
+        try:
+            found: list[Encoded] = await asyncio.gather(*map(asyncio.wrap_future, futures))
+        finally:
+            for future in futures:  # one has failed, or the caller has gone: nobody wants the rest
+                future.cancel()
+        if scope is not None:
+            scope.record_metric("text_count", len(found))
+            scope.record_metric("input_token_count", sum(one.tokens for one in found))
+            scope.record_metric("truncated_count", sum(one.cut_tokens > 0 for one in found))
+        return found
+
+    def healthy(self) -> bool:
+        return self.engine.healthy()
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+class ClassifyPredictor(_Predictor):
+    """Says which labels texts have.
+
+    Args:
+        engine: a classifier.
+    """
+
+    task = Task.CLASSIFY
+
+    @classmethod
+    def from_environment(cls, root: Path, environ: Mapping[str, str] = os.environ) -> ClassifyPredictor:
+        """As ``open`` says."""
+        return cls(cls.open(root, environ))
+
+    async def classify(
+        self, text: str, texts: str, *, top_k: int, truncate: bool = True, scope: Scope | None = None
+    ) -> list[Labeled]:
+        """The ``top_k`` likeliest labels of each text.
+
+        Raises:
+            InputError, EngineError: as ``read_texts`` and ``EncoderEngine.submit``.
+        """
+        if top_k < 1:
+            raise InputError("top_k", f"is {top_k}; expected at least 1")
+        info = self.engine.info
+        found = []
+        for one in await self.encode(read_texts(text, texts, truncate=truncate), scope):
+            ranked = sorted(
+                zip(info.labels, scores(one.values, info.activation), strict=True), key=lambda pair: -pair[1]
+            )
+            found.append(Labeled(tuple(ranked[:top_k]), one.tokens, one.cut_tokens > 0))
+        return found
+
+
+class EmbedPredictor(_Predictor):
+    """Turns texts into vectors.
+
+    Args:
+        engine: an embedder.
+    """
+
+    task = Task.EMBED
+
+    @classmethod
+    def from_environment(cls, root: Path, environ: Mapping[str, str] = os.environ) -> EmbedPredictor:
+        """As ``open`` says."""
+        return cls(cls.open(root, environ))
+
+    async def embed(
+        self, text: str, texts: str, *, normalize: bool = True, truncate: bool = True, scope: Scope | None = None
+    ) -> list[Embedding]:
+        """The vector of each text, of length 1 where it is to be normalized.
+
+        Raises:
+            InputError, EngineError: as ``read_texts`` and ``EncoderEngine.submit``.
+        """
+        return [
+            Embedding(unit(one.values) if normalize else one.values, one.tokens, one.cut_tokens > 0)
+            for one in await self.encode(read_texts(text, texts, truncate=truncate), scope)
+        ]
+
+
+def _forget(submitting: asyncio.Future[list[Future[Encoded]]]) -> None:
+    if submitting.exception() is None:
+        for future in submitting.result():
+            future.cancel()
+
+
+def _weights_dir(root: Path) -> Path:
+    """The example projects lie in a folder of the one that has the weights."""
+    return next(
+        (folder / "weights" for folder in (root, *root.parents) if (folder / "weights").is_dir()), root / "weights"
+    )
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    text = environ.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value < math.inf or (least >= 1 and value != int(value)):
+        kind = "whole number" if least >= 1 else "number"
+        raise ConfigError(f"{name} is {text!r}; expected a {kind} of at least {least:g}")
+    return value

@@ -1,0 +1,134 @@
+"""A Cog project at the service of somebody else's program: the real Cog server, kept up on a thread of its own.
+
+Every home has a contract of its own, and a bridge to each could import ``predict.py`` itself. This does not: what a
+predictor is given and may do (validation, downloads, secrets, logs, metrics, scopes, cancels) is Cog's own server's
+business, and it is the same one at every home. It costs one local connection per prediction, about a millisecond, and
+buys that a predictor which dies takes no bridge with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pilotlight.errors import PilotlightError
+from pilotlight.runtime import Event, Project, ServerOptions, Supervisor, SupervisorOptions, Worker, new_prediction_id
+from pilotlight.runtime.schema import schema_for
+from pilotlight.runtime.validation import Validator
+
+T = TypeVar("T")
+
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class Host:
+    """Keeps a worker of ``project`` up from ``start`` to ``close``; any event loop may run predictions on it."""
+
+    def __init__(
+        self,
+        project: Project,
+        server: ServerOptions | None = None,
+        supervision: SupervisorOptions | None = None,
+    ) -> None:
+        self.project = project
+        self.document = schema_for(project, python=(server or ServerOptions()).python)
+        self._validator = Validator(self.document)
+        self._supervision = supervision or SupervisorOptions()
+        self._supervisor = Supervisor(lambda: Worker(project, server), self._supervision)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="pilotlight-host", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def slots(self) -> int:
+        """Predictions that it runs at once; further ones wait."""
+        return self.project.max_concurrency
+
+    @property
+    def ready(self) -> bool:
+        """Whether a prediction would run now."""
+        return self._supervisor.ready
+
+    @property
+    def iterates(self) -> bool:
+        """Whether the output is a list that grows chunk by chunk."""
+        output = self.document.get("components", {}).get("schemas", {}).get("Output", {})
+        return bool(output.get("x-cog-array-type") == "iterator")
+
+    @property
+    def concatenates(self) -> bool:
+        """Whether the chunks of the output are pieces of one text."""
+        output = self.document.get("components", {}).get("schemas", {}).get("Output", {})
+        return bool(output.get("x-cog-array-display") == "concatenate")
+
+    def start(self) -> None:
+        """Starts the worker and returns when it is warm.
+
+        Raises:
+            PilotlightError: it does not come up; carries its logs.
+        """
+        self._thread.start()
+        try:
+            self._here(self._supervisor.__aenter__())
+            self._here(self._supervisor.wait_ready(self._supervision.setup_timeout_s))
+        except PilotlightError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets running predictions end for as long as the options say, then ends the worker."""
+        self._here(self._supervisor.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
+        """As ``Supervisor.stream``, from any event loop; an id that Cog would not take is replaced.
+
+        Leaving early cancels the prediction.
+
+        Raises:
+            InvalidInputError: the schema does not allow an input, or it would make a predictor open a local file.
+        """
+        self._validator.check(inputs)
+        here = asyncio.get_running_loop()
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        async def read() -> None:
+            try:
+                async with aclosing(self._supervisor.stream(inputs, prediction_id=usable_id(prediction_id))) as found:
+                    async for event in found:
+                        here.call_soon_threadsafe(events.put_nowait, event)
+            finally:
+                here.call_soon_threadsafe(events.put_nowait, None)
+
+        reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await asyncio.wrap_future(reading)  # raises what ended it
+        finally:
+            reading.cancel()
+
+    def _here(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs ``work`` on the host's own loop, and waits for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def usable_id(text: str) -> str:
+    """An id that names the same prediction in the logs of both sides, where Cog can take it."""
+    cleaned = _NOT_IN_IDS.sub("-", text)[:128].lstrip("-_")
+    return cleaned or new_prediction_id()

@@ -1,0 +1,115 @@
+"""A Cog project as a RunPod serverless worker: their loop, with streams, concurrency, cancels and errors as errors."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from pilotlight.adapters.hosting import Host
+from pilotlight.errors import ConfigError, PilotlightError
+from pilotlight.runtime import Completed, Log, Output
+from pilotlight.types import Prediction, Status
+
+_LOG = logging.getLogger(__name__)
+
+# What RunPod's loop reads out of a dictionary that a handler gives, instead of passing it on.
+_TAKEN_KEYS = ("error", "refresh_worker")
+
+Handler = Callable[[dict[str, Any]], Any]
+
+
+def serve(host: Host) -> None:
+    """Runs RunPod's worker loop until it is told to stop. ``host`` is warm, so that RunPod snapshots a warm process.
+
+    Raises:
+        ConfigError: the package ``runpod`` is not installed.
+    """
+    try:
+        runpod = importlib.import_module("runpod")
+    except ImportError as error:
+        raise ConfigError(
+            f"serving on RunPod needs the package runpod ({error}): pip install 'pilotlight[runpod]'"
+        ) from error
+    runpod.serverless.start(configuration(host))
+
+
+def configuration(host: Host) -> dict[str, Any]:
+    """What ``runpod.serverless.start`` takes."""
+    return {
+        "handler": streaming_handler(host) if host.iterates else handler(host),
+        # So that /run and /runsync answer with the chunks as well, not only /stream.
+        "return_aggregate_stream": True,
+        "concurrency_modifier": lambda _: host.slots,
+    }
+
+
+def handler(host: Host) -> Callable[[dict[str, Any]], Awaitable[Any]]:
+    """For a predictor that returns its output whole."""
+
+    async def handle(job: dict[str, Any]) -> Any:
+        prediction: Prediction | None = None
+        try:
+            async with aclosing(host.stream(inputs_of(job), job["id"])) as events:
+                async for event in events:
+                    _tell(event)
+                    if isinstance(event, Completed):
+                        prediction = event.prediction
+        except PilotlightError as error:
+            return {"error": str(error)}
+        return (
+            {"error": problem} if (problem := _problem(prediction)) else keep(prediction.output if prediction else None)
+        )
+
+    return handle
+
+
+def streaming_handler(host: Host) -> Callable[[dict[str, Any]], AsyncGenerator[Any, None]]:
+    """For a predictor that yields. RunPod knows generators by their function, so this cannot be the same one."""
+
+    async def handle(job: dict[str, Any]) -> AsyncGenerator[Any, None]:
+        problem: str | None = None
+        try:
+            async with aclosing(host.stream(inputs_of(job), job["id"])) as events:
+                async for event in events:
+                    _tell(event)
+                    if isinstance(event, Output):
+                        yield keep(event.chunk)
+                    if isinstance(event, Completed):
+                        problem = _problem(event.prediction)
+        except PilotlightError as error:
+            problem = str(error)
+        if problem:
+            # A raise would put a traceback into what the caller sees.
+            yield {"error": problem}
+
+    return handle
+
+
+def inputs_of(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job's input without what is null, which to Cog is left out; anything but an object is no input at all."""
+    given = job.get("input")
+    return {name: value for name, value in given.items() if value is not None} if isinstance(given, Mapping) else {}
+
+
+def keep(value: Any) -> Any:
+    """The value in a form that RunPod's loop passes on: it takes some keys of a dictionary for itself."""
+    if isinstance(value, dict) and any(key in value for key in _TAKEN_KEYS):
+        return {"output": value}
+    return value
+
+
+def _problem(prediction: Prediction | None) -> str | None:
+    if prediction is None or prediction.status is Status.CANCELED:
+        return "the prediction was cancelled"
+    if prediction.status is Status.FAILED:
+        return prediction.error or "the prediction failed without a message"
+    return None
+
+
+def _tell(event: object) -> None:
+    """What a predictor prints belongs into the worker's own log: RunPod shows that, and keeps none per job."""
+    if isinstance(event, Log):
+        _LOG.info("%s", event.text.rstrip("\n"))

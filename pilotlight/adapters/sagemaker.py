@@ -1,0 +1,166 @@
+"""A Cog project as a container of SageMaker: ``/ping`` and ``/invocations``, in JSON, JSON lines or CSV."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from pilotlight.adapters.hosting import Host
+from pilotlight.adapters.web import (
+    PredictionError,
+    answer_error,
+    begin,
+    body_of,
+    ending,
+    health,
+    predict,
+    require_object,
+)
+from pilotlight.errors import ConfigError
+from pilotlight.runtime import Completed, Output
+
+DEFAULT_PORT = 8080
+
+_JSON = "application/json"
+_LINES = "application/jsonlines"
+_CSV = "text/csv"
+
+
+def port_from(environ: Mapping[str, str]) -> int:
+    """Where to listen: ``SAGEMAKER_BIND_TO_PORT``, or 8080.
+
+    Raises:
+        ConfigError: it is no port.
+    """
+    port = environ.get("SAGEMAKER_BIND_TO_PORT") or str(DEFAULT_PORT)
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"SAGEMAKER_BIND_TO_PORT is {port!r}; expected a port, 1 to 65535")
+    return int(port)
+
+
+def create_app(host: Host) -> Starlette:
+    """The container's HTTP.
+
+    ``POST /invocations`` goes by its ``Content-Type``: ``application/json`` is one prediction's inputs, alone or as
+    ``{"input": {...}}``; ``application/jsonlines`` has one on each line, as batch transform sends them; ``text/csv``
+    has one on each row below a header with the inputs' names. The last two answer in kind, line by line, in order, and
+    a line that fails does not fail the others: it is ``{"error": ...}``. With ``Accept: application/jsonlines`` a
+    single prediction streams: each chunk is a line ``{"output": ...}``, and the last line is ``{"end": {...}}``.
+    """
+
+    async def ping(_: Request) -> Response:
+        return health(host)
+
+    async def invocations(request: Request) -> Response:
+        kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+        if kind == _JSON:
+            inputs = _single(await body_of(request))
+            if _LINES in request.headers.get("accept", "").lower():
+                return StreamingResponse(_chunks(host, await begin(host, inputs)), media_type=_LINES)
+            return JSONResponse({"output": await predict(host, inputs)})
+        if kind in (_LINES, "application/x-jsonlines", "application/jsonl"):
+            return Response(_lines(await _all(host, _from_lines(await _text(request)))), media_type=_LINES)
+        if kind == _CSV:
+            rows = await _all(host, _from_csv(host, await _text(request)))
+            return PlainTextResponse(_to_csv(rows), media_type=_CSV)
+        raise PredictionError(f"content type {kind!r}: send {_JSON}, {_LINES} or {_CSV}", 415)
+
+    return Starlette(
+        routes=[Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])],
+        exception_handlers={PredictionError: answer_error},
+    )
+
+
+def _single(body: Any) -> dict[str, Any]:
+    inputs = require_object(body, "the body")
+    if inputs.keys() == {"input"} and isinstance(inputs["input"], dict):
+        return require_object(inputs["input"], "input")
+    return inputs
+
+
+async def _text(request: Request) -> str:
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise PredictionError(f"the body is not UTF-8: {error}", 400) from error
+
+
+def _from_lines(text: str) -> list[dict[str, Any]]:
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(_single(json.loads(line)))
+        except ValueError as error:
+            raise PredictionError(f"line {number} is not JSON: {error}", 400) from error
+    return found
+
+
+def _from_csv(host: Host, text: str) -> list[dict[str, Any]]:
+    """Rows below a header; a cell is JSON where its input is no text, and empty where it is not given."""
+    rows = csv.DictReader(io.StringIO(text))
+    known = host.document.get("components", {}).get("schemas", {}).get("Input", {}).get("properties", {})
+    wrong = [name for name in rows.fieldnames or [] if name not in known]
+    if wrong or not rows.fieldnames:
+        raise PredictionError(f"the first row has to name inputs ({', '.join(known)}); found {wrong}", 400)
+    return [
+        {name: _cell(value, known[name]) for name, value in row.items() if name in known and value not in (None, "")}
+        for row in rows
+    ]
+
+
+def _cell(text: str, schema: dict[str, Any]) -> Any:
+    if schema.get("type") == "string":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+async def _all(host: Host, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every prediction's ``{"output": ...}`` or ``{"error": ...}``, in order; as many at once as the host has slots."""
+    room = asyncio.Semaphore(host.slots)
+
+    async def one(given: dict[str, Any]) -> dict[str, Any]:
+        async with room:
+            try:
+                return {"output": await predict(host, given)}
+            except PredictionError as error:
+                return {"error": str(error)}
+
+    return list(await asyncio.gather(*(one(given) for given in inputs)))
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _to_csv(rows: list[dict[str, Any]]) -> str:
+    """Two columns, ``output`` and ``error``; what is no text is JSON."""
+    written = io.StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    table.writerow(["output", "error"])
+    for row in rows:
+        output = row.get("output")
+        text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+        table.writerow(["" if "error" in row else text, row.get("error", "")])
+    return written.getvalue()
+
+
+async def _chunks(host: Host, found: AsyncGenerator[Output | Completed, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(found) as events:
+        async for event in events:
+            line = {"output": event.chunk} if isinstance(event, Output) else {"end": ending(host, event.prediction)}
+            yield json.dumps(line).encode() + b"\n"

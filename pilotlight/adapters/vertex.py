@@ -1,0 +1,135 @@
+"""A Cog project as a custom container of Vertex AI: its variables, its routes, its shapes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from pilotlight.adapters.hosting import Host
+from pilotlight.adapters.web import (
+    PredictionError,
+    answer_error,
+    begin,
+    body_of,
+    ending,
+    health,
+    predict,
+    require_object,
+)
+from pilotlight.errors import ConfigError
+from pilotlight.runtime import Completed, Output
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What Vertex AI tells a container by its environment."""
+
+    port: int = 8080
+    health_route: str = "/health"
+    predict_route: str = "/predict"
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """From ``AIP_HTTP_PORT``, ``AIP_HEALTH_ROUTE`` and ``AIP_PREDICT_ROUTE``.
+
+    Raises:
+        ConfigError: one of them makes no sense.
+    """
+    port = environ.get("AIP_HTTP_PORT") or "8080"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"AIP_HTTP_PORT is {port!r}; expected a port, 1 to 65535")
+    routes = {
+        "AIP_HEALTH_ROUTE": environ.get("AIP_HEALTH_ROUTE") or "/health",
+        "AIP_PREDICT_ROUTE": environ.get("AIP_PREDICT_ROUTE") or "/predict",
+    }
+    for name, route in routes.items():
+        if not route.startswith("/"):
+            raise ConfigError(f"{name} is {route!r}; expected a path that starts with /")
+    return Settings(int(port), routes["AIP_HEALTH_ROUTE"], routes["AIP_PREDICT_ROUTE"])
+
+
+def create_app(host: Host, settings: Settings) -> Starlette:
+    """The container's HTTP.
+
+    ``POST predict`` takes ``{"instances": [...], "parameters": {...}}``: each instance is one prediction's inputs, or
+    a text where the predictor has one required input or a ``prompt``; parameters are inputs of all of them. The answer
+    is ``{"predictions": [...]}``, in order. As an endpoint answers for all instances or none, the first failure is the
+    answer. With ``Accept: text/event-stream``, as ``streamRawPredict`` sends it, the chunks of a single instance come
+    as they are made.
+    """
+
+    async def healthy(_: Request) -> Response:
+        return health(host)
+
+    async def predictions(request: Request) -> Response:
+        body = require_object(await body_of(request), "the body")
+        if "instances" not in body:  # rawPredict passes on whatever it was sent
+            body = {"instances": [body]}
+        instances = body["instances"]
+        if not isinstance(instances, list) or not instances:
+            raise PredictionError("instances has to be a list of at least one", 400)
+        parameters = require_object(body.get("parameters") or {}, "parameters")
+        inputs = [_inputs(host, one, parameters) for one in instances]
+        if "text/event-stream" in request.headers.get("accept", ""):
+            if len(inputs) > 1:
+                raise PredictionError("only one instance can be streamed", 400)
+            return StreamingResponse(_events(host, await begin(host, inputs[0])), media_type="text/event-stream")
+        running = [asyncio.create_task(predict(host, one)) for one in inputs]
+        try:
+            outputs = await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+        return JSONResponse({"predictions": outputs})
+
+    return Starlette(
+        routes=[
+            Route(settings.health_route, healthy),
+            Route(settings.predict_route, predictions, methods=["POST"]),
+        ],
+        exception_handlers={PredictionError: answer_error},
+    )
+
+
+def _inputs(host: Host, instance: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """One prediction's inputs, with whole floats as the integers that they were before the client sent them."""
+    schema = host.document.get("components", {}).get("schemas", {}).get("Input", {})
+    properties = schema.get("properties", {})
+    if isinstance(instance, str):
+        required = schema.get("required", [])
+        name = required[0] if len(required) == 1 else "prompt"
+        if name not in properties:
+            raise PredictionError("an instance has to be an object of inputs by name", 400)
+        instance = {name: instance}
+    given = {**parameters, **require_object(instance, "an instance")}
+    return {name: _whole(value, properties.get(name, {})) for name, value in given.items()}
+
+
+def _whole(value: Any, schema: Mapping[str, Any]) -> Any:
+    kinds = {schema.get("type"), *(one.get("type") for one in schema.get("anyOf", []))}
+    if isinstance(value, float) and value.is_integer() and "integer" in kinds and "number" not in kinds:
+        return int(value)
+    return value
+
+
+async def _events(host: Host, found: AsyncGenerator[Output | Completed, None]) -> AsyncGenerator[bytes, None]:
+    """Server-sent events: ``output`` with a chunk, as JSON, and ``end`` with what became of it."""
+    async with aclosing(found) as events:
+        async for event in events:
+            if isinstance(event, Output):
+                yield _event("output", event.chunk)
+            else:
+                yield _event("end", ending(host, event.prediction))
+
+
+def _event(name: str, value: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(value)}\n\n".encode()

@@ -1,0 +1,174 @@
+"""What the homes that speak HTTP to a container have in common: health, one prediction, a stream of one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from pilotlight.adapters.hosting import Host
+from pilotlight.errors import InputError, PilotlightError, WorkerBusyError
+from pilotlight.runtime import Completed, Event, Output, new_prediction_id
+from pilotlight.types import Prediction, Status
+
+
+class PredictionError(Exception):
+    """A prediction did not succeed; ``status`` is HTTP's word for why."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def predict(host: Host, inputs: Mapping[str, Any]) -> Any:
+    """The output of one prediction, with the chunks of a text joined.
+
+    Raises:
+        PredictionError: it did not succeed.
+    """
+    prediction: Prediction | None = None
+    try:
+        async with aclosing(host.stream(inputs, new_prediction_id())) as events:
+            async for event in events:
+                if isinstance(event, Completed):
+                    prediction = event.prediction
+    except PilotlightError as error:
+        raise as_prediction_error(error) from error
+    return _output(host, prediction)
+
+
+async def begin(host: Host, inputs: Mapping[str, Any]) -> AsyncGenerator[Output | Completed, None]:
+    """The outputs of one prediction and its end, once it has begun: what is refused is refused before anything is sent.
+
+    Raises:
+        PredictionError: it cannot begin.
+    """
+    events = host.stream(inputs, new_prediction_id())
+    try:
+        first = await anext(events)
+    except PilotlightError as error:
+        raise as_prediction_error(error) from error
+    return _rest(first, events)
+
+
+async def _rest(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Output | Completed, None]:
+    async with aclosing(events):
+        if isinstance(first, Output | Completed):
+            yield first
+        try:
+            async for event in events:
+                if isinstance(event, Output | Completed):
+                    yield event
+        except PilotlightError as error:
+            yield Completed(Prediction("", Status.FAILED, error=str(error)))
+
+
+def ending(host: Host, prediction: Prediction) -> dict[str, Any]:
+    """How a stream ends: all of a prediction but the output, which has been sent."""
+    return {
+        "status": prediction.status,
+        "error": prediction.error,
+        "logs": prediction.logs,
+        "metrics": prediction.metrics,
+        "iterates": host.iterates,
+    }
+
+
+def as_prediction_error(error: PilotlightError) -> PredictionError:
+    """Whatever kept a prediction from running, with HTTP's word for it."""
+    if isinstance(error, InputError):
+        return PredictionError(str(error), 422)
+    return PredictionError(str(error), 429 if isinstance(error, WorkerBusyError) else 500)
+
+
+def _output(host: Host, prediction: Prediction | None) -> Any:
+    if prediction is None or prediction.status is Status.CANCELED:
+        raise PredictionError("the prediction was cancelled", 500)
+    if prediction.status is Status.FAILED:
+        raise PredictionError(prediction.error or "the prediction failed without a message", 500)
+    if host.concatenates and isinstance(prediction.output, list):
+        return "".join(prediction.output)
+    return prediction.output
+
+
+async def body_of(request: Request) -> Any:
+    """The JSON of a request.
+
+    Raises:
+        PredictionError: it is none.
+    """
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise PredictionError(f"the body is not JSON: {error}", 400) from error
+
+
+def require_object(value: Any, what: str) -> dict[str, Any]:
+    """``value``, an object of inputs by name, without what is null.
+
+    Raises:
+        PredictionError: it is something else.
+    """
+    if not isinstance(value, dict):
+        raise PredictionError(f'{what} has to be an object of inputs by name, such as {{"prompt": "hello"}}', 400)
+    return {name: one for name, one in value.items() if one is not None}
+
+
+async def answer_error(_: Request, error: Exception) -> Response:
+    """The exception handler of every route."""
+    status = error.status if isinstance(error, PredictionError) else 500
+    return JSONResponse({"error": str(error)}, status)
+
+
+def health(host: Host) -> Response:
+    """200 only while a prediction would run."""
+    return JSONResponse({"ready": host.ready}, 200 if host.ready else 503)
+
+
+class _Server(uvicorn.Server):
+    """Who runs it decides when to stop, not uvicorn's signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(app: Starlette, address: str, port: int, grace_s: float) -> int:
+    """Serves ``app`` until SIGTERM (status 0) or Ctrl-C (130); requests that run may go on for ``grace_s``."""
+    return asyncio.run(_run(app, address, port, grace_s))
+
+
+async def _run(app: Starlette, address: str, port: int, grace_s: float) -> int:
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+    )
+    server = _Server(config)
+    with socket.create_server(
+        (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET
+    ) as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        received = asyncio.create_task(signals.get())
+        await asyncio.wait([serving, received], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    return 130 if received.done() and received.result() is signal.SIGINT else 0

@@ -1,0 +1,54 @@
+"""A gateway that runs already, here or elsewhere, as commands reach it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import click
+
+from pilotlight.client.connection import Timeouts
+from pilotlight.client.http import Http, Retry
+from pilotlight.errors import TargetUnavailableError, UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def remote_options(command: F) -> F:
+    """``--url`` and ``--token``."""
+    url = click.option(
+        "--url",
+        envvar="PILOTLIGHT_URL",
+        show_envvar=True,
+        default="http://127.0.0.1:8394",
+        show_default=True,
+        help="Where the gateway listens.",
+    )
+    token = click.option(
+        "--token", envvar="PILOTLIGHT_TOKEN", show_envvar=True, help="One of the gateway's, where it asks for one."
+    )
+    return url(token(command))
+
+
+@asynccontextmanager
+async def remote(url: str, token: str | None) -> AsyncGenerator[Http, None]:
+    """The gateway at ``url``; nothing is tried twice.
+
+    Raises:
+        UsageError: that is no address of one.
+        TargetError: inside the context too: it cannot be reached, or refuses.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"--url {url!r}: give an address such as http://127.0.0.1:8394")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    http = Http(url.rstrip("/"), headers, Timeouts(), Retry(tries=1))
+    try:
+        yield http
+    except TargetUnavailableError as error:
+        if error.sent:
+            raise
+        message = f"{error}; is a gateway running there? `pilotlight gateway` starts one, --url names another"
+        raise TargetUnavailableError(message, sent=False) from error
+    finally:
+        await http.close()

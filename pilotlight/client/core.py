@@ -1,0 +1,290 @@
+"""One client for every target. Everything asynchronous is here; ``sync.Client`` is a front for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+from pilotlight.client.connection import Connection, Job, Timeouts
+from pilotlight.client.containers import SageMakerConnection, VertexConnection
+from pilotlight.client.handle import Handle, timing
+from pilotlight.client.http import Retry
+from pilotlight.client.inputs import Checker, prepare
+from pilotlight.client.local import CogConnection, ProjectConnection
+from pilotlight.client.replicate import ReplicateConnection, require_token
+from pilotlight.client.results import Result
+from pilotlight.client.runpod import RunPodConnection
+from pilotlight.client.targets import Target, parse_target
+from pilotlight.errors import PilotlightError
+from pilotlight.prices import cost_usd, load_prices
+from pilotlight.types import Prediction
+
+# What gcloud itself reads.
+_GCLOUD_VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN"
+
+
+class AsyncClient:
+    """Sends predictions to one target.
+
+    async with AsyncClient("gateway:http://127.0.0.1:8394") as client:
+        result = await client.run({"prompt": "def main("})
+
+    Args:
+        target: where to, as ``targets`` describes; or an open connection, which this client then closes.
+        token: of the target's API; by default from ``REPLICATE_API_TOKEN``, ``RUNPOD_API_KEY``,
+            ``CLOUDSDK_AUTH_ACCESS_TOKEN`` or ``PILOTLIGHT_TOKEN``; SageMaker's is boto3's business.
+        url: where the target's API is, if not at its usual place.
+        timeouts: how long each thing may take; a call may have its own.
+        retry: when a request is sent again. A prediction is only ever sent again when it cannot have begun.
+        hardware: what the target runs on, by its own name, for ``Result.cost_usd``.
+        schema: the predictor's OpenAPI document, for a target that does not give it, as RunPod does not.
+        check: whether inputs are checked against the target's schema before they are sent.
+
+    Raises:
+        UsageError: the target is none, or needs a token.
+        ConfigError: the price file knows no such hardware.
+    """
+
+    def __init__(
+        self,
+        target: str | Target | Connection,
+        *,
+        token: str | None = None,
+        url: str | None = None,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+        hardware: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        check: bool = True,
+    ) -> None:
+        self.timeouts = timeouts or Timeouts()
+        if isinstance(target, str | Target):
+            self.target = parse_target(target) if isinstance(target, str) else target
+            self._connection = connect(self.target, token=token, url=url, timeouts=self.timeouts, retry=retry)
+        else:
+            self.target = Target("connection:", "connection")
+            self._connection = target
+        self._schema = schema
+        self._checker = Checker(self.schema) if check else None
+        self._tariff = load_prices().tariffs.get(self.target.kind)
+        self._hardware = hardware
+        if self._tariff is not None and hardware is not None:
+            cost_usd(self._tariff, hardware, cold_start_s=0.0, predict_s=0.0)  # raises for a name that is not there
+        self._handles: set[Handle] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connection; predictions that were submitted and live without it go on."""
+        await self._connection.close()
+
+    async def schema(self) -> Mapping[str, Any] | None:
+        """The predictor's OpenAPI document; ``None`` where the target gives none."""
+        return self._schema if self._schema is not None else await self._connection.schema()
+
+    async def submit(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> Handle:
+        """Sends a prediction and returns at once; what becomes of it is the handle's to tell.
+
+        Args:
+            inputs: by name; ``None`` means not given; a ``Path`` or ``bytes`` is a file.
+            timeout_s: for all of it, in place of ``Timeouts.total_s``.
+
+        Raises:
+            InputError: an input is wrong.
+            TargetError: it was not accepted.
+        """
+        timeouts = self.timeouts if timeout_s is None else replace(self.timeouts, total_s=timeout_s)
+        asked_at = time.monotonic()
+        given = await prepare(inputs, self._connection)
+        if self._checker is not None:
+            await self._checker.check(given)
+        job = await self._accepted(given, timeouts)
+        return Handle(job, timeouts, asked_at=asked_at, finish=self._finish)
+
+    async def attach(self, job_id: str) -> Handle:
+        """A prediction that was submitted before, perhaps by another process.
+
+        Raises:
+            UsageError: this kind of target cannot.
+            TargetMissingError: there is none with this id.
+        """
+        job = await self._connection.attach(job_id)
+        return Handle(job, self.timeouts, asked_at=time.monotonic(), finish=self._finish)
+
+    async def run(
+        self, inputs: Mapping[str, Any], *, timeout_s: float | None = None, hedge_after_s: float | None = None
+    ) -> Result:
+        """Runs a prediction to its end. Leaving early, by an exception or a deadline, cancels it at the target.
+
+        Args:
+            inputs: as for ``submit``.
+            timeout_s: as for ``submit``.
+            hedge_after_s: if it has not ended by then, send it a second time, take the answer that comes first, and
+                cancel the other one. Only for predictions that may run twice; it costs what it says.
+
+        Raises:
+            PredictionFailedError: ``predict`` raised.
+            PredictionCanceledError: somebody else cancelled it.
+            DeadlineError: its time was over.
+            InputError, TargetError: as for ``submit``.
+        """
+        async with self._running(inputs, timeout_s) as first:
+            if hedge_after_s is None or await _ends_within(first, hedge_after_s):
+                return (await first.wait()).raise_for_status()
+            async with self._running(inputs, timeout_s) as second:
+                winner = await _first_good(first, second)
+                return (await winner.wait()).raise_for_status()
+
+    async def stream(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> AsyncGenerator[Any, None]:
+        """The output, chunk by chunk, as it comes. Close it (``contextlib.aclosing``) to cancel the prediction.
+
+        Raises: as ``run``.
+        """
+        async with self._running(inputs, timeout_s) as handle:
+            async for chunk in handle:
+                yield chunk
+            (await handle.wait()).raise_for_status()
+
+    @overload
+    def map(
+        self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = ..., return_errors: Literal[False] = ...
+    ) -> AsyncGenerator[Result, None]: ...
+
+    @overload
+    def map(
+        self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = ..., return_errors: Literal[True]
+    ) -> AsyncGenerator[Result | PilotlightError, None]: ...
+
+    async def map(
+        self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = 8, return_errors: bool = False
+    ) -> AsyncGenerator[Result | PilotlightError, None]:
+        """Results in the order of ``inputs``, which is read only as far ahead as ``concurrency``.
+
+        Args:
+            inputs: any number of them.
+            concurrency: predictions at once, at most.
+            return_errors: give the error in place of the result, and go on; else the first error ends it all, and
+                cancels what runs.
+        """
+        waiting: list[asyncio.Task[Result]] = []
+        source = iter(inputs)
+        try:
+            while True:
+                while len(waiting) < max(1, concurrency) and (one := next(source, None)) is not None:
+                    waiting.append(asyncio.create_task(self.run(one)))
+                if not waiting:
+                    return
+                await asyncio.wait([waiting[0]])
+                task = waiting.pop(0)
+                error = task.exception()
+                if isinstance(error, PilotlightError) and return_errors:
+                    yield error
+                else:
+                    yield task.result()
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _running(self, inputs: Mapping[str, Any], timeout_s: float | None) -> AsyncIterator[Handle]:
+        handle = await self.submit(inputs, timeout_s=timeout_s)
+        try:
+            yield handle
+        finally:
+            # A caller who is being cancelled must not take the cancel down with them.
+            await asyncio.shield(asyncio.create_task(handle.abandon()))
+
+    async def _accepted(self, inputs: Mapping[str, Any], timeouts: Timeouts) -> Job:
+        """The job; if the caller leaves while it is being accepted, it is cancelled as soon as its id is known."""
+        accepting = asyncio.create_task(self._connection.submit(inputs, total_s=timeouts.total_s))
+        try:
+            return await asyncio.shield(accepting)
+        except asyncio.CancelledError:
+            await asyncio.wait([accepting], timeout=timeouts.answer_s)
+            if accepting.done() and not accepting.cancelled() and accepting.exception() is None:
+                await accepting.result().cancel()
+            accepting.cancel()
+            raise
+
+    def _finish(self, prediction: Prediction, total_s: float) -> Result:
+        times = timing(prediction.metrics, total_s)
+        cost = None
+        if self._tariff is not None and self._hardware is not None:
+            # Where the target does not tell a cold start from a queue, the charge for it cannot be known.
+            cost = cost_usd(self._tariff, self._hardware, cold_start_s=times.cold_start_s, predict_s=times.predict_s)
+        return Result(
+            id=prediction.id,
+            target=str(self.target),
+            status=prediction.status,
+            output=prediction.output,
+            error=prediction.error,
+            logs=prediction.logs,
+            metrics=prediction.metrics,
+            timing=times,
+            cost_usd=cost,
+        )
+
+
+def connect(
+    target: Target, *, token: str | None, url: str | None, timeouts: Timeouts, retry: Retry | None
+) -> Connection:
+    """The connection for a target; nothing is sent yet.
+
+    Raises:
+        UsageError: it needs a token.
+    """
+    match target.kind:
+        case "project":
+            return ProjectConnection(target)
+        case "cog":
+            return CogConnection(target, timeouts=timeouts)
+        case "runpod":
+            key = require_token(token or os.environ.get("RUNPOD_API_KEY"), target, "RUNPOD_API_KEY")
+            return RunPodConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)
+        case "sagemaker":
+            return SageMakerConnection(target, timeouts=timeouts, url=url)
+        case "vertex":
+            key = require_token(token or os.environ.get(_GCLOUD_VARIABLE), target, _GCLOUD_VARIABLE)
+            return VertexConnection(target, token=key, timeouts=timeouts, url=url)
+        case "gateway":
+            key = token or os.environ.get("PILOTLIGHT_TOKEN") or ""
+        case _:
+            key = require_token(token or os.environ.get("REPLICATE_API_TOKEN"), target, "REPLICATE_API_TOKEN")
+            url = url or os.environ.get("REPLICATE_BASE_URL")
+    return ReplicateConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)
+
+
+async def _ends_within(handle: Handle, time_s: float) -> bool:
+    waiting = asyncio.create_task(handle.wait())
+    done, _ = await asyncio.wait([waiting], timeout=time_s)
+    waiting.cancel()
+    return bool(done)
+
+
+async def _first_good(first: Handle, second: Handle) -> Handle:
+    """The one that succeeds first; if none does, the one that ended last."""
+    waits = {asyncio.create_task(handle.wait()): handle for handle in (first, second)}
+    pending = set(waits)
+    try:
+        while True:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                good = task.exception() is None and task.result().status == "succeeded"
+                if good or not pending:
+                    return waits[task]
+    finally:
+        for task in waits:
+            task.cancel()

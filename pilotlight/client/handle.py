@@ -1,0 +1,178 @@
+"""A prediction in the hands of a caller: what it has said so far, how it ends, and the deadlines that cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from typing import Any
+
+from pilotlight.client.connection import Job, Timeouts
+from pilotlight.client.results import Result, Timing
+from pilotlight.errors import DeadlineError, PilotlightError, TargetError
+from pilotlight.runtime.events import Completed, Event, Log, Metric, Output, Started
+from pilotlight.types import Prediction, Status
+
+# For a target to answer a cancel; after that it has been told, whatever it does.
+_CANCEL_S = 10.0
+
+
+class Handle:
+    """One prediction: iterate over it for its output, chunk by chunk, as often as you like, or ``wait`` for its end.
+
+    It is followed from the moment it is made, by a task of the running event loop.
+    """
+
+    def __init__(
+        self, job: Job, timeouts: Timeouts, *, asked_at: float, finish: Callable[[Prediction, float], Result]
+    ) -> None:
+        self._job = job
+        self._timeouts = timeouts
+        self._asked_at = asked_at
+        self._began_at = asked_at
+        self._finish = finish
+        self._status = Status.STARTING
+        self._chunks: list[Any] = []
+        self._logs: list[str] = []
+        self._metrics: dict[str, Any] = {}
+        self._result: Result | None = None
+        self._changed = asyncio.Event()
+        self._follower = asyncio.create_task(self._follow())
+        # A caller may never ask how it ended.
+        self._follower.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    @property
+    def id(self) -> str:
+        """The target's name for it; ``AsyncClient.attach`` takes it."""
+        return self._job.id
+
+    @property
+    def logs(self) -> str:
+        """What it has printed so far, as far as the target tells before its end."""
+        return "".join(self._logs) if self._result is None else self._result.logs
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers so far."""
+        return dict(self._metrics) if self._result is None else dict(self._result.metrics)
+
+    async def status(self) -> Status:
+        """How it stands, as last heard."""
+        return self._status
+
+    async def wait(self) -> Result:
+        """Its end, whichever it is; leaving early does not cancel it.
+
+        Raises:
+            DeadlineError: its time is over; it has been cancelled.
+            TargetError: what became of it cannot be known.
+            InputError: an input was refused.
+        """
+        await asyncio.wait([self._follower])
+        if self._result is None:
+            await self._follower  # raises why
+            raise TargetError(f"prediction {self.id} was abandoned")
+        return self._result
+
+    async def cancel(self) -> None:
+        """Has the target end it; returns when it has, or cannot be made to."""
+        if self._result is None and not self._follower.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CANCEL_S):
+                    await self._job.cancel()
+                    await asyncio.wait([self._follower])
+        self._follower.cancel()
+
+    async def abandon(self) -> None:
+        """As ``cancel``, for a caller who does not care how: never raises what the target says."""
+        with suppress(PilotlightError):
+            await self.cancel()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        number = 0
+        while True:
+            changed = self._changed
+            while number < len(self._chunks):
+                yield self._chunks[number]
+                number += 1
+            if self._follower.done():
+                break
+            await changed.wait()
+        await self.wait()
+
+    async def _follow(self) -> None:
+        try:
+            async with aclosing(self._job.events()) as events:
+                while True:
+                    event = await self._next(events)
+                    self._take(event)
+                    if isinstance(event, Completed):
+                        return
+        except DeadlineError:
+            with suppress(PilotlightError, TimeoutError):
+                async with asyncio.timeout(_CANCEL_S):
+                    await self._job.cancel()
+            raise
+        finally:
+            # Whoever waits looks again, now that the task is (about to be) done.
+            asyncio.get_running_loop().call_soon(self._bump)
+
+    async def _next(self, events: Any) -> Event:
+        phase, deadline = self._deadline()
+        try:
+            async with asyncio.timeout_at(deadline):
+                event: Event = await anext(events)
+        except TimeoutError as error:
+            limit_s = getattr(self._timeouts, f"{phase}_s")
+            words = {"total": "did not end", "wait": "did not begin", "predict": "did not end after it began"}[phase]
+            raise DeadlineError(
+                f"prediction {self.id} {words} within {limit_s:g} s, and has been cancelled", phase=phase
+            ) from error
+        except StopAsyncIteration:
+            raise TargetError(f"the target stopped telling of prediction {self.id} before its end") from None
+        return event
+
+    def _deadline(self) -> tuple[str, float | None]:
+        """Which time runs out next, and when on the loop's clock."""
+        limits = {"total": self._timeouts.total_s}
+        if self._status is Status.STARTING:
+            limits["wait"] = self._timeouts.wait_s
+        found: tuple[str, float | None] = ("total", None)
+        starts = {"total": self._asked_at, "wait": self._asked_at}
+        if self._status is Status.PROCESSING:
+            limits["predict"] = self._timeouts.predict_s
+            starts["predict"] = self._began_at
+        for phase, limit_s in limits.items():
+            if limit_s is not None and (found[1] is None or starts[phase] + limit_s < found[1]):
+                found = (phase, starts[phase] + limit_s)
+        return found
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._status = Status.PROCESSING
+                self._began_at = time.monotonic()
+            case Output(chunk):
+                self._chunks.append(chunk)
+            case Log(_, text):
+                self._logs.append(text)
+            case Metric(name, value):
+                self._metrics[name] = value
+            case Completed(prediction):
+                self._status = prediction.status
+                self._result = self._finish(prediction, time.monotonic() - self._asked_at)
+        self._bump()
+
+    def _bump(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def timing(metrics: dict[str, Any], total_s: float) -> Timing:
+    """Where the time went, from the numbers that a job's end carries."""
+    queue_s, cold_start_s = metrics.get("queue_s"), metrics.get("cold_start_s")
+    wait_s = metrics.get("wait_s")
+    if wait_s is None and queue_s is not None and cold_start_s is not None:
+        wait_s = queue_s + cold_start_s
+    return Timing(total_s, wait_s, queue_s, cold_start_s, metrics.get("predict_s"))

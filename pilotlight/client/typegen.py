@@ -1,0 +1,88 @@
+"""A Python module with the types of a predictor's inputs and output, from its OpenAPI document. Pure."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from typing import Any
+
+from pilotlight.errors import UsageError
+from pilotlight.runtime.request import input_names
+
+_SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, Any]"}
+
+_HEADER = '''"""Types of {target}. Made by `pilotlight types`; make it again when the version changes."""
+
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+from pilotlight.client import Client
+
+'''
+
+_FOOTER = '''
+
+def run(client: Client, inputs: Input, *, timeout_s: float | None = None) -> Output:
+    """Runs a prediction to its end; raises as ``Client.run`` does."""
+    return cast("Output", client.run(cast("dict[str, Any]", inputs), timeout_s=timeout_s).output)
+'''
+
+
+def module_for(target: str, document: Mapping[str, Any]) -> str:
+    """The text of the module.
+
+    Args:
+        target: what it is for, for its first line.
+        document: the predictor's OpenAPI document.
+
+    Raises:
+        UsageError: the document describes no inputs, or one whose name is a word of Python's.
+    """
+    names = input_names(document)
+    if names is None:
+        raise UsageError(f"{target} does not say which inputs it takes")
+    schemas = document["components"]["schemas"]
+    required = schemas["Input"].get("required", [])
+    lines = ["", "class Input(TypedDict):", '    """What it takes."""', ""]
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise UsageError(f"{target} has an input {name!r}, which cannot be a name in a class")
+        schema = schemas["Input"]["properties"][name]
+        kind = type_of(schema, schemas, given=True)
+        lines.append(f"    {name}: {kind if name in required else f'NotRequired[{kind} | None]'}")
+        if description := " ".join(str(schema.get("description", "")).split()):
+            lines.append(f"    {_doc(description)}")
+    output = type_of(schemas.get("Output", {}), schemas, given=False)
+    body = "\n".join([*lines, "", "", f"Output = {output}", ""])
+    return _HEADER.format(target=target) + body + _FOOTER
+
+
+def type_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], *, given: bool) -> str:
+    """The type of a value, in Python's words.
+
+    Args:
+        schema: of the value.
+        schemas: what references lead to.
+        given: whether it goes in, where a file may be a path or bytes; what comes out is a URL.
+    """
+    if "$ref" in schema:
+        return type_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, given=given)
+    if "enum" in schema:
+        return f"Literal[{', '.join(repr(one) for one in schema['enum'])}]"
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in schema:
+            return " | ".join(dict.fromkeys(type_of(part, schemas, given=given) for part in schema[key]))
+    kind = schema.get("type")
+    if kind == "array":
+        return f"list[{type_of(schema.get('items', {}), schemas, given=given)}]"
+    if kind == "string" and schema.get("format") == "uri":
+        return "str | Path | bytes" if given else "str"
+    if kind == "null":
+        return "None"
+    return _SIMPLE.get(str(kind), "Any")
+
+
+def _doc(text: str) -> str:
+    """A text as a docstring of one line."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"""{escaped}"""'

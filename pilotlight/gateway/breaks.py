@@ -1,0 +1,211 @@
+"""What one version's schema breaks of another's: what callers of the older one send or read, and can no longer. Pure.
+
+Of the inputs, whatever the older version takes the newer one has to take; of the output, whatever the newer one gives
+the older one has to have promised. Not breaks: a new input with a default, wider limits, more choices, other defaults,
+other words, an output of a narrower type. A regular expression that differs counts as a break, because nothing can
+tell which of two takes more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+# A limit, in words, and which way it may go without refusing what it took before.
+_LIMITS = {
+    "minimum": ("minimum", -1),
+    "maximum": ("maximum", 1),
+    "minLength": ("least length", -1),
+    "maxLength": ("greatest length", 1),
+}
+_WAYS = (("x-cog-array-type", "iterator", "chunk by chunk"), ("x-cog-array-display", "concatenate", "as one text"))
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One thing.
+
+    Attributes:
+        where: ``input NAME`` or ``output``, with the place within it such as ``input numbers[]``.
+        what: what has become of it, in words.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def find_breaks(older: Schema, newer: Schema) -> list[Break]:
+    """All of them, from one OpenAPI document of a predictor to another; inputs in the older one's order."""
+    before, now = (one.get("components", {}).get("schemas", {}) for one in (older, newer))
+    return [*_input_breaks(before, now), *_output_breaks(before, now)]
+
+
+def _input_breaks(older: Schema, newer: Schema) -> Iterator[Break]:
+    if "Input" not in newer:
+        return  # nothing is checked any more
+    had, has = (one.get("Input", {}).get("properties", {}) for one in (older, newer))
+    must_before, must_now = (set(one.get("Input", {}).get("required", ())) for one in (older, newer))
+    comparison = _Comparison(older, newer, with_null=False)
+    for name in sorted(had, key=lambda name: had[name].get("x-order", 0)):
+        where = f"input {name}"
+        if name not in has:
+            yield Break(where, "was removed")
+            continue
+        if name in must_now - must_before:
+            yield Break(where, "has to be given now")
+        for clash in comparison.clashes(where, had[name], has[name]):
+            yield Break(clash.where, _input_words(clash))
+    for name in sorted(must_now - had.keys()):
+        yield Break(f"input {name}", "is new and has to be given; give it a default")
+
+
+def _output_breaks(older: Schema, newer: Schema) -> Iterator[Break]:
+    promised, given = older.get("Output", {}), newer.get("Output", {})
+    for key, value, words in _WAYS:
+        before, now = (one.get(key) == value for one in (promised, given))
+        if before is not now:
+            yield Break("output", f"comes {words} now" if now else f"no longer comes {words}")
+    # The other way round: what the newer one gives is taken by whoever reads what the older one promised.
+    for clash in _Comparison(newer, older, with_null=True).clashes("output", given, promised):
+        yield Break(clash.where, _output_words(clash))
+
+
+@dataclass(frozen=True, slots=True)
+class _Clash:
+    """One reason why a schema does not take all that another one gives: ``given`` and ``taken`` are what differs."""
+
+    where: str
+    kind: str
+    given: Any
+    taken: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Compares schemas of one document with those of another.
+
+    Attributes:
+        givers: what the giving side's references point to, by name.
+        takers: the same of the taking side.
+        with_null: whether ``nullable`` counts. It does in outputs; of inputs a null counts as not given.
+    """
+
+    givers: Schema
+    takers: Schema
+    with_null: bool
+
+    def clashes(self, where: str, giving: Schema, taking: Schema) -> Iterator[_Clash]:
+        """Why ``taking`` does not take all that ``giving`` gives; nothing when it does."""
+        given, taken = _plain(giving, self.givers), _plain(taking, self.takers)
+        if self.with_null and given.get("nullable") and not taken.get("nullable"):
+            yield _Clash(where, "null", given, taken)
+        if "anyOf" in given or "anyOf" in taken:
+            yield from self._of_alternatives(where, given, taken)
+        elif not _fits(given, taken):
+            yield _Clash(where, "type", given, taken)
+        else:
+            yield from _of_values(where, given, taken)
+            yield from self._of_parts(where, given, taken)
+
+    def _of_alternatives(self, where: str, given: Schema, taken: Schema) -> Iterator[_Clash]:
+        others = taken.get("anyOf", (taken,))
+        for one in given.get("anyOf", (given,)):
+            if all(any(self.clashes(where, one, other)) for other in others):
+                yield _Clash(where, "type", given, taken)
+                return
+
+    def _of_parts(self, where: str, given: Schema, taken: Schema) -> Iterator[_Clash]:
+        """Of what a list or an object holds."""
+        if "items" in taken:
+            yield from self.clashes(f"{where}[]", given.get("items", {}), taken["items"])
+        had, has = given.get("properties", {}), taken.get("properties", {})
+        for name in sorted(set(taken.get("required", ())) - set(given.get("required", ()))):
+            yield _Clash(f"{where}.{name}", "required", None, None)
+        for name in sorted(had.keys() & has.keys()):
+            yield from self.clashes(f"{where}.{name}", had[name], has[name])
+        others = taken.get("additionalProperties")
+        if isinstance(others, Mapping):
+            values = given.get("additionalProperties")
+            yield from self.clashes(f"{where}{{}}", values if isinstance(values, Mapping) else {}, others)
+
+
+def _plain(schema: Schema, schemas: Schema) -> dict[str, Any]:
+    """A schema without its references, which Cog writes as ``$ref`` or as ``allOf`` with one of them."""
+    result = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+    for part in [{"$ref": schema["$ref"]}] if "$ref" in schema else schema.get("allOf", ()):
+        target = schemas.get(part["$ref"].rpartition("/")[2], {}) if "$ref" in part else part
+        result = {**_plain(target, schemas), **result}
+    return result
+
+
+def _fits(given: Schema, taken: Schema) -> bool:
+    """Whether the kinds of value do, whatever they hold."""
+    wanted, kind = taken.get("type"), given.get("type")
+    if wanted is not None and kind != wanted and (kind, wanted) != ("integer", "number"):
+        return False
+    # A plain text is no file's URL, but the URL of a file is a text.
+    return taken.get("format") != "uri" or given.get("format") == "uri"
+
+
+def _of_values(where: str, given: Schema, taken: Schema) -> Iterator[_Clash]:
+    """Of limits, choices and expressions."""
+    for key, (_, wider) in _LIMITS.items():
+        had, has = given.get(key), taken.get(key)
+        if has is not None and (had is None or (has - had) * wider < 0):
+            yield _Clash(where, key, had, has)
+    had, has = given.get("enum"), taken.get("enum")
+    if has is not None and (had is None or any(choice not in has for choice in had)):
+        yield _Clash(where, "enum", had, has)
+    had, has = given.get("pattern"), taken.get("pattern")
+    if has is not None and has != had:
+        yield _Clash(where, "pattern", had, has)
+
+
+def _input_words(clash: _Clash) -> str:
+    had, has = clash.given, clash.taken
+    match clash.kind:
+        case "type":
+            return f"its type went from {_type_words(had)} to {_type_words(has)}"
+        case "required":
+            return "has to be given now"
+        case "enum" if had is None:
+            return f"has to be {_listed(has)} now"
+        case "enum":
+            return f"can no longer be {_listed([choice for choice in had if choice not in has])}"
+        case "pattern":
+            return f"has to match {'a' if had is None else 'another'} regular expression now: {has}"
+    words = _LIMITS[clash.kind][0]
+    return f"has a {words} of {has} now" if had is None else f"its {words} went from {had} to {has}"
+
+
+def _output_words(clash: _Clash) -> str:
+    had, has = clash.taken, clash.given
+    match clash.kind:
+        case "null":
+            return "may be null now"
+        case "type":
+            return f"its type went from {_type_words(had)} to {_type_words(has)}"
+        case "required":
+            return "is no longer always there"
+    return f"its {clash.kind} is no longer {json.dumps(had, ensure_ascii=False)}"
+
+
+def _type_words(schema: Schema) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_type_words(one) for one in schema["anyOf"])
+    if schema.get("format") == "uri":
+        return "file"
+    kind = str(schema.get("type", "anything"))
+    return f"{kind} of {_type_words(schema['items'])}" if "items" in schema else kind
+
+
+def _listed(values: list[Any]) -> str:
+    *others, final = [json.dumps(value, ensure_ascii=False) for value in values]
+    return f"{', '.join(others)} or {final}" if others else final

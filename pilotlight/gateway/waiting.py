@@ -1,0 +1,50 @@
+"""Waiting for a prediction on behalf of a caller, who may leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from pilotlight.gateway.gateway import Gateway
+from pilotlight.gateway.live import Live
+from pilotlight.gateway.problems import ProblemError
+from pilotlight.gateway.states import Record
+
+T = TypeVar("T")
+
+
+async def end_of(gateway: Gateway, live: Live) -> Record:
+    """Waits for its end; whoever stops waiting cancels it."""
+    try:
+        await live.wait_ended()
+    except asyncio.CancelledError:
+        gateway.leave(live)
+        raise
+    return live.record
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns; it is cancelled when the caller closes the connection.
+
+    Raises:
+        ProblemError: the caller has gone, and will not read this.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ProblemError(HTTPStatus.BAD_REQUEST, "The caller has closed the connection.")
+        return working.result()
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,108 @@
+"""What hardware costs at each home, from one dated and sourced file, and what one prediction has cost. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pilotlight.errors import ConfigError
+
+# Prices of GPUs at these homes have changed about twice a year.
+STALE_DAYS = 120
+
+_SECONDS = {"second": 1.0, "hour": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """How one home charges.
+
+    Attributes:
+        home: such as ``runpod``.
+        source: the page that the figures are from.
+        billed: what of a prediction is charged: ``cold_start``, ``predict``; ``deployed`` where time is charged whether
+            predictions run or not, so that no single one has a price.
+        granularity_s: what is charged is rounded up to a multiple of this; 0: not rounded.
+        note: what else is charged, in words.
+        usd_per_s: by the home's name of the hardware, in US dollars per second.
+    """
+
+    home: str
+    source: str
+    billed: tuple[str, ...]
+    granularity_s: float
+    note: str
+    usd_per_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """All tariffs, as they were on ``as_of``."""
+
+    as_of: date
+    tariffs: Mapping[str, Tariff]
+
+    def stale(self, today: date) -> bool:
+        """Whether they are so old that someone should look again."""
+        return (today - self.as_of).days > STALE_DAYS
+
+
+@cache
+def load_prices() -> Prices:
+    """The file that comes with this package."""
+    return parse_prices((files("pilotlight") / "prices.json").read_text(encoding="utf-8"))
+
+
+def parse_prices(text: str) -> Prices:
+    """The text of a price file.
+
+    Raises:
+        ConfigError: it is not one; names what is wrong.
+    """
+    try:
+        document = json.loads(text)
+        if document["format"] != 1:
+            raise ConfigError(f"price file: format {document['format']!r}; this release reads format 1")
+        tariffs = {name: _tariff(name, one) for name, one in document["homes"].items()}
+        return Prices(date.fromisoformat(document["as_of"]), tariffs)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"price file: {type(error).__name__}: {error}") from error
+
+
+def _tariff(home: str, one: Mapping[str, Any]) -> Tariff:
+    seconds = _SECONDS[one["per"]]
+    return Tariff(
+        home=home,
+        source=one["source"],
+        billed=tuple(one["billed"]),
+        granularity_s=float(one["granularity_s"]),
+        note=one["note"],
+        usd_per_s={name: price / seconds for name, price in one["hardware"].items()},
+    )
+
+
+def cost_usd(tariff: Tariff, hardware: str, *, cold_start_s: float | None, predict_s: float | None) -> float | None:
+    """What one prediction costs in US dollars; ``None`` where the home charges otherwise, or a time is not known.
+
+    Raises:
+        ConfigError: the home has no such hardware.
+    """
+    if hardware not in tariff.usd_per_s:
+        raise ConfigError(f"{tariff.home} has no hardware {hardware!r}; known are {', '.join(tariff.usd_per_s)}")
+    times = {"cold_start": cold_start_s, "predict": predict_s}
+    billed_s = 0.0
+    for phase in tariff.billed:
+        time_s = times.get(phase)
+        if time_s is None:
+            return None
+        billed_s += time_s
+    if tariff.granularity_s:
+        # A hair below a whole multiple, so that 3.0000000001 s is not charged as 4.
+        billed_s = math.ceil(billed_s / tariff.granularity_s - 1e-9) * tariff.granularity_s
+    return billed_s * tariff.usd_per_s[hardware]

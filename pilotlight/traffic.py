@@ -1,0 +1,89 @@
+"""Which of several targets a request goes to, and which others see a copy of it. Pure: chance is an argument.
+
+The split is rendezvous hashing with weights: a key goes where ``-weight / ln(u)`` is largest, ``u`` being a hash of the
+key and the target. So a key stays where it is as long as weights do not change, and when they do, no more keys move
+than the change of the shares makes necessary: a canary that grows from 5 to 10 % keeps its first 5 %.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from pilotlight.errors import ConfigError
+
+_STEPS = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Where requests go.
+
+    Attributes:
+        weights: by target, in any unit; a target with 0 gets nothing. Two targets are an A/B test, one with a small
+            weight is a canary.
+        shadows: by target, the share (0 to 1) of requests that it sees a copy of. Its answers are never used.
+        fallback: targets to try, in this order, when the chosen one cannot be reached.
+
+    Raises:
+        ConfigError: there is nothing to choose from, or a number makes no sense.
+    """
+
+    weights: Mapping[str, float]
+    shadows: Mapping[str, float] = field(default_factory=dict)
+    fallback: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for target, weight in self.weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ConfigError(f"the weight of {target} is {weight}; expected a number of at least 0")
+        if not any(self.weights.values()):
+            raise ConfigError("no target has a weight above 0: there is nowhere to send anything")
+        for target, share in self.shadows.items():
+            if not 0 <= share <= 1:
+                raise ConfigError(f"the shadow {target} has {share}; expected a share of 0 to 1")
+            if self.weights.get(target):
+                raise ConfigError(f"{target} is a target and a shadow of itself; choose one")
+        object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
+        object.__setattr__(self, "shadows", MappingProxyType(dict(self.shadows)))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """By target, the share of requests that it gets."""
+        total = math.fsum(self.weights.values())
+        return {target: weight / total for target, weight in self.weights.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One request's way: ``target``, else the first of ``fallback`` that answers; ``shadows`` get a copy."""
+
+    target: str
+    fallback: tuple[str, ...]
+    shadows: tuple[str, ...]
+
+
+def choose(traffic: Traffic, key: str, *, seed: str = "") -> Route:
+    """The way of the request with this key.
+
+    Args:
+        traffic: the split.
+        key: who or what must stay together: a user's id makes the split sticky, a fresh random text does not.
+        seed: of the experiment; another one deals the same keys anew.
+    """
+    target = max(
+        (name for name, weight in traffic.weights.items() if weight),
+        key=lambda name: (-traffic.weights[name] / math.log(_unit(seed, "split", name, key)), name),
+    )
+    fallback = tuple(name for name in traffic.fallback if name != target)
+    shadows = tuple(name for name, share in traffic.shadows.items() if _unit(seed, "shadow", name, key) <= share)
+    return Route(target, fallback, shadows)
+
+
+def _unit(*parts: str) -> float:
+    """A number above 0 and below 1 for these texts, always the same."""
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") % _STEPS + 0.5) / (_STEPS + 1)

@@ -1,0 +1,46 @@
+"""A target in memory, with the interface of the real ones."""
+
+import asyncio
+from contextlib import aclosing
+
+from pilotlight.client.local import LocalJob
+from pilotlight.runtime import FakeWorker
+
+
+class FakeConnection:
+    """Runs predictions on a ``FakeWorker``; ``down`` raises that instead of taking one."""
+
+    def __init__(self, *, down=None, schema=None, **options):
+        self.worker = FakeWorker(**{"slots": 100, **options})
+        self.down = down
+        self.closed = False
+        self.seen = []
+        self.deadlines = []
+        self.accepting = asyncio.Event()
+        self.accepting.set()
+        self._schema = schema
+
+    async def schema(self):
+        return self._schema
+
+    async def submit(self, inputs, *, total_s):
+        if self.down is not None:
+            raise self.down
+        await self.accepting.wait()
+        self.seen.append(inputs)
+        self.deadlines.append(total_s)
+        return LocalJob(self, inputs)
+
+    async def attach(self, job_id):
+        raise AssertionError("no test attaches")
+
+    async def upload(self, name, content, content_type):
+        return f"https://files.example/{name}?{len(content)}&{content_type}"
+
+    async def close(self):
+        self.closed = True
+
+    async def stream(self, inputs, prediction_id):
+        async with aclosing(self.worker.stream(inputs, prediction_id=prediction_id)) as events:
+            async for event in events:
+                yield event

@@ -1,0 +1,138 @@
+"""What is sent again, when, and what failures become."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from pilotlight.client import Retry, Timeouts
+from pilotlight.client.http import Http, is_local
+from pilotlight.errors import (
+    InputError,
+    TargetAuthError,
+    TargetBusyError,
+    TargetError,
+    TargetMissingError,
+    TargetUnavailableError,
+)
+
+FAST = Retry(tries=4, base_s=0.0, cap_s=0.0)
+
+
+class Api:
+    """Answers with what it is given, in turn, and remembers what it was asked."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    def __call__(self, request):
+        self.asked.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def call(self, method="POST", retry=FAST, **options):
+        async def scenario():
+            transport = httpx2.MockTransport(self)
+            http = Http("https://api.example", {"Authorization": "Bearer t"}, Timeouts(), retry, transport=transport)
+            try:
+                return await http.call(method, "/x", **options)
+            finally:
+                await http.close()
+
+        return asyncio.run(scenario())
+
+
+def good():
+    return httpx2.Response(200, json={"ok": True})
+
+
+def busy(after="0"):
+    return httpx2.Response(429, headers={"Retry-After": after}, json={"detail": "slow down"})
+
+
+BROKEN = (httpx2.ReadError("reset"), httpx2.ReadTimeout("silent"), httpx2.Response(503, text="down"))
+
+
+@pytest.mark.parametrize("trouble", [httpx2.ConnectError("refused"), httpx2.ConnectTimeout("no answer"), busy()])
+def test_what_was_not_taken_is_sent_again_whatever_it_is(trouble):
+    api = Api(trouble, trouble, good())
+    assert api.call("POST", body={"a": 1}) == {"ok": True}
+    assert [request.content for request in api.asked] == [b'{"a": 1}'] * 3
+    assert api.asked[0].headers["authorization"] == "Bearer t"
+
+
+@pytest.mark.parametrize("trouble", BROKEN, ids=str)
+def test_what_may_have_been_taken_is_sent_again_only_where_that_does_no_harm(trouble):
+    assert Api(trouble, good()).call("GET") == {"ok": True}
+    assert Api(trouble, good()).call("POST", repeatable=True) == {"ok": True}
+    api = Api(trouble, good())
+    with pytest.raises(TargetUnavailableError) as caught:
+        api.call("POST")
+    assert caught.value.sent
+    assert len(api.asked) == 1
+
+
+def test_it_gives_up_after_so_many_tries():
+    api = Api(*[httpx2.ConnectError("refused")] * 9)
+    with pytest.raises(TargetUnavailableError, match="cannot be reached: refused") as caught:
+        api.call("GET")
+    assert not caught.value.sent
+    assert len(api.asked) == FAST.tries
+
+
+def test_a_wait_that_is_too_long_is_left_to_the_caller():
+    api = Api(busy("3600"))
+    with pytest.raises(TargetBusyError, match="slow down") as caught:
+        api.call("POST")
+    assert caught.value.retry_after_s == 3600
+    assert len(api.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "words"),
+    [
+        (400, {"detail": "no"}, InputError, "no"),
+        (413, "too large", InputError, "too large"),
+        (422, {"detail": "- input.n: too small"}, InputError, "too small"),
+        (401, {"title": "who?"}, TargetAuthError, "who?"),
+        (402, {"detail": "pay"}, TargetAuthError, "pay"),
+        (403, {"error": "not you"}, TargetAuthError, "not you"),
+        (404, {"detail": "where?"}, TargetMissingError, "where?"),
+        (418, [1], TargetError, r"418: \[1\]"),
+        (409, "", TargetError, "Conflict"),
+        (400, {"detail": "x" * 5000}, InputError, r"x{600} \.\.\.$"),
+    ],
+)
+def test_refusals_are_mapped(status, body, error, words):
+    answer = httpx2.Response(status, text=body) if isinstance(body, str) else httpx2.Response(status, json=body)
+    with pytest.raises(error, match=words):
+        Api(answer).call("POST")
+
+
+def test_an_answer_that_is_no_json_is_an_error_and_none_is_none():
+    with pytest.raises(TargetError, match="not JSON"):
+        Api(httpx2.Response(200, text="<html>")).call("GET")
+    assert Api(httpx2.Response(204)).call("DELETE") is None
+
+
+def test_waits_grow_are_spread_and_never_shorter_than_asked():
+    retry = Retry(tries=20, base_s=1, cap_s=8)
+    unreached = TargetUnavailableError("x", sent=False)
+    bounds = [retry.delay_s(n, unreached, repeatable=False, jitter=1.0) for n in range(1, 7)]
+    assert bounds == [1, 2, 4, 8, 8, 8]
+    assert retry.delay_s(3, unreached, repeatable=False, jitter=0.0) == 0
+    asked = TargetBusyError("x", retry_after_s=5)
+    assert retry.delay_s(1, asked, repeatable=False, jitter=0.5) == 5.5
+    assert retry.delay_s(20, unreached, repeatable=True, jitter=0.5) is None
+    assert retry.delay_s(1, TargetAuthError("x"), repeatable=True, jitter=0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [("http://127.0.0.1:1", True), ("http://localhost", True), ("http://[::1]:1", True), ("https://x.example", False)],
+)
+def test_addresses_of_this_machine_are_known(url, local):
+    assert is_local(url) is local

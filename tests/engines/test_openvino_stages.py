@@ -1,0 +1,204 @@
+"""The openvino engine's two stages on real (tiny, random) models: one answer from either, and what takes over when."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pilotlight.engines.backend import BackendEngine
+from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
+from pilotlight.engines.openvino_engine import OpenVINOEngine, Stages
+from pilotlight.engines.openvino_runtime import runtime
+from pilotlight.engines.openvino_stateful import BLOB_NAME, StageUnfitError, compile_stateful
+from pilotlight.engines.staged import StagedBackend
+from pilotlight.errors import EngineError, InputError
+from pilotlight.loading.artifacts import Artifact
+from tests.engines.exported import ARCHITECTURES, exported_model, staged_model
+
+# The first run makes the exporter's environment and the artifacts; see exported.py.
+pytestmark = pytest.mark.timeout(600)
+
+WAIT_S = 120.0
+# The second is longer than a piece of a prompt.
+PROMPTS = ("def main(args):", "The quick brown fox jumps " * 50, "one two", " x")
+RULES: tuple[dict[str, Any], ...] = (
+    {"temperature": 0},
+    {"temperature": 0, "repetition_penalty": 1.3},
+    {"temperature": 0, "repetition_penalty": 0.8},
+    {"temperature": 0, "min_tokens": 40},
+    {"temperature": 1.0, "top_k": 1},
+    {"temperature": 1.0, "top_p": 0.0},
+    {"temperature": 0.7, "seed": 7},
+    {"temperature": 1.0, "top_p": 1.0, "seed": 3},
+    {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "seed": 1},
+    {"temperature": 3.0, "top_k": 0, "top_p": 0.6, "seed": 2**31 - 1},
+    {"temperature": 1.5, "top_k": 5, "top_p": 1.0, "repetition_penalty": 0.8, "min_tokens": 30, "seed": 2**53 + 5},
+    {"temperature": 5.0, "top_k": 0, "top_p": 1.0, "min_tokens": 9, "seed": 11},
+    {"temperature": 0, "stop": ("e", " t")},
+)
+Model = tuple[Path, Artifact]
+Opener = Callable[..., OpenVINOEngine]
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return staged_model("llama", tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture
+def opener() -> Iterator[Opener]:
+    """Opens engines that are closed at the test's end, however it ends."""
+    opened: list[OpenVINOEngine] = []
+
+    def open_engine(model: Model, stages: Stages = Stages.BOTH, **kwargs: Any) -> OpenVINOEngine:
+        opened.append(OpenVINOEngine(*model, stages=stages, **kwargs))
+        return opened[-1]
+
+    yield open_engine
+    for engine in opened:
+        engine.close()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("pilotlight-")]
+
+
+def outputs(engine: BackendEngine, **rules: Any) -> list[tuple[list[int], str]]:
+    """(tokens, text) for every prompt, all submitted at once."""
+    running = [engine.submit(GenerationRequest(prompt, Sampling(**{"max_tokens": 40, **rules}))) for prompt in PROMPTS]
+    return [(generation.output_ids, text) for generation in running for text in [generation.text()]]
+
+
+def staged(engine: OpenVINOEngine) -> StagedBackend:
+    assert isinstance(engine._backend, StagedBackend)
+    return engine._backend
+
+
+@pytest.mark.parametrize("arch", [arch for arch in ARCHITECTURES if arch != "mixtral"])
+def test_either_stage_gives_the_same_tokens_sampled_ones_too(arch: str, tmp_path: Path, opener: Opener) -> None:
+    model = staged_model(arch, tmp_path)
+    first, batching = opener(model, Stages.FIRST), opener(model, Stages.BATCHING)
+    for rules in RULES if arch == "llama" else (*RULES[:2], RULES[-2]):
+        expected = outputs(batching, **rules)
+        assert len({tuple(tokens) for tokens, _ in expected}) > 1, "a model that says one thing only shows nothing"
+        assert outputs(first, **rules) == expected, rules
+
+
+def test_a_model_that_the_runtime_cannot_open_again_gets_no_first_stage(tmp_path: Path) -> None:
+    with pytest.raises(StageUnfitError, match="GatherMatmul"):
+        staged_model("mixtral", tmp_path)
+    assert not list(tmp_path.rglob(BLOB_NAME))
+
+
+def test_a_crowd_is_handed_over_on_its_way_and_nobody_can_tell(llama: Model, opener: Opener) -> None:
+    alone = outputs(opener(llama, Stages.BATCHING), temperature=0)
+    engine = opener(llama, slots=4, queue_size=200)
+    before = engine.info
+    assert before.note
+    assert before.slots == 4
+    running = [
+        engine.submit(GenerationRequest(PROMPTS[i % 4], Sampling(temperature=0, max_tokens=40))) for i in range(120)
+    ]
+    doomed = running[40::7]
+    for generation in doomed:
+        generation.cancel()
+    for i, generation in enumerate(running):
+        text = generation.text()
+        if generation in doomed:
+            assert alone[i % 4][1].startswith(text)
+        else:
+            assert (generation.output_ids, text) == alone[i % 4]
+    assert staged(engine).wait_up(WAIT_S)
+    after = engine.info
+    assert not after.note
+    assert 0 < after.cache_bytes < before.cache_bytes, "the first stage's memory is counted until it is gone"
+    assert outputs(engine, temperature=0) == alone
+    assert engine.healthy()
+
+
+def test_a_request_that_runs_at_the_handover_ends_on_the_first_stage(llama: Model, opener: Opener) -> None:
+    engine = opener(llama, slots=4)
+    endless = GenerationRequest("def f(self):", Sampling(temperature=0, max_tokens=10**6, min_tokens=10**6))
+    running, waiting = engine.submit(endless), engine.submit(GenerationRequest("one", Sampling(max_tokens=3)))
+    assert staged(engine).wait_taken_over(WAIT_S)
+    assert waiting.text()
+    *_, last = running
+    assert (last.finish, last.output_tokens) == (
+        FinishReason.LENGTH,
+        engine.info.context_tokens - len(running.prompt_ids),
+    )
+    assert staged(engine).wait_up(WAIT_S)
+
+
+def test_a_cancel_reaches_the_first_stage_within_a_token(llama: Model, opener: Opener) -> None:
+    engine = opener(llama, Stages.FIRST)
+    running = engine.submit(GenerationRequest("one two", Sampling(max_tokens=400, min_tokens=400)))
+    next(iter(running))  # a reader that goes away cancels
+    tokens = len(running.output_ids)
+    assert running.ended
+    assert engine.submit(GenerationRequest("one two", Sampling(max_tokens=3))).text()
+    assert len(running.output_ids) == tokens
+
+
+def test_what_the_batching_stage_refuses_the_first_one_refuses_in_the_same_words(llama: Model, opener: Opener) -> None:
+    told = []
+    for stages in (Stages.FIRST, Stages.BATCHING):
+        with pytest.raises(InputError) as error:
+            opener(llama, stages).submit(GenerationRequest("one", Sampling(presence_penalty=0.5)))
+        told.append(str(error.value))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_closing_while_the_second_stage_comes_up(llama: Model, opener: Opener, busy: bool) -> None:
+    engine = opener(llama)
+    generations = [
+        engine.submit(GenerationRequest("one", Sampling(max_tokens=500, min_tokens=500))) for _ in range(2 * busy)
+    ]
+    engine.close()
+    for generation in generations:
+        with pytest.raises(EngineError, match="closed"):
+            generation.text()
+    assert not engine.healthy()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [(b"ov=2026", b"ov=1999", "OpenVINO version/isa mismatch"), (b"isa=", b"isa:", "mismatch"), (b"", b"", BLOB_NAME)],
+)
+def test_a_first_stage_of_another_machine_is_done_without_and_the_log_says_why(
+    tmp_path: Path, opener: Opener, caplog: pytest.LogCaptureFixture, old: bytes, new: bytes, reason: str
+) -> None:
+    model = staged_model("llama", tmp_path)
+    blob = model[1].folder / BLOB_NAME
+    blob.write_bytes(blob.read_bytes().replace(old, new, 1) if old else b"")
+    caplog.set_level("INFO")
+    engine = opener(model)
+    assert not engine.info.note
+    assert engine.submit(GenerationRequest("one", Sampling(max_tokens=3))).text()
+    (line,) = caplog.messages
+    assert line.startswith("ready only once requests can be batched, for ")
+    assert reason in line
+    with pytest.raises(StageUnfitError, match=reason):
+        opener(model, Stages.FIRST)
+
+
+def test_an_artifact_without_a_first_stage_and_a_folder_that_cannot_be_written_to(
+    tmp_path: Path, opener: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, artifact = exported_model("llama", tmp_path)
+    caplog.set_level("INFO")
+    assert opener((model, artifact)).submit(GenerationRequest("one", Sampling(max_tokens=3))).text()
+    assert f"has no {BLOB_NAME}" in caplog.text
+    compile_stateful(runtime(), artifact.folder, artifact.precision)
+    before = sorted(model.rglob("*"))
+    for path in (artifact.folder, model):
+        path.chmod(0o555)
+    engine = opener((model, artifact))
+    assert staged(engine).starting
+    assert engine.submit(GenerationRequest("one", Sampling(max_tokens=3))).text()
+    assert staged(engine).wait_up(WAIT_S)
+    for path in (artifact.folder, model):
+        path.chmod(0o755)
+    assert sorted(model.rglob("*")) == before, "a start writes nothing into the model"
