@@ -4,8 +4,11 @@ Importing this package loads no torch, no transformers and no web framework, rea
 logging.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from pilotlight.errors import (
     ConfigError,
+    DeadlineError,
     EngineBusyError,
     EngineError,
     EngineStoppedError,
@@ -16,8 +19,14 @@ from pilotlight.errors import (
     PredictionFailedError,
     SetupFailedError,
     StoreError,
+    TargetAuthError,
+    TargetBusyError,
+    TargetError,
+    TargetMissingError,
+    TargetUnavailableError,
     UnsafeWeightsError,
     UsageError,
+    WebhookError,
     WeightsError,
     WorkerBusyError,
     WorkerCrashedError,
@@ -26,8 +35,14 @@ from pilotlight.errors import (
     WorkerTimeoutError,
 )
 
+if TYPE_CHECKING:
+    from pilotlight.client import AsyncClient, Client
+
 __all__ = [
+    "AsyncClient",
+    "Client",
     "ConfigError",
+    "DeadlineError",
     "EngineBusyError",
     "EngineError",
     "EngineStoppedError",
@@ -38,8 +53,14 @@ __all__ = [
     "PredictionFailedError",
     "SetupFailedError",
     "StoreError",
+    "TargetAuthError",
+    "TargetBusyError",
+    "TargetError",
+    "TargetMissingError",
+    "TargetUnavailableError",
     "UnsafeWeightsError",
     "UsageError",
+    "WebhookError",
     "WeightsError",
     "WorkerBusyError",
     "WorkerCrashedError",
@@ -50,3 +71,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """The clients bring their HTTP library: they are imported when they are asked for."""
+    if name in ("AsyncClient", "Client"):
+        from pilotlight import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from train_classifier import snippets
+from classifier_data import snippets
 
 from pilotlight.engines.choice import Wishes
 from pilotlight.engines.encoder import EncoderInfo, TextRequest

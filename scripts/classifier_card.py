@@ -53,6 +53,8 @@ On {held_out["functions"]:,} functions from files that training never saw:
 | naive Bayes over the same tokens | {held_out["naive_bayes"]:.1%} |
 | always the most common area | {held_out["most_common"]:.1%} |
 
+{_verdict(held_out["accuracy"] - held_out["naive_bayes"])}
+
 As an embedder (mean of the last layer, normalized): the nearest other held-out function is of the same area for
 {held_out["nearest_is_same_area"]:.1%} of them, many of them from the same file. It was not trained for that.
 
@@ -77,6 +79,15 @@ versions or other processors give other weights of the same quality.
   how much. It answers with one of its areas whatever it is given.
 - It reads the first {report["max_tokens"]} tokens; the rest is cut off, and the predictor says so.
 """
+
+
+def _verdict(ahead: float) -> str:
+    """What the first two figures mean, in a sentence."""
+    if ahead > 0.02:
+        return f"It is {100 * ahead:.0f} points ahead of counting tokens."
+    if ahead < -0.02:
+        return f"It is {-100 * ahead:.0f} points behind counting tokens: use it to test a server, and for nothing else."
+    return "That is no better than counting tokens: use it to test a server, and for nothing else."
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = ["scripts/predict", "-i", "prompt=def main(args):", "-i", "seed=74"]
-SHOWN = '$ scripts/predict -i prompt="def main(args):" -i seed=74'
+COMMAND = ["scripts/predict", "-i", "prompt=def main(args):", "-i", "temperature=0", "-i", "repetition_penalty=1.25"]
+SHOWN = '$ scripts/predict -i prompt="def main(args):" -i temperature=0 -i repetition_penalty=1.25'
 LINE_PX, CHARACTER_PX, MARGIN_PX, BAR_PX = 20, 8.4, 20, 34
 DOTS = ("#ff5f57", "#febc2e", "#28c840")
 LABEL = "A terminal: the first command and the completion it printed"

@@ -5,7 +5,7 @@ The data is every function and method of the standard library on this machine th
 files are held out.  Seeded, on one thread, a few minutes.
 
     python scripts/train_classifier.py                        # writes weights/pylight-areas
-    python scripts/train_classifier.py --epochs 1 --out /tmp/areas
+    python scripts/train_classifier.py --epochs 1 --out .cache/areas
     python scripts/train_classifier.py --card weights/pylight-areas     # the card again, from training.json alone
 
 Writes config, tokenizer, fp16 weights, ``training.json`` (settings, curve, held-out figures), the card made from it,
@@ -15,104 +15,26 @@ and the manifest.
 from __future__ import annotations
 
 import argparse
-import ast
-import hashlib
 import importlib.metadata
 import json
 import math
 import random
-import re
-import textwrap
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from classifier_card import card
-from demo_data import read_source, stdlib_files
+from classifier_data import AREAS, Snippet, snippets
 
 from pilotlight.loading.manifest import write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 VOCAB_SIZE = 4096
 MAX_TOKENS = 128
-MAX_CHARS = 2000  # of a snippet; its first MAX_TOKENS tokens are much shorter
-MIN_LINES = 3
-HELD_OUT = (
-    6,
-    3,
-)  # one file in six; of the six ways to choose them the one that leaves most of every area to measure on
 BATCH_ROWS = 64
 SHOW_STEPS = 50
 HIDDEN_SHARE = 0.3  # of the tokens in training: otherwise it learns the functions by heart
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]")
-
-# Modules by area; "test_" before a name and "test/" before a path do not count.
-AREAS = {
-    "asyncio": "asyncio selectors coroutines asyncgen",
-    "dates and times": "datetime datetimetester calendar zoneinfo time _strptime",
-    "email": "email mailbox mimetypes quopri base64 smtpd",
-    "files and archives": "tarfile zipfile shutil pathlib os tempfile glob gzip bz2 lzma posixpath ntpath fileinput",
-    "graphics": "tkinter idlelib turtle turtledemo curses",
-    "imports and source code": "importlib ast dis inspect tokenize lib2to3 compileall symtable zipimport pkgutil",
-    "markup and data": "xml xml_etree minidom sax html json csv plistlib configparser htmlparser pyexpat",
-    "network": "http urllib urllib2 urlparse httplib httpservers socket ssl ftplib smtplib imaplib poplib nntplib "
-    "telnetlib socketserver xmlrpc xmlrpclib wsgiref http_cookiejar http_cookies robotparser",
-    "numbers": "decimal _pydecimal fractions statistics random math cmath numbers float long complex int",
-    "testing and debugging": "unittest doctest pdb bdb traceback trace faulthandler cgitb regrtest libregrtest",
-    "text": "re string textwrap difflib codecs encodings unicode fstring string_tests sre_parse gettext locale",
-    "threads and processes": "multiprocessing _test_multiprocessing threading _threading_local queue subprocess "
-    "concurrent concurrent_futures thread sched",
-}
-AREA_OF = {module: area for area, modules in AREAS.items() for module in modules.split()}
-
-
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """A function's source, and its area as an index into ``AREAS``."""
-
-    text: str
-    area: int
-
-
-def area_of(name: str) -> str | None:
-    """The area of a file, by its path within the standard library; ``None`` for one that is in no area."""
-    parts = name.removesuffix(".py").split("/")
-    if parts[0] == "test" and len(parts) > 1:
-        parts = parts[1:]
-    return AREA_OF.get(parts[0]) or AREA_OF.get(re.sub(r"^test_?", "", parts[0]))
-
-
-def functions(source: str) -> list[str]:
-    """The functions and methods in a file, dedented; nothing for a file that does not parse."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return []
-    lines = source.splitlines(keepends=True)
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            mine = lines[node.lineno - 1 : node.end_lineno]
-            if len(mine) >= MIN_LINES:
-                found.append(textwrap.dedent("".join(mine))[:MAX_CHARS])
-    return found
-
-
-def snippets() -> tuple[list[Snippet], list[Snippet]]:
-    """(to train on, held out), each text once, in a stable order."""
-    names, seen = list(AREAS), set()
-    split: tuple[list[Snippet], list[Snippet]] = ([], [])
-    stdlib = Path(json.__file__).parent.parent
-    for path in sorted(file for files in stdlib_files() for file in files):
-        name = path.relative_to(stdlib).as_posix()
-        area = area_of(name)
-        digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-        for text in functions(read_source(path)) if area else []:
-            if text not in seen:
-                seen.add(text)
-                split[digest % HELD_OUT[0] == HELD_OUT[1]].append(Snippet(text, names.index(str(area))))
-    return split
 
 
 def make_tokenizer(texts: list[str], vocab_size: int = VOCAB_SIZE) -> Any:
@@ -301,7 +223,7 @@ def finish(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "weights" / "pylight-areas", help="the folder to write")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--rate", type=float, default=2e-3, help="the learning rate at its peak")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--card", type=Path, metavar="FOLDER", help="only write the card of this model again")

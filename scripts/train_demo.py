@@ -4,8 +4,8 @@
 The data is what scripts/demo_data.py finds.  Everything is seeded and the position in the data is a function of the
 step, so a run that was stopped goes on where it was.
 
-    python scripts/train_demo.py --steps 1300 850          # train, or go on from the last checkpoint
-    python scripts/train_demo.py --steps 1300 850 --fresh  # forget the checkpoint
+    python scripts/train_demo.py --steps 1300 850 1400          # train, or go on from the last checkpoint
+    python scripts/train_demo.py --steps 1300 850 1400 --fresh  # forget the checkpoint
 
 Several numbers of steps are several cycles of the learning rate: each warms up, stays, and decays to nothing, so that
 there is a usable model at the end of every one, and the next goes on from it.
@@ -309,7 +309,7 @@ def main() -> None:
         "--steps",
         type=int,
         nargs="+",
-        default=[1300, 850],
+        default=[1300, 850, 1400],
         metavar="N",
         help=f"of {TOKENS_PER_STEP} tokens each; several numbers are several cycles of the learning rate",
     )

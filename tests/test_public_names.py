@@ -20,7 +20,10 @@ def order(name: str) -> tuple[int, str]:
 
 def test_names_of_the_package() -> None:
     assert pilotlight.__all__ == [
+        "AsyncClient",
+        "Client",
         "ConfigError",
+        "DeadlineError",
         "EngineBusyError",
         "EngineError",
         "EngineStoppedError",
@@ -31,8 +34,14 @@ def test_names_of_the_package() -> None:
         "PredictionFailedError",
         "SetupFailedError",
         "StoreError",
+        "TargetAuthError",
+        "TargetBusyError",
+        "TargetError",
+        "TargetMissingError",
+        "TargetUnavailableError",
         "UnsafeWeightsError",
         "UsageError",
+        "WebhookError",
         "WeightsError",
         "WorkerBusyError",
         "WorkerCrashedError",

@@ -25,6 +25,7 @@ from pilotlight.adapters.web import (
     health,
     predict,
     require_object,
+    while_asked,
 )
 from pilotlight.errors import ConfigError
 from pilotlight.runtime import Completed, Output
@@ -67,11 +68,12 @@ def create_app(host: Host) -> Starlette:
             inputs = _single(await body_of(request))
             if _LINES in request.headers.get("accept", "").lower():
                 return StreamingResponse(_chunks(host, await begin(host, inputs)), media_type=_LINES)
-            return JSONResponse({"output": await predict(host, inputs)})
+            return JSONResponse({"output": await while_asked(request, predict(host, inputs))})
         if kind in (_LINES, "application/x-jsonlines", "application/jsonl"):
-            return Response(_lines(await _all(host, _from_lines(await _text(request)))), media_type=_LINES)
+            rows = await while_asked(request, _all(host, _from_lines(await _text(request))))
+            return Response(_lines(rows), media_type=_LINES)
         if kind == _CSV:
-            rows = await _all(host, _from_csv(host, await _text(request)))
+            rows = await while_asked(request, _all(host, _from_csv(host, await _text(request))))
             return PlainTextResponse(_to_csv(rows), media_type=_CSV)
         raise PredictionError(f"content type {kind!r}: send {_JSON}, {_LINES} or {_CSV}", 415)
 
@@ -109,19 +111,27 @@ def _from_lines(text: str) -> list[dict[str, Any]]:
 
 def _from_csv(host: Host, text: str) -> list[dict[str, Any]]:
     """Rows below a header; a cell is JSON where its input is no text, and empty where it is not given."""
-    rows = csv.DictReader(io.StringIO(text))
     known = host.document.get("components", {}).get("schemas", {}).get("Input", {}).get("properties", {})
+    try:
+        return _rows(csv.DictReader(io.StringIO(text, newline="")), known)
+    except csv.Error as error:
+        raise PredictionError(f"the body is no CSV that can be read: {error}", 400) from error
+
+
+def _rows(rows: csv.DictReader[str], known: Mapping[str, Any]) -> list[dict[str, Any]]:
     wrong = [name for name in rows.fieldnames or [] if name not in known]
     if wrong or not rows.fieldnames:
         raise PredictionError(f"the first row has to name inputs ({', '.join(known)}); found {wrong}", 400)
-    return [
-        {name: _cell(value, known[name]) for name, value in row.items() if name in known and value not in (None, "")}
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        if None in row:
+            raise PredictionError(f"line {rows.line_num} has more cells than the first row has names", 400)
+        found.append({name: _cell(value, known[name]) for name, value in row.items() if value not in (None, "")})
+    return found
 
 
 def _cell(text: str, schema: dict[str, Any]) -> Any:
-    if schema.get("type") == "string":
+    if "string" in (schema.get("type"), *(one.get("type") for one in schema.get("anyOf", []))):
         return text
     try:
         return json.loads(text)

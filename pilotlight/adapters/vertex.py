@@ -17,16 +17,19 @@ from starlette.routing import Route
 from pilotlight.adapters.hosting import Host
 from pilotlight.adapters.web import (
     PredictionError,
-    answer_error,
     begin,
     body_of,
     ending,
     health,
     predict,
     require_object,
+    while_asked,
 )
 from pilotlight.errors import ConfigError
 from pilotlight.runtime import Completed, Output
+
+# Google's words for the statuses that a prediction can end with.
+_STATUSES = {400: "INVALID_ARGUMENT", 422: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ def create_app(host: Host, settings: Settings) -> Starlette:
     ``POST predict`` takes ``{"instances": [...], "parameters": {...}}``: each instance is one prediction's inputs, or
     a text where the predictor has one required input or a ``prompt``; parameters are inputs of all of them. The answer
     is ``{"predictions": [...]}``, in order. As an endpoint answers for all instances or none, the first failure is the
-    answer. With ``Accept: text/event-stream``, as ``streamRawPredict`` sends it, the chunks of a single instance come
-    as they are made.
+    answer: ``{"error": {"code", "message", "status"}}``. With ``Accept: text/event-stream``, as ``streamRawPredict``
+    sends it, the chunks of a single instance come as they are made.
     """
 
     async def healthy(_: Request) -> Response:
@@ -83,21 +86,32 @@ def create_app(host: Host, settings: Settings) -> Starlette:
             if len(inputs) > 1:
                 raise PredictionError("only one instance can be streamed", 400)
             return StreamingResponse(_events(host, await begin(host, inputs[0])), media_type="text/event-stream")
-        running = [asyncio.create_task(predict(host, one)) for one in inputs]
-        try:
-            outputs = await asyncio.gather(*running)
-        finally:
-            for task in running:
-                task.cancel()
-        return JSONResponse({"predictions": outputs})
+        return JSONResponse({"predictions": await while_asked(request, _all(host, inputs))})
 
     return Starlette(
         routes=[
             Route(settings.health_route, healthy),
             Route(settings.predict_route, predictions, methods=["POST"]),
         ],
-        exception_handlers={PredictionError: answer_error},
+        exception_handlers={PredictionError: _answer_error},
     )
+
+
+async def _answer_error(_: Request, error: Exception) -> Response:
+    """In the form that Google's own clients take apart; any other makes them fail with an error about the error."""
+    status = error.status if isinstance(error, PredictionError) else 500
+    body = {"code": status, "message": str(error), "status": _STATUSES.get(status, "UNKNOWN")}
+    return JSONResponse({"error": body}, status)
+
+
+async def _all(host: Host, inputs: list[dict[str, Any]]) -> list[Any]:
+    """The outputs, in order; the first failure cancels the others."""
+    running = [asyncio.create_task(predict(host, one)) for one in inputs]
+    try:
+        return list(await asyncio.gather(*running))
+    finally:
+        for task in running:
+            task.cancel()
 
 
 def _inputs(host: Host, instance: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:

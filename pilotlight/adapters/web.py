@@ -7,9 +7,9 @@ import contextlib
 import json
 import signal
 import socket
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,6 +20,8 @@ from pilotlight.adapters.hosting import Host
 from pilotlight.errors import InputError, PilotlightError, WorkerBusyError
 from pilotlight.runtime import Completed, Event, Output, new_prediction_id
 from pilotlight.types import Prediction, Status
+
+T = TypeVar("T")
 
 
 class PredictionError(Exception):
@@ -45,6 +47,30 @@ async def predict(host: Host, inputs: Mapping[str, Any]) -> Any:
     except PilotlightError as error:
         raise as_prediction_error(error) from error
     return _output(host, prediction)
+
+
+async def while_asked(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns. A caller who hangs up cancels it: nobody would read the answer.
+
+    Raises:
+        PredictionError: the caller has gone.
+    """
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_until_gone(request))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise PredictionError("the caller has gone", 499)
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.wait([working, leaving])
+
+
+async def _until_gone(request: Request) -> None:
+    """Returns when the connection is closed; to be called once the body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def begin(host: Host, inputs: Mapping[str, Any]) -> AsyncGenerator[Output | Completed, None]:

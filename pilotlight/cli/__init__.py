@@ -29,7 +29,10 @@ _COMMANDS = {
     "prices": ("pilotlight.cli.prices:command", "Show what hardware costs at each home."),
     "push": ("pilotlight.cli.push:command", "Make a Cog project the current version of a model."),
     "rollback": ("pilotlight.cli.rollback:command", "Make an earlier version of a model current again."),
-    "run": ("pilotlight.cli.run:command", "Run one prediction at any target: Replicate, RunPod, a gateway, a project."),
+    "run": (
+        "pilotlight.cli.run_target:command",
+        "Run one prediction anywhere: Replicate, RunPod, a gateway, a project.",
+    ),
     "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
     "token": ("pilotlight.cli.token:command", "Make, list and revoke the tokens of a gateway's callers."),
     "top": ("pilotlight.cli.top:command", "Show how a running gateway stands, live."),

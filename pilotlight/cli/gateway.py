@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from pilotlight.cli.gateway_introduction import introduce
 from pilotlight.cli.gateway_options import Bounds, bounds_options
+from pilotlight.cli.home import home_option
 from pilotlight.cli.options import environment_option, python_option, setup_timeout_option
 from pilotlight.cli.sizes import SIZE
 from pilotlight.errors import UsageError
@@ -116,16 +117,7 @@ class _Worker(Worker):
     help="The port to listen on; 0 takes a free one.",
 )
 @bounds_options
-@click.option(
-    "--home",
-    "home_folder",
-    type=click.Path(path_type=Path),
-    envvar=home.VARIABLE,
-    show_envvar=True,
-    default=Path("~/.pilotlight"),
-    show_default=True,
-    help="Where predictions are kept.",
-)
+@home_option
 @click.option("--min-workers", type=int, default=0, show_default=True, help="Workers kept ready for each project.")
 @click.option("--max-workers", type=int, default=1, show_default=True, help="Workers at most for each project.")
 @click.option(

@@ -8,18 +8,8 @@ from pathlib import Path
 
 import click
 
-from pilotlight.gateway import Scope, Tokens, home
-
-_home_option = click.option(
-    "--home",
-    "home_folder",
-    type=click.Path(path_type=Path),
-    envvar=home.VARIABLE,
-    show_envvar=True,
-    default=Path("~/.pilotlight"),
-    show_default=True,
-    help="The folder of the gateway.",
-)
+from pilotlight.cli.home import home_option
+from pilotlight.gateway import Scope, Tokens
 
 _EPILOG = """\b
 Examples:
@@ -38,7 +28,7 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(epilog="Example: pilotlight token create deployer --scope admin")
 @click.argument("name")
 @click.option(
     "--scope",
@@ -47,7 +37,7 @@ def command() -> None:
     show_default=True,
     help="admin may also make, change and delete models, versions and deployments.",
 )
-@_home_option
+@home_option
 def create(name: str, scope: str, home_folder: Path) -> None:
     """Make a token, and print it: it cannot be shown again."""
     token, text = Tokens(home_folder.expanduser()).create(name, Scope(scope), time.time())
@@ -55,8 +45,8 @@ def create(name: str, scope: str, home_folder: Path) -> None:
     click.echo(text)
 
 
-@command.command("list")
-@_home_option
+@command.command("list", epilog="Example: pilotlight token list")
+@home_option
 def list_tokens(home_folder: Path) -> None:
     """Show the tokens: id, scope, day of creation and name."""
     for token in Tokens(home_folder.expanduser()).all():
@@ -64,9 +54,9 @@ def list_tokens(home_folder: Path) -> None:
         click.echo(f"{token.id}  {token.scope:7}  {day}  {token.name}")
 
 
-@command.command()
+@command.command(epilog="Example: pilotlight token revoke website")
 @click.argument("token", metavar="ID_OR_NAME")
-@_home_option
+@home_option
 def revoke(token: str, home_folder: Path) -> None:
     """Take a token away from whoever has it."""
     revoked = Tokens(home_folder.expanduser()).revoke(token)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import httpx2
 
+from pilotlight.client.blocking import lines_of
 from pilotlight.client.connection import Timeouts
-from pilotlight.client.http import is_local, mapped_errors, raise_for_status
+from pilotlight.client.http import decoded, is_local, mapped_errors, raise_for_status, said_in
 from pilotlight.client.local import LocalJob
 from pilotlight.client.targets import Target
 from pilotlight.errors import (
@@ -33,6 +35,7 @@ from pilotlight.errors import (
 from pilotlight.runtime import Completed, Event, Output, Started
 from pilotlight.types import Prediction, Status
 
+_EVENTS = "text/event-stream"
 _JSON_LINES = "application/jsonlines"
 
 
@@ -68,7 +71,7 @@ class VertexConnection(_Passing):
         base = (url or f"https://{region}-aiplatform.googleapis.com").rstrip("/")
         self._url = f"{base}/v1/{target.name}:streamRawPredict"
         self._client = httpx2.AsyncClient(
-            headers={"Authorization": f"Bearer {token}", "Accept": "text/event-stream"},
+            headers={"Authorization": f"Bearer {token}", "Accept": _EVENTS},
             timeout=httpx2.Timeout(None, connect=timeouts.connect_s),
             trust_env=not is_local(base),
         )
@@ -85,15 +88,20 @@ class VertexConnection(_Passing):
                 if response.status_code != httpx2.codes.OK:
                     await response.aread()
                     raise_for_status(response)
+                kind = response.headers.get("content-type", "")
+                if not kind.startswith(_EVENTS):
+                    raise _not_ours(self._target, f"its answer is {kind or 'of no type'}")
                 yield Started(prediction_id)
                 chunks: list[Any] = []
-                async for event in httpx2.EventSource(response, max_event_size=None):
-                    if event.event == "output":
-                        chunks.append(json.loads(event.data))
-                        yield Output(chunks[-1], len(chunks) - 1)
-                    elif event.event == "end":
-                        yield Completed(_ended(prediction_id, chunks, json.loads(event.data)))
-                        return
+                async with aclosing(decoded(response)) as events:
+                    async for event in events:
+                        if event.event == "output":
+                            chunks.append(_json_of(event.data, self._target))
+                            yield Output(chunks[-1], len(chunks) - 1)
+                        elif event.event == "end":
+                            end = _json_of(event.data, self._target)
+                            yield Completed(_ended(prediction_id, chunks, end, self._target))
+                            return
         raise TargetUnavailableError(f"{self._target} closed the connection in mid-prediction")
 
 
@@ -131,52 +139,32 @@ class SageMakerConnection(_Passing):
         return LocalJob(self, inputs)
 
     async def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
-        body = await self._invoke(inputs)
-        yield Started(prediction_id)
         chunks: list[Any] = []
-        loop = asyncio.get_running_loop()
-        lines: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
-        left = threading.Event()
-
-        def read() -> None:
-            try:
-                for line in _lines(part["PayloadPart"]["Bytes"] for part in body if "PayloadPart" in part):
-                    if left.is_set():
-                        return
-                    loop.call_soon_threadsafe(lines.put_nowait, line)
-                loop.call_soon_threadsafe(lines.put_nowait, None)
-            except Exception as error:  # noqa: BLE001 - it is raised where the lines are read
-                if not left.is_set():
-                    loop.call_soon_threadsafe(lines.put_nowait, error)
-
-        threading.Thread(target=read, name="pilotlight-sagemaker", daemon=True).start()
         try:
-            while (line := await lines.get()) is not None:
-                if isinstance(line, Exception):
-                    raise self._mapped(line) from line
-                found = json.loads(line)
-                if "end" in found:
-                    yield Completed(_ended(prediction_id, chunks, found["end"]))
-                    return
-                chunks.append(found["output"])
-                yield Output(chunks[-1], len(chunks) - 1)
-        finally:
-            left.set()
-            body.close()  # ends the read, and with it the prediction
+            async with aclosing(lines_of(partial(self._invoke, inputs))) as lines:
+                async for line in lines:
+                    if not line:
+                        yield Started(prediction_id)
+                        continue
+                    found = _json_of(line, self._target, dict)
+                    if "end" in found:
+                        yield Completed(_ended(prediction_id, chunks, found["end"], self._target))
+                        return
+                    chunks.append(found.get("output"))
+                    yield Output(chunks[-1], len(chunks) - 1)
+        except PilotlightError:
+            raise
+        except Exception as error:  # botocore's, or of the connections below it
+            raise self._mapped(error) from error
         raise TargetUnavailableError(f"{self._target} closed the connection in mid-prediction")
 
-    async def _invoke(self, inputs: Mapping[str, Any]) -> Any:
-        try:
-            answer = await asyncio.to_thread(
-                self._client.invoke_endpoint_with_response_stream,
-                EndpointName=self._target.name,
-                ContentType="application/json",
-                Accept=_JSON_LINES,
-                Body=json.dumps({"input": dict(inputs)}).encode(),
-            )
-        except (self._exceptions.BotoCoreError, self._exceptions.ClientError) as error:
-            raise self._mapped(error) from error
-        return answer["Body"]
+    def _invoke(self, inputs: Mapping[str, Any]) -> Any:
+        return self._client.invoke_endpoint_with_response_stream(
+            EndpointName=self._target.name,
+            ContentType="application/json",
+            Accept=_JSON_LINES,
+            Body=json.dumps({"input": dict(inputs)}).encode(),
+        )["Body"]
 
     def _mapped(self, error: Exception) -> PilotlightError:
         """What boto3 raises, in our words."""
@@ -194,7 +182,7 @@ def _from_client_error(target: Target, response: Mapping[str, Any]) -> Pilotligh
     words = f"{target}: {response.get('Error', {}).get('Message', code)}"
     if code == "ModelError":
         status = int(response.get("OriginalStatusCode", 500))
-        said = _said(response.get("OriginalMessage") or words)
+        said = said_in(response.get("OriginalMessage") or words)
         if status in (400, 413, 415, 422):
             return InputError("input", said)
         return TargetBusyError(said) if status == httpx2.codes.TOO_MANY_REQUESTS else TargetUnavailableError(said)
@@ -207,29 +195,29 @@ def _from_client_error(target: Target, response: Mapping[str, Any]) -> Pilotligh
     return TargetError(words)
 
 
-def _said(text: str) -> str:
-    """What our container says in the JSON of an error."""
+def _json_of(text: str | bytes, target: Target, kind: type = object) -> Any:
+    """What our container has sent.
+
+    Raises:
+        TargetError: another one has.
+    """
     try:
-        return str(json.loads(text)["error"])
-    except (ValueError, KeyError, TypeError):
-        return text
+        found = json.loads(text)
+    except ValueError as error:
+        raise _not_ours(target, error) from error
+    if not isinstance(found, kind):
+        raise _not_ours(target, text)
+    return found
 
 
-def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Whole lines from parts that end anywhere."""
-    rest = b""
-    for part in parts:
-        *whole, rest = (rest + part).split(b"\n")
-        yield from whole
+def _not_ours(target: Target, why: object) -> TargetError:
+    return TargetError(f"{target} did not answer as `pilotlight serve --on {target.kind}` does: {str(why)[:200]}")
 
 
-def _ended(prediction_id: str, chunks: list[Any], end: Mapping[str, Any]) -> Prediction:
-    output: Any = chunks if end["iterates"] else (chunks[0] if chunks else None)
-    return Prediction(
-        prediction_id,
-        Status(end["status"]),
-        output,
-        end["error"],
-        end.get("logs") or "",
-        dict(end.get("metrics") or {}),
-    )
+def _ended(prediction_id: str, chunks: list[Any], end: Mapping[str, Any], target: Target) -> Prediction:
+    try:
+        output: Any = chunks if end["iterates"] else (chunks[0] if chunks else None)
+        status, error = Status(end["status"]), end["error"]
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise _not_ours(target, wrong) from wrong
+    return Prediction(prediction_id, status, output, error, end.get("logs") or "", dict(end.get("metrics") or {}))

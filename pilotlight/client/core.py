@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, Self, overload
+from weakref import WeakSet
 
+from pilotlight.client.connect import connect
 from pilotlight.client.connection import Connection, Job, Timeouts
-from pilotlight.client.containers import SageMakerConnection, VertexConnection
 from pilotlight.client.handle import Handle, timing
 from pilotlight.client.http import Retry
 from pilotlight.client.inputs import Checker, prepare
-from pilotlight.client.local import CogConnection, ProjectConnection
-from pilotlight.client.replicate import ReplicateConnection, require_token
 from pilotlight.client.results import Result
-from pilotlight.client.runpod import RunPodConnection
 from pilotlight.client.targets import Target, parse_target
-from pilotlight.errors import PilotlightError
+from pilotlight.errors import DeadlineError, PilotlightError, TargetError
 from pilotlight.prices import cost_usd, load_prices
 from pilotlight.types import Prediction
 
-# What gcloud itself reads.
-_GCLOUD_VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN"
+# For a target to name a prediction that nobody waits for any more, so that it can be cancelled.
+_LEAVE_S = 10.0
 
 
 class AsyncClient:
@@ -76,7 +73,8 @@ class AsyncClient:
         self._hardware = hardware
         if self._tariff is not None and hardware is not None:
             cost_usd(self._tariff, hardware, cold_start_s=0.0, predict_s=0.0)  # raises for a name that is not there
-        self._handles: set[Handle] = set()
+        # Those that are followed; a handle that nobody holds is none to keep.
+        self._handles: WeakSet[Handle] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,7 +85,10 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connection; predictions that were submitted and live without it go on."""
+        """Closes the connection; predictions that were submitted and live without it go on, and are not followed."""
+        for handle in list(self._handles):
+            handle.leave()
+            await handle.ends_within(None)
         await self._connection.close()
 
     async def schema(self) -> Mapping[str, Any] | None:
@@ -104,14 +105,28 @@ class AsyncClient:
         Raises:
             InputError: an input is wrong.
             TargetError: it was not accepted.
+            DeadlineError: not in time.
         """
         timeouts = self.timeouts if timeout_s is None else replace(self.timeouts, total_s=timeout_s)
         asked_at = time.monotonic()
-        given = await prepare(inputs, self._connection)
-        if self._checker is not None:
-            await self._checker.check(given)
-        job = await self._accepted(given, timeouts)
-        return Handle(job, timeouts, asked_at=asked_at, finish=self._finish)
+        try:
+            async with asyncio.timeout(timeouts.total_s) as limit:
+                given = await prepare(inputs, self._connection)
+                if self._checker is not None:
+                    await self._checker.check(given)
+                job = await self._accepted(given, timeouts)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DeadlineError(
+                f"the prediction was not accepted within {timeouts.total_s:g} s", phase="total"
+            ) from error
+        return self._followed(job, timeouts, asked_at)
+
+    def _followed(self, job: Job, timeouts: Timeouts, asked_at: float) -> Handle:
+        handle = Handle(job, timeouts, asked_at=asked_at, finish=self._finish)
+        self._handles.add(handle)
+        return handle
 
     async def attach(self, job_id: str) -> Handle:
         """A prediction that was submitted before, perhaps by another process.
@@ -121,7 +136,7 @@ class AsyncClient:
             TargetMissingError: there is none with this id.
         """
         job = await self._connection.attach(job_id)
-        return Handle(job, self.timeouts, asked_at=time.monotonic(), finish=self._finish)
+        return self._followed(job, self.timeouts, time.monotonic())
 
     async def run(
         self, inputs: Mapping[str, Any], *, timeout_s: float | None = None, hedge_after_s: float | None = None
@@ -141,10 +156,14 @@ class AsyncClient:
             InputError, TargetError: as for ``submit``.
         """
         async with self._running(inputs, timeout_s) as first:
-            if hedge_after_s is None or await _ends_within(first, hedge_after_s):
+            if hedge_after_s is None or await first.ends_within(hedge_after_s):
                 return (await first.wait()).raise_for_status()
-            async with self._running(inputs, timeout_s) as second:
-                winner = await _first_good(first, second)
+            async with AsyncExitStack() as stack:
+                winner = first
+                # Without a second one there is still the first.
+                with suppress(TargetError):
+                    second = await stack.enter_async_context(self._running(inputs, timeout_s))
+                    winner = await _first_good(first, second)
                 return (await winner.wait()).raise_for_status()
 
     async def stream(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> AsyncGenerator[Any, None]:
@@ -213,7 +232,7 @@ class AsyncClient:
         try:
             return await asyncio.shield(accepting)
         except asyncio.CancelledError:
-            await asyncio.wait([accepting], timeout=timeouts.answer_s)
+            await asyncio.wait([accepting], timeout=min(timeouts.answer_s, _LEAVE_S))
             if accepting.done() and not accepting.cancelled() and accepting.exception() is None:
                 await accepting.result().cancel()
             accepting.cancel()
@@ -238,53 +257,18 @@ class AsyncClient:
         )
 
 
-def connect(
-    target: Target, *, token: str | None, url: str | None, timeouts: Timeouts, retry: Retry | None
-) -> Connection:
-    """The connection for a target; nothing is sent yet.
-
-    Raises:
-        UsageError: it needs a token.
-    """
-    match target.kind:
-        case "project":
-            return ProjectConnection(target)
-        case "cog":
-            return CogConnection(target, timeouts=timeouts)
-        case "runpod":
-            key = require_token(token or os.environ.get("RUNPOD_API_KEY"), target, "RUNPOD_API_KEY")
-            return RunPodConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)
-        case "sagemaker":
-            return SageMakerConnection(target, timeouts=timeouts, url=url)
-        case "vertex":
-            key = require_token(token or os.environ.get(_GCLOUD_VARIABLE), target, _GCLOUD_VARIABLE)
-            return VertexConnection(target, token=key, timeouts=timeouts, url=url)
-        case "gateway":
-            key = token or os.environ.get("PILOTLIGHT_TOKEN") or ""
-        case _:
-            key = require_token(token or os.environ.get("REPLICATE_API_TOKEN"), target, "REPLICATE_API_TOKEN")
-            url = url or os.environ.get("REPLICATE_BASE_URL")
-    return ReplicateConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)
-
-
-async def _ends_within(handle: Handle, time_s: float) -> bool:
-    waiting = asyncio.create_task(handle.wait())
-    done, _ = await asyncio.wait([waiting], timeout=time_s)
-    waiting.cancel()
-    return bool(done)
-
-
 async def _first_good(first: Handle, second: Handle) -> Handle:
     """The one that succeeds first; if none does, the one that ended last."""
-    waits = {asyncio.create_task(handle.wait()): handle for handle in (first, second)}
+    waits = {asyncio.create_task(handle.ends_within(None)): handle for handle in (first, second)}
     pending = set(waits)
     try:
         while True:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                good = task.exception() is None and task.result().status == "succeeded"
-                if good or not pending:
-                    return waits[task]
+            ended = [waits[task] for task in done]
+            if good := [handle for handle in ended if handle.succeeded]:
+                return good[0]
+            if not pending:
+                return ended[0]
     finally:
         for task in waits:
             task.cancel()

@@ -71,23 +71,47 @@ class Handle:
         """
         await asyncio.wait([self._follower])
         if self._result is None:
+            if self._follower.cancelled():  # not the caller's own cancellation, and not to be taken for one
+                raise TargetError(f"prediction {self.id} is not followed any more, as its client was closed or left it")
             await self._follower  # raises why
-            raise TargetError(f"prediction {self.id} was abandoned")
+            raise AssertionError("this is a bug: a prediction was followed to its end, and there is no result")
         return self._result
 
+    async def ends_within(self, time_s: float | None) -> bool:
+        """Whether it has ended by then, in whatever way."""
+        await asyncio.wait([self._follower], timeout=time_s)
+        return self._follower.done()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self._status is Status.SUCCEEDED
+
     async def cancel(self) -> None:
-        """Has the target end it; returns when it has, or cannot be made to."""
-        if self._result is None and not self._follower.done():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CANCEL_S):
-                    await self._job.cancel()
-                    await asyncio.wait([self._follower])
-        self._follower.cancel()
+        """Has the target end it; returns when it has ended, or after 10 s: then it is still followed to its end.
+
+        Raises:
+            TargetError: the target cannot be told.
+        """
+        if self._result is not None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_S):
+                # Also where following it has failed: it may run on all the same.
+                await self._job.cancel()
+                await asyncio.wait([self._follower])
 
     async def abandon(self) -> None:
-        """As ``cancel``, for a caller who does not care how: never raises what the target says."""
-        with suppress(PilotlightError):
-            await self.cancel()
+        """As ``cancel``, for a caller who does not care how: never raises what the target says, and follows no more."""
+        try:
+            with suppress(PilotlightError):
+                await self.cancel()
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Follows it no more; it goes on where it runs."""
+        self._follower.cancel()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         number = 0

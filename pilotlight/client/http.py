@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -22,8 +22,11 @@ from pilotlight.errors import (
     TargetMissingError,
     TargetUnavailableError,
 )
+from pilotlight.sse import Decoder, ServerSentEvent
 
 _LONGEST_DETAIL = 600
+# Where the known APIs put the words of a failure.
+_WORDS_AT = ("detail", "error", "message", "title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,8 @@ class Http:
     async def _call_once(
         self, method: str, path: str, body: Any, headers: Mapping[str, str] | None, files: Mapping[str, Any] | None
     ) -> Any:
+        if self._client.is_closed:
+            raise TargetError(f"{self._url}: the client is closed")
         content = None if body is None else json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
         with mapped_errors(self._url):
@@ -152,7 +157,9 @@ class Http:
             raise TargetError(f"{self._url} answered {method} {path} with something that is not JSON") from None
 
     @asynccontextmanager
-    async def events(self, url: str, *, silence_s: float) -> AsyncGenerator[httpx2.EventSource, None]:
+    async def events(
+        self, url: str, *, silence_s: float
+    ) -> AsyncGenerator[AsyncGenerator[ServerSentEvent, None], None]:
         """The server-sent events at ``url``; no try is repeated.
 
         Raises:
@@ -166,11 +173,20 @@ class Http:
                 if response.status_code != HTTPStatus.OK:
                     await response.aread()
                     raise_for_status(response)
-                # No limit for the size of an event: an output of any size is one.
-                yield httpx2.EventSource(response, max_event_size=None)
+                async with aclosing(decoded(response)) as events:
+                    yield events
 
     def _at(self, path: str) -> str:
         return self._url + path if path.startswith("/") else path
+
+
+async def decoded(response: httpx2.Response) -> AsyncGenerator[ServerSentEvent, None]:
+    """The events of a stream. httpx2's own reader takes U+2028, U+0085 and others within a text for ends of lines."""
+    decoder = Decoder()
+    async with aclosing(response.aiter_bytes()) as pieces:
+        async for piece in pieces:
+            for event in decoder.feed(piece):
+                yield event
 
 
 def is_local(url: str) -> bool:
@@ -222,15 +238,23 @@ def raise_for_status(response: httpx2.Response) -> None:
 
 def _detail(response: httpx2.Response) -> str:
     """What an API says of a failure, in the ways that the known ones say it."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = response.text
-    if isinstance(body, Mapping):
-        body = body.get("detail") or body.get("error") or body.get("message") or body.get("title") or body
-    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-    text = text.strip() or HTTPStatus(response.status_code).phrase
+    text = said_in(response.text).strip() or HTTPStatus(response.status_code).phrase
     return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]} ..."
+
+
+def said_in(said: Any) -> str:
+    """The words of a failure's body: text, or JSON, which may have the body of another failure in it."""
+    if isinstance(said, str):
+        with suppress(ValueError):
+            inner = json.loads(said)
+            if isinstance(inner, Mapping):
+                return said_in(inner)
+        return said
+    if isinstance(said, Mapping):
+        for key in _WORDS_AT:
+            if said.get(key):
+                return said_in(said[key])
+    return json.dumps(said, ensure_ascii=False)
 
 
 def _retry_after_s(response: httpx2.Response) -> float | None:

@@ -24,10 +24,12 @@ async def prepare(inputs: Mapping[str, Any], connection: Connection) -> dict[str
     Files are ``pathlib.Path`` and ``bytes``, lists of them included.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or JSON has no form for a value.
         TargetError: a file cannot be uploaded.
     """
-    return {name: await _value(name, value, connection) for name, value in inputs.items() if value is not None}
+    found = {name: await _value(name, value, connection) for name, value in inputs.items() if value is not None}
+    encode_body(found)
+    return found
 
 
 async def _value(name: str, value: Any, connection: Connection) -> Any:
@@ -68,7 +70,6 @@ class Checker:
             InputError: names the input, what is allowed, and a name that may have been meant.
             TargetError: the schema cannot be had.
         """
-        encode_body(inputs)
         if not self._asked:
             document = await self._schema()
             self._validator = None if document is None else Validator(document)

@@ -18,6 +18,7 @@ from pilotlight.client.http import is_local, mapped_errors
 from pilotlight.client.targets import Target
 from pilotlight.errors import (
     TargetBusyError,
+    TargetError,
     TargetMissingError,
     TargetUnavailableError,
     UsageError,
@@ -62,6 +63,8 @@ class LocalJob:
         asked_at = time.monotonic()
         began_at: float | None = None
         self._reader = asyncio.create_task(self._read(read))
+        # Not in the task itself: one that is cancelled before its first step never takes one.
+        self._reader.add_done_callback(lambda _: read.put_nowait(None))
         try:
             while (event := await read.get()) is not None:
                 if isinstance(event, Started):
@@ -88,14 +91,11 @@ class LocalJob:
             await asyncio.wait([self._reader])
 
     async def _read(self, read: asyncio.Queue[Event | None]) -> None:
-        try:
-            if self._canceled:
-                return
-            async with aclosing(self._runner.stream(self._inputs, self.id)) as events:
-                async for event in events:
-                    read.put_nowait(event)
-        finally:
-            read.put_nowait(None)
+        if self._canceled:
+            return
+        async with aclosing(self._runner.stream(self._inputs, self.id)) as events:
+            async for event in events:
+                read.put_nowait(event)
 
 
 class CogConnection:
@@ -117,7 +117,12 @@ class CogConnection:
         with mapped_errors(self._target.url):
             async with httpx2.AsyncClient(timeout=timeout, trust_env=not is_local(self._target.url)) as client:
                 response = await client.get(f"{self._target.url}/openapi.json")
-        document = response.json() if response.status_code == httpx2.codes.OK else None
+        if response.status_code != httpx2.codes.OK:
+            return None
+        try:
+            document = response.json()
+        except ValueError as error:
+            raise TargetError(f"{self._target}: what answers there is no Cog server: {error}") from error
         return document if isinstance(document, dict) else None
 
     async def submit(self, inputs: Mapping[str, Any], *, total_s: float | None) -> LocalJob:

@@ -23,8 +23,9 @@ _SILENCE_S = 60.0
 # Between two looks at a prediction that has no stream; the first ones come sooner, for those that are short.
 _POLLS_S = (0.05, 0.1, 0.2, 0.35)
 _POLL_S = 0.5
-# The least that the API takes for Cancel-After.
+# What the API takes for Cancel-After.
 _LEAST_CANCEL_AFTER_S = 5
+_MOST_CANCEL_AFTER_S = 86400
 
 
 class ReplicateConnection:
@@ -62,7 +63,7 @@ class ReplicateConnection:
     async def submit(self, inputs: Mapping[str, Any], *, total_s: float | None) -> ReplicateJob:
         headers = {}
         if total_s is not None:
-            headers["Cancel-After"] = f"{max(_LEAST_CANCEL_AFTER_S, math.ceil(total_s))}s"
+            headers["Cancel-After"] = f"{math.ceil(min(max(total_s, _LEAST_CANCEL_AFTER_S), _MOST_CANCEL_AFTER_S))}s"
         body: dict[str, Any] = {"input": dict(inputs), "stream": True}
         path = await self._create_path()
         if path == "/v1/predictions":
@@ -129,7 +130,7 @@ class ReplicateJob:
         self._http = http
         self._answer = answer
         self._decodes = decodes
-        self._chunks = 0
+        self._chunks: list[Any] = []
         self._logs = ""
         self.id: str = answer["id"]
         Status(answer["status"])
@@ -172,8 +173,8 @@ class ReplicateJob:
             async with self._http.events(url, silence_s=_SILENCE_S) as events:
                 async for event in events:
                     if event.event == "output":
-                        self._chunks += 1
-                        yield Output(json.loads(event.data) if self._decodes else event.data, self._chunks - 1)
+                        self._chunks.append(json.loads(event.data) if self._decodes else event.data)
+                        yield Output(self._chunks[-1], len(self._chunks) - 1)
                     elif event.event == "logs":
                         self._logs += event.data
                         yield Log("stdout", event.data)
@@ -192,7 +193,7 @@ class ReplicateJob:
         output = self._answer.get("output")
         if output is not None:
             chunks = output if isinstance(output, list) else [output]
-            unseen += [Output(chunk, number) for number, chunk in enumerate(chunks) if number >= self._chunks]
+            unseen += [Output(one, number) for number, one in enumerate(rest(chunks, self._chunks), len(self._chunks))]
         return unseen
 
     async def _look(self) -> None:
@@ -201,6 +202,15 @@ class ReplicateJob:
     @property
     def _ended(self) -> bool:
         return Status(self._answer["status"]).terminal
+
+
+def rest(chunks: list[Any], seen: list[Any]) -> list[Any]:
+    """What of an output no event has brought; one event may hold several chunks of a text."""
+    if chunks[: len(seen)] != seen and all(isinstance(one, str) for one in [*chunks, *seen]):
+        whole, start = "".join(chunks), "".join(seen)
+        if whole.startswith(start):
+            return [whole[len(start) :]] if len(whole) > len(start) else []
+    return chunks[len(seen) :]
 
 
 def _decoder(schema: Mapping[str, Any] | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -19,6 +18,9 @@ API_URL = "https://api.runpod.ai/v2"
 
 # What /run takes.
 MAX_BODY_BYTES = 10 * 1000 * 1000
+# What RunPod takes for how long a job may exist. Sooner ends are the client's own to see to.
+_LEAST_TTL_S = 10.0
+_MOST_TTL_S = 7 * 86400.0
 _POLLS_S = (0.05, 0.1, 0.2, 0.35)
 _POLL_S = 0.5
 _MS = 1000.0
@@ -67,7 +69,7 @@ class RunPodConnection:
                 largest, f"the request has {size_bytes:,} bytes, RunPod takes {MAX_BODY_BYTES:,}; give a URL"
             )
         if total_s is not None:
-            body["policy"] = {"ttl": math.ceil(total_s * _MS)}
+            body["policy"] = {"ttl": round(min(max(total_s, _LEAST_TTL_S), _MOST_TTL_S) * _MS)}
         answer = await self._http.call("POST", "/run", body=body)
         return self._job(answer)
 

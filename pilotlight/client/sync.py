@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, wait
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,7 +18,7 @@ from pilotlight.client.core import AsyncClient
 from pilotlight.client.handle import Handle
 from pilotlight.client.results import Result
 from pilotlight.client.targets import Target
-from pilotlight.errors import PilotlightError
+from pilotlight.errors import PilotlightError, UsageError
 from pilotlight.types import Status
 
 T = TypeVar("T")
@@ -32,7 +33,16 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for ``work``; whatever interrupts the wait cancels it, and waits until it has cleaned up."""
+        """Waits for ``work``; whatever interrupts the wait cancels it, and waits until it has cleaned up.
+
+        Raises:
+            UsageError: the loop is closed, or it is this very loop that would wait.
+        """
+        if self.closed or threading.current_thread() is self._thread:
+            work.close()
+            if self.closed:
+                raise UsageError("the client is closed")
+            raise UsageError("this is the client's own thread, as in the inputs of map: make another client for it")
         made: Future[asyncio.Task[T]] = Future()
         ended: Future[T] = Future()
 
@@ -50,10 +60,24 @@ class _Loop:
                 wait([ended])
             raise
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can run on it any more."""
+        return self._loop.is_closed()
+
     def close(self) -> None:
+        """Ends what still runs on it, then the thread."""
+        self.run(self._end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end_all(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
 
 
 def _pass_on(task: asyncio.Task[T], ended: Future[T]) -> None:
@@ -75,6 +99,8 @@ class Client:
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         self._loop = _Loop()
+        # What is being read, to be left before the connection is closed.
+        self._reading: set[AsyncGenerator[Any, None]] = set()
         try:
             self._client = self._loop.run(_make(args, settings))
         except BaseException:
@@ -90,8 +116,13 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection, and ends the thread."""
+        """Cancels what is being streamed or mapped, closes the connection, and ends the thread; twice is once."""
+        if self._loop.closed:
+            return
         try:
+            for items in list(self._reading):
+                with suppress(RuntimeError):  # another thread waits for the next item: it ends with the loop
+                    self._loop.run(items.aclose())
             self._loop.run(self._client.close())
         finally:
             self._loop.close()
@@ -132,14 +163,18 @@ class Client:
         return self._iterate(self._client.map(inputs, concurrency=concurrency))
 
     def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+        self._reading.add(items)
         try:
             while True:
                 try:
-                    yield self._loop.run(_next(items))
+                    item = self._loop.run(_next(items))
                 except _EndError:
                     return
+                yield item
         finally:
-            self._loop.run(items.aclose())
+            self._reading.discard(items)
+            if not self._loop.closed:
+                self._loop.run(items.aclose())
 
 
 class SyncHandle:

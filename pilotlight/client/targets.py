@@ -90,6 +90,8 @@ def _at_url(text: str, kind: str, rest: str) -> Target:
         usable = False
     if not usable or parts.query or parts.fragment:
         raise UsageError(f"target {text!r}: expected an address after {kind}:, such as {kind}:http://127.0.0.1:8394")
+    if kind == "cog" and parts.scheme == "https":
+        raise UsageError(f"target {text!r}: a Cog server does not speak TLS; give cog:http://..., or what is before it")
     url = f"{parts.scheme}://{parts.netloc}"
     path = parts.path.strip("/")
     if not path:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -56,6 +58,7 @@ class RunPodService:
             Route("/v2/{ep}/job-stream/{worker}/{id}", self.streamed, methods=["POST"]),
             Route("/v2/{ep}/ping/{worker}", self.ping),
             Route("/v2/{ep}/run", self.run, methods=["POST"]),
+            Route("/v2/{ep}/runsync", self.runsync, methods=["POST"]),
             Route("/v2/{ep}/status/{id}", self.status),
             Route("/v2/{ep}/stream/{id}", self.stream),
             Route("/v2/{ep}/cancel/{id}", self.cancel, methods=["POST"]),
@@ -111,26 +114,26 @@ class RunPodService:
     async def run(self, request):
         if request.headers.get("authorization") != "Bearer key":
             return JSONResponse({"error": "who are you?"}, 401)
-        body = await request.json()
+        job = await self._queued(await request.json())
+        return JSONResponse({"id": job.id, "status": job.status})
+
+    async def runsync(self, request):
+        if request.headers.get("authorization") != "Bearer key":
+            return JSONResponse({"error": "who are you?"}, 401)
+        job = await self._queued(await request.json())
+        wait_s = int(request.query_params.get("wait", 60_000)) / 1000
+        await self._until(lambda: job.status in _ENDED, wait_s)
+        return JSONResponse(_shown(job))
+
+    async def _queued(self, body):
         job = Job(f"job-{next(self._numbers)}-e1", body["input"], time.monotonic())
         self.jobs[job.id] = job
         await self._bump()
-        return JSONResponse({"id": job.id, "status": job.status})
+        return job
 
     async def status(self, request):
         job = self.jobs.get(request.path_params["id"])
-        if job is None:
-            return JSONResponse({"error": "no such job"}, 404)
-        shown = {"id": job.id, "status": job.status}
-        if job.started_at is not None:
-            shown["delayTime"] = int((job.started_at - job.created_at) * 1000)
-        if job.ended_at is not None and job.started_at is not None:
-            shown["executionTime"] = int((job.ended_at - job.started_at) * 1000)
-        if job.output is not None:
-            shown["output"] = job.output
-        if job.error is not None:
-            shown["error"] = job.error
-        return JSONResponse(shown)
+        return JSONResponse({"error": "no such job"}, 404) if job is None else JSONResponse(_shown(job))
 
     async def stream(self, request):
         job = self.jobs[request.path_params["id"]]
@@ -147,14 +150,27 @@ class RunPodService:
         await self._bump()
         return JSONResponse({"id": job.id, "status": job.status})
 
-    async def _until(self, condition):
+    async def _until(self, condition, limit_s=_POLL_S):
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_S), self._changed:
+            async with asyncio.timeout(limit_s), self._changed:
                 await self._changed.wait_for(condition)
 
     async def _bump(self):
         async with self._changed:
             self._changed.notify_all()
+
+
+def _shown(job):
+    shown = {"id": job.id, "status": job.status}
+    if job.started_at is not None:
+        shown["delayTime"] = int((job.started_at - job.created_at) * 1000)
+    if job.ended_at is not None and job.started_at is not None:
+        shown["executionTime"] = int((job.ended_at - job.started_at) * 1000)
+    if job.output is not None:
+        shown["output"] = job.output
+    if job.error is not None:
+        shown["error"] = job.error
+    return shown
 
 
 @contextlib.contextmanager
@@ -191,13 +207,16 @@ class RunPodWorker:
             "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
             "RUNPOD_SKIP_GPU_CHECK": "true",
         }
+        # What it starts inherits this, wherever in the tree of processes it ends up.
+        self._mark = f"RUNPOD_WORKER_OF_TEST={uuid.uuid4().hex}"
+        name, _, value = self._mark.partition("=")
         code = "from pilotlight.cli import main; main()"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, "serve", "--project", str(PROJECTS / folder), "--on", "runpod"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **variables},
+            env={**os.environ, **variables, name: value},
         )
         self.lines = []
         self._serving = threading.Event()
@@ -215,6 +234,15 @@ class RunPodWorker:
         assert self._serving.wait(90)
         assert self.process.poll() is None, "".join(self.lines)
         return self
+
+    def processes(self):
+        """The ids of all that run of it, its heartbeat and its Cog server included."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self._mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
 
     def end(self):
         """Its exit status after SIGTERM."""

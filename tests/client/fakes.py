@@ -4,7 +4,28 @@ import asyncio
 from contextlib import aclosing
 
 from pilotlight.client.local import LocalJob
-from pilotlight.runtime import FakeWorker
+from pilotlight.errors import TargetUnavailableError
+from pilotlight.runtime import FakeWorker, Started
+from pilotlight.types import Status
+
+
+class LostJob:
+    """A prediction that runs, and of which nothing can be heard."""
+
+    id = "lost"
+
+    def __init__(self):
+        self.cancels = 0
+
+    async def events(self):
+        yield Started(self.id)
+        raise TargetUnavailableError("the target is not to be heard")
+
+    async def status(self):
+        return Status.PROCESSING
+
+    async def cancel(self):
+        self.cancels += 1
 
 
 class FakeConnection:
@@ -14,6 +35,7 @@ class FakeConnection:
         self.worker = FakeWorker(**{"slots": 100, **options})
         self.down = down
         self.closed = False
+        self.refused = 0
         self.seen = []
         self.deadlines = []
         self.accepting = asyncio.Event()
@@ -25,6 +47,7 @@ class FakeConnection:
 
     async def submit(self, inputs, *, total_s):
         if self.down is not None:
+            self.refused += 1
             raise self.down
         await self.accepting.wait()
         self.seen.append(inputs)

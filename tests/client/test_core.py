@@ -5,8 +5,18 @@ import asyncio
 import pytest
 
 from pilotlight.client import AsyncClient, Timeouts
-from pilotlight.errors import ConfigError, DeadlineError, InputError, PredictionFailedError, UsageError
-from tests.client.fakes import FakeConnection
+from pilotlight.errors import (
+    ConfigError,
+    DeadlineError,
+    InputError,
+    PredictionFailedError,
+    TargetBusyError,
+    TargetError,
+    TargetUnavailableError,
+    UsageError,
+)
+from pilotlight.types import Status
+from tests.client.fakes import FakeConnection, LostJob
 
 
 def run(scenario, **options):
@@ -94,6 +104,89 @@ def test_a_handle_outlives_whoever_waits_for_it():
         assert connection.worker.running == 1
         connection.worker.release()
         assert (await handle.wait()).output == [1]
+
+    run(scenario)
+
+
+def test_a_cancel_may_come_at_any_moment():
+    async def scenario(client, connection):
+        connection.worker.hold()
+        for moments in range(6):
+            handle = await client.submit({"a": 1})
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            await handle.cancel()
+            assert (await handle.wait()).status is Status.CANCELED
+
+    run(scenario)
+
+
+def test_what_cannot_be_followed_is_cancelled_when_it_is_left():
+    jobs = []
+
+    class Losing(FakeConnection):
+        async def submit(self, inputs, *, total_s):
+            jobs.append(LostJob())
+            return jobs[-1]
+
+    async def scenario():
+        async with AsyncClient(Losing()) as client:
+            with pytest.raises(TargetUnavailableError, match="heard"):
+                await client.run({"a": 1})
+            handle = await client.submit({"a": 1})
+            with pytest.raises(TargetUnavailableError, match="heard"):
+                await handle.wait()
+        # Who holds a handle may yet take it up again; who ran it never will.
+        assert [job.cancels for job in jobs] == [1, 0]
+
+    asyncio.run(scenario())
+
+
+def test_a_handle_is_told_that_its_client_was_closed():
+    async def scenario():
+        connection = FakeConnection()
+        connection.worker.hold()
+        async with AsyncClient(connection) as client:
+            handle = await client.submit({"a": 1})
+            waiting = asyncio.create_task(handle.wait())
+            await until(lambda: connection.worker.running == 1)
+        for late in (waiting, handle.wait()):
+            with pytest.raises(TargetError, match="closed"):
+                await late
+        with pytest.raises(TargetError, match="closed"):
+            [chunk async for chunk in handle]
+
+    asyncio.run(scenario())
+
+
+def test_a_target_that_does_not_accept_in_time_is_a_deadline():
+    async def scenario(client, connection):
+        connection.accepting.clear()
+        client.timeouts = Timeouts(answer_s=0.01)
+        with pytest.raises(DeadlineError, match=r"not accepted within 0\.02 s"):
+            await client.run({"a": 1}, timeout_s=0.02)
+
+    run(scenario)
+
+
+def test_a_value_without_a_form_in_json_is_named_even_unchecked():
+    async def scenario():
+        async with AsyncClient(FakeConnection(), check=False) as client:
+            with pytest.raises(InputError, match="b"):
+                await client.run({"a": 1, "b": float("nan")})
+
+    asyncio.run(scenario())
+
+
+def test_a_hedge_that_is_refused_leaves_the_first():
+    async def scenario(client, connection):
+        connection.worker.hold()
+        running = asyncio.create_task(client.run({"a": 1}, hedge_after_s=0.01))
+        await until(lambda: connection.worker.running == 1)
+        connection.down = TargetBusyError("full")
+        await until(lambda: connection.refused == 1)
+        connection.worker.release()
+        assert (await running).output == [1]
 
     run(scenario)
 

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from pilotlight.client import Retry, Timeouts
-from pilotlight.client.http import Http, is_local
+from pilotlight.client.http import Http, decoded, is_local
 from pilotlight.errors import (
     InputError,
     TargetAuthError,
@@ -100,6 +100,8 @@ def test_a_wait_that_is_too_long_is_left_to_the_caller():
         (401, {"title": "who?"}, TargetAuthError, "who?"),
         (402, {"detail": "pay"}, TargetAuthError, "pay"),
         (403, {"error": "not you"}, TargetAuthError, "not you"),
+        (422, {"error": {"code": 422, "message": "count: -1", "status": "X"}}, InputError, "^input: count: -1$"),
+        (400, {"error": {"message": '{"error": {"message": "within"}}'}}, InputError, "^input: within$"),
         (404, {"detail": "where?"}, TargetMissingError, "where?"),
         (418, [1], TargetError, r"418: \[1\]"),
         (409, "", TargetError, "Conflict"),
@@ -110,6 +112,17 @@ def test_refusals_are_mapped(status, body, error, words):
     answer = httpx2.Response(status, text=body) if isinstance(body, str) else httpx2.Response(status, json=body)
     with pytest.raises(error, match=words):
         Api(answer).call("POST")
+
+
+def test_only_what_ends_a_line_of_events_ends_one():
+    text = "a\u2028b\x85c\x0bd\x1ce"
+    body = f"event: output\r\ndata: {text}\r\n\r\n: silence\n\nevent: done\ndata: {{}}\n\n".encode()
+
+    async def scenario():
+        response = httpx2.Response(200, stream=httpx2.ByteStream(body))
+        return [(event.event, event.data) async for event in decoded(response)]
+
+    assert asyncio.run(scenario()) == [("output", text), ("done", "{}")]
 
 
 def test_an_answer_that_is_no_json_is_an_error_and_none_is_none():

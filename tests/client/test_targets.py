@@ -45,6 +45,7 @@ def test_target_is_understood(text, expected):
         "gateway:http://host/just-a-name",
         "gateway:http://host?x=1",
         "cog:http://host/predictions",
+        "cog:https://host",
         "lambda:x",
     ],
 )

@@ -1,4 +1,4 @@
-"""scripts/train_classifier.py: what it learns from; scripts/classifier_card.py: a card is a function of its report."""
+"""scripts/classifier_data.py, scripts/train_classifier.py, and scripts/classifier_card.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from classifier_card import card
-from train_classifier import AREAS, area_of, batches, functions, make_tokenizer, naive_bayes, snippets
+from classifier_data import AREAS, area_of, functions, snippets
+from train_classifier import batches, make_tokenizer, naive_bayes
 
 MODEL = Path(__file__).resolve().parents[2] / "weights" / "pylight-areas"
 
@@ -88,7 +89,15 @@ def test_the_card_has_the_figures_and_valid_front_matter() -> None:
     _, front, body = text.split("---\n", 2)
     assert yaml.safe_load(front)["license_name"] == "psf-2.0"
     assert body.startswith("# a-model\n")
-    for part in ("**81.5%**", "70.2%", "66.0%", "1,234,567", REPORT["command"], "| letters | 12,000 | 4,321 | 90% |"):
+    for part in (
+        "**81.5%**",
+        "70.2%",
+        "11 points ahead",
+        "66.0%",
+        "1,234,567",
+        REPORT["command"],
+        "| letters | 12,000 | 4,321 | 90% |",
+    ):
         assert part in body
     assert "| numbers | 8,000 | 0 |  |" in body
 
@@ -96,5 +105,5 @@ def test_the_card_has_the_figures_and_valid_front_matter() -> None:
 def test_the_card_in_the_repository_is_that_of_its_report() -> None:
     report = json.loads((MODEL / "training.json").read_text())
     assert (MODEL / "README.md").read_text() == card(report, MODEL.name)
-    assert report["held_out"]["accuracy"] > report["held_out"]["naive_bayes"] > report["held_out"]["most_common"]
+    assert report["held_out"]["accuracy"] > 3 * report["held_out"]["most_common"]
     assert sum(path.stat().st_size for path in MODEL.iterdir()) < 3_000_000
