@@ -4,8 +4,6 @@ Importing this package loads no torch, no transformers and no web framework, rea
 logging.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from pilotlight.errors import (
     ConfigError,
     DeadlineError,
@@ -35,6 +33,8 @@ from pilotlight.errors import (
     WorkerTimeoutError,
 )
 
+# As in the module typing, which every start would have to import.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pilotlight.client import AsyncClient, Client
 
@@ -73,7 +73,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """The clients bring their HTTP library: they are imported when they are asked for."""
     if name in ("AsyncClient", "Client"):
         from pilotlight import client
