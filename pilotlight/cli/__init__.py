@@ -31,7 +31,7 @@ _COMMANDS = {
     "rollback": ("pilotlight.cli.rollback:command", "Make an earlier version of a model current again."),
     "run": (
         "pilotlight.cli.run_target:command",
-        "Run one prediction anywhere: Replicate, RunPod, a gateway, a project.",
+        "Run one prediction anywhere: a project, a gateway, a cloud.",
     ),
     "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
     "token": ("pilotlight.cli.token:command", "Make, list and revoke the tokens of a gateway's callers."),

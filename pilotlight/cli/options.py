@@ -47,3 +47,14 @@ setup_timeout_option = click.option(
     show_default=True,
     help="Seconds for setup().",
 )
+inputs_option = click.option(
+    "-i",
+    "--input",
+    "flags",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An input; @path sends a file. A list can be given as JSON, or by giving its name several times.",
+)
+output_option = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Where to write the output: a file or a folder."
+)

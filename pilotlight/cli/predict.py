@@ -13,7 +13,14 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from pilotlight.cli.options import environment_option, project_option, python_option, setup_timeout_option
+from pilotlight.cli.options import (
+    environment_option,
+    inputs_option,
+    output_option,
+    project_option,
+    python_option,
+    setup_timeout_option,
+)
 from pilotlight.cli.output import Printer, kind_of
 from pilotlight.cli.values import inputs_from_flags, inputs_from_json
 from pilotlight.errors import PredictionCanceledError, PredictionFailedError, UsageError, WorkerTimeoutError
@@ -33,15 +40,8 @@ Examples:
 
 
 @click.command("predict", epilog=_EXAMPLES)
-@click.option(
-    "-i",
-    "--input",
-    "flags",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An input; @path sends a file. A list can be given as JSON, or by giving its name several times.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the output: a file or a folder.")
+@inputs_option
+@output_option
 @click.option(
     "--json",
     "json_input",

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pilotlight.cli.options import inputs_option, output_option
 from pilotlight.cli.output import Kind, Printer, kind_of
 from pilotlight.cli.values import inputs_from_flags
 from pilotlight.client import AsyncClient, Result, Timeouts
@@ -23,6 +24,8 @@ Targets:
   replicate:OWNER/NAME[:VERSION]      with REPLICATE_API_TOKEN
   replicate-deployment:OWNER/NAME     with REPLICATE_API_TOKEN
   runpod:ENDPOINT                     with RUNPOD_API_KEY
+  sagemaker:NAME                      with AWS's own variables and boto3
+  vertex:projects/P/locations/L/endpoints/E    with CLOUDSDK_AUTH_ACCESS_TOKEN
 
 \b
 Examples:
@@ -34,15 +37,8 @@ Examples:
 
 @click.command("run", epilog=_EXAMPLES)
 @click.argument("target")
-@click.option(
-    "-i",
-    "--input",
-    "flags",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An input; @path sends a file. A list can be given as JSON, or by giving its name several times.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the output: a file or a folder.")
+@inputs_option
+@output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the prediction as one JSON object.")
 @click.option("--token", help="Of the target's API; by default from the target's own environment variable.")
 @click.option("--url", help="Where the target's API is, if not at its usual place.")
