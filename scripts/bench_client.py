@@ -3,7 +3,8 @@
 
 Starts a real Cog server and a gateway with a project that does next to nothing. One caller, one prediction after the
 other, in alternating rounds; medians of a prediction, of the median round. `plain` is one POST over a kept connection,
-which knows no deadline, no cancel and no stream. Then many predictions through the gateway, and what memory they left.
+which knows no deadline, no cancel and no stream. Then what the gateway adds to the first chunk of a stream. With
+`--memory` instead: many predictions through the gateway, and what memory they left.
 
     python scripts/bench_client.py --rounds 5 --predictions 300
     python scripts/bench_client.py --memory 100000
@@ -31,15 +32,16 @@ from pilotlight.runtime import Project, Worker
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "cog" / "projects" / "load_tiny"
+STREAMS = ROOT / "tests" / "cog" / "projects" / "load_streams"
 READY_S = 120.0
 
 
 @contextlib.asynccontextmanager
-async def gateway() -> AsyncIterator[str]:
+async def gateway(project: Path = TINY) -> AsyncIterator[str]:
     """The URL of a gateway in a process of its own, with a worker that is up."""
     with tempfile.TemporaryDirectory() as home:
         code = "from pilotlight.cli import main; main()"
-        args = ["gateway", str(TINY), "--home", home, "--port", "0", "--min-workers", "1", "--no-fsync"]
+        args = ["gateway", str(project), "--home", home, "--port", "0", "--min-workers", "1", "--no-fsync"]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, *args, stderr=asyncio.subprocess.PIPE
         )
@@ -88,6 +90,30 @@ async def compare(
     return {"plain_p50_s": plain_s, "client_p50_s": ours_s, "added_s": ours_s - plain_s, "ratio": ours_s / plain_s}
 
 
+async def first_chunk(rounds: int, times: int) -> dict[str, float]:
+    """What the gateway adds to the first chunk of a stream: medians through it, and on the Cog server directly."""
+    inputs = {"words": 3, "pause_s": 0.0}
+    async with gateway(STREAMS) as url, Worker(Project.load(STREAMS)) as worker:
+        await worker.wait_ready(READY_S)
+        async with AsyncClient(f"gateway:{url}") as through, AsyncClient(f"cog:{worker.url}") as direct:
+
+            async def first(client: AsyncClient) -> float:
+                start_s = time.perf_counter()
+                took_s = 0.0
+                async for _ in client.stream(inputs):
+                    took_s = took_s or time.perf_counter() - start_s
+                return took_s
+
+            for client in (through, direct):
+                await first(client)
+            found = [
+                [statistics.median([await first(client) for _ in range(times)]) for client in (direct, through)]
+                for _ in range(rounds)
+            ]
+    direct_s, through_s = (statistics.median(column) for column in zip(*found, strict=True))
+    return {"direct_p50_s": direct_s, "gateway_p50_s": through_s, "added_s": through_s - direct_s}
+
+
 async def memory(client: AsyncClient, count: int) -> dict[str, float]:
     """Bytes that the process has grown by, from a tenth of the predictions on to their end."""
     process = psutil.Process()
@@ -114,6 +140,7 @@ async def measure(args: argparse.Namespace) -> dict[str, dict[str, float]]:
         await worker.wait_ready(READY_S)
         async with AsyncClient(f"cog:{worker.url}") as client:
             results["cog"] = await compare(client, worker.url, "/predictions", {}, args.rounds, args.predictions)
+    results["first chunk"] = await first_chunk(args.rounds, args.predictions // 4)
     return results
 
 
@@ -132,6 +159,11 @@ def main() -> None:
         if name == "memory":
             print(
                 f"{one['predictions']:,} predictions: grown by {one['grown_bytes'] / 1e6:.1f} MB after the first tenth"
+            )
+        elif name == "first chunk":
+            print(
+                f"{name}: Cog server {one['direct_p50_s'] * 1e3:.2f} ms, gateway {one['gateway_p50_s'] * 1e3:.2f} ms: "
+                f"{one['added_s'] * 1e3:+.2f} ms"
             )
         else:
             print(

@@ -41,7 +41,7 @@ def card(report: dict[str, Any], name: str) -> str:
     learned = report["train"]["functions"]
     return f"""{FRONT}# {name}
 Reads a Python function and says which of {len(rows)} areas of the standard library it is from. A DistilBERT of
-{size:,} parameters, trained in a few minutes on one processor, to show and to test pilotlight's
+{size:,} parameters, trained on one processor, to show and to test pilotlight's
 classifier and embedder with something that is small and real.
 
 ## How good it is

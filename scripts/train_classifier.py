@@ -2,7 +2,7 @@
 """Train the demo classifier: a small DistilBERT that says which area of Python's standard library a function is from.
 
 The data is every function and method of the standard library on this machine that belongs to one of twelve areas; whole
-files are held out.  Seeded, on one thread, a few minutes.
+files are held out.  Seeded, on one thread.
 
     python scripts/train_classifier.py                        # writes weights/pylight-areas
     python scripts/train_classifier.py --epochs 1 --out .cache/areas

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pilotlight.errors import PredictionCanceledError, PredictionFailedError
-from pilotlight.types import Status
+from pilotlight.runtime.events import raise_for_status
+from pilotlight.types import Prediction, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,5 @@ class Result:
             PredictionFailedError: ``predict`` raised; carries the logs.
             PredictionCanceledError: somebody cancelled it.
         """
-        if self.status is Status.FAILED:
-            raise PredictionFailedError(self.error or "the prediction failed without a message", logs=self.logs)
-        if self.status is Status.CANCELED:
-            raise PredictionCanceledError(f"prediction {self.id} was cancelled", logs=self.logs)
+        raise_for_status(Prediction(self.id, self.status, error=self.error, logs=self.logs))
         return self

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 from pilotlight.engines.generation import Generation
 from pilotlight.engines.memory import CACHE_SHARE, free_memory_bytes
 from pilotlight.engines.numpy_sampling import Sampler
 from pilotlight.engines.onnx_model import OnnxModel
-from pilotlight.errors import EngineError, EngineStoppedError, InputError
+from pilotlight.engines.threaded import ThreadedBackend
+from pilotlight.errors import InputError
 from pilotlight.stamps import stage
 
 __all__ = ["OnnxBackend"]
@@ -34,7 +34,7 @@ class _Place:
     taken: int = 0
 
 
-class OnnxBackend:
+class OnnxBackend(ThreadedBackend):
     """A model and the thread that steps it.
 
     Args:
@@ -44,6 +44,7 @@ class OnnxBackend:
     """
 
     def __init__(self, model: OnnxModel, *, context_tokens: int, slots: int) -> None:
+        super().__init__("pilotlight-onnx")
         self._model = model
         self.slots = slots
         affordable = int(CACHE_SHARE * free_memory_bytes()) // (model.token_bytes * slots)
@@ -53,52 +54,25 @@ class OnnxBackend:
             model.reserve(slots, self.context_tokens)
             model.run(0, [[0]], [1])  # what cannot work fails in set-up
         self._rows: list[_Place | None] = [None] * slots  # only the thread touches it
-        self._arrived: list[Generation] = []
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="pilotlight-onnx", daemon=True)
-        self._thread.start()
+        self.begin()
 
-    def add(self, generation: Generation) -> None:
+    def refuse_unfit(self, generation: Generation) -> None:
         if max(generation.prompt_ids) >= self._model.vocab_size:
             raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
-        with self._changed:
-            if self._closed:
-                raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
-            self._arrived.append(generation)
-            self._changed.notify()
-
-    def cancel(self, generation: Generation) -> None:
-        """Nothing to do: the thread lets go of ended generations before its next step."""
-
-    def alive(self) -> bool:
-        return self._thread.is_alive() and not self._closed
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(timeout=10.0)
 
     # The thread's side
 
-    def _run(self) -> None:
-        try:
-            while self._wait():
-                self._let_go()
-                self._let_in()
-                self._read_piece()
-                self._step()
-        except Exception as error:  # noqa: BLE001 - the runtime failed under all of them: everybody inside is told
-            self._end(EngineError(f"the engine died: {error}"))
-        else:
-            self._end(EngineStoppedError("the engine was closed while this request ran; send it again"))
+    def busy(self) -> bool:
+        return any(self._rows)
 
-    def _wait(self) -> bool:
-        """Wait for something to do; ``False`` once closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._arrived or any(self._rows))
-            return not self._closed
+    def advance(self) -> None:
+        self._let_go()
+        self._let_in()
+        self._read_piece()
+        self._step()
+
+    def inside(self) -> list[Generation]:
+        return [place.generation for place in self._rows if place is not None]
 
     def _let_go(self) -> None:
         """Free the rows of those who have ended, and close the gaps: a step computes every row up to the last."""
@@ -116,16 +90,10 @@ class OnnxBackend:
         self._rows = places
 
     def _let_in(self) -> None:
-        for row in range(self.slots):
-            while self._rows[row] is None:
-                with self._changed:
-                    if not self._arrived:
-                        return
-                    generation = self._arrived.pop(0)
-                if not generation.ended:
-                    rules, prompt = generation.request.sampling, generation.prompt_ids
-                    sampler = Sampler(rules, prompt, generation.eos_ids)
-                    self._rows[row] = _Place(generation, sampler, list(prompt))
+        free = [row for row in range(self.slots) if self._rows[row] is None]
+        for row, generation in zip(free, self.take(len(free)), strict=False):
+            rules, prompt = generation.request.sampling, generation.prompt_ids
+            self._rows[row] = _Place(generation, Sampler(rules, prompt, generation.eos_ids), list(prompt))
 
     def _read_piece(self) -> None:
         """Take in a piece of the first unread prompt; one that has a single token left is read by a step."""
@@ -151,13 +119,6 @@ class OnnxBackend:
             if ready[row]:
                 place.taken += 1
                 _push(place, place.sampler.choose(scores[row]))
-
-    def _end(self, error: EngineError) -> None:
-        with self._changed:
-            self._closed = True
-            arrived, self._arrived = self._arrived, []
-        for generation in [*arrived, *(place.generation for place in self._rows if place is not None)]:
-            generation.fail(error)
 
 
 def _push(place: _Place, token: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ from pilotlight.engines.openvino_memory import CachePlan
 from pilotlight.engines.openvino_pipeline import add_request, open_pipeline
 from pilotlight.engines.openvino_runtime import Runtime
 from pilotlight.engines.openvino_sampling import generation_config, refuse_unfit, rules_of
-from pilotlight.errors import EngineError, EngineStoppedError, WeightsError
+from pilotlight.engines.threaded import ThreadedBackend
+from pilotlight.errors import EngineError, WeightsError
 from pilotlight.stamps import stage
 
 __all__ = ["OpenVINOBackend"]
 
 
-class OpenVINOBackend:
+class OpenVINOBackend(ThreadedBackend):
     """A pipeline and the thread that steps it.
 
     Args:
@@ -35,6 +35,7 @@ class OpenVINOBackend:
     """
 
     def __init__(self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, plan: CachePlan) -> None:
+        super().__init__("pilotlight-openvino")
         self._runtime = runtime
         self._vocab_size = facts.vocab_size
         self.slots = plan.slots
@@ -45,31 +46,10 @@ class OpenVINOBackend:
             self.cache_bytes = self._first_step()
         self._next_id = 1
         self._running: dict[int, tuple[Generation, Any]] = {}  # only the thread touches it
-        self._arrived: list[Generation] = []
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="pilotlight-openvino", daemon=True)
-        self._thread.start()
+        self.begin()
 
-    def add(self, generation: Generation) -> None:
+    def refuse_unfit(self, generation: Generation) -> None:
         refuse_unfit(generation, self._vocab_size)
-        with self._changed:
-            if self._closed:
-                raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
-            self._arrived.append(generation)
-            self._changed.notify()
-
-    def cancel(self, generation: Generation) -> None:
-        """Nothing to do: the thread lets go of ended generations before its next step."""
-
-    def alive(self) -> bool:
-        return self._thread.is_alive() and not self._closed
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(timeout=10.0)
 
     def _first_step(self) -> int:
         """One token for nobody: what cannot work fails in set-up, and the cache is there; its size in bytes."""
@@ -90,35 +70,29 @@ class OpenVINOBackend:
 
     # The thread's side
 
-    def _run(self) -> None:
-        try:
-            while self._wait():
-                self._let_go()
-                if self._pipeline.has_non_finished_requests():
-                    self._pipeline.step()
-                for number in list(self._running):
-                    self._deliver(number)
-            self._drain()
-        except Exception as error:  # noqa: BLE001 - the runtime failed under all of them: everybody inside is told
-            self._die(error)
+    def busy(self) -> bool:
+        return bool(self._pipeline.has_non_finished_requests())
 
-    def _wait(self) -> bool:
-        """Wait for something to do, and let in who has arrived; ``False`` once closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._arrived or self._pipeline.has_non_finished_requests())
-            arrived, self._arrived = self._arrived, []
-            closed = self._closed
-        if closed:
-            for generation in arrived:
-                generation.stop()
-            return False
-        for generation in arrived:
+    def advance(self) -> None:
+        for generation in self.take():
             self._start(generation)
-        return True
+        self._let_go()
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+        for number in list(self._running):
+            self._deliver(number)
+
+    def inside(self) -> list[Generation]:
+        return [generation for generation, _ in self._running.values()]
+
+    def leave(self) -> None:
+        """Have the pipeline give back what cancelled requests hold: it complains at its end about what it misses."""
+        for _, handle in self._running.values():
+            handle.cancel()
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
 
     def _start(self, generation: Generation) -> None:
-        if generation.ended:
-            return
         try:
             handle = self._request(
                 self._next_id,
@@ -140,13 +114,6 @@ class OpenVINOBackend:
                 handle.cancel()
                 del self._running[number]
 
-    def _drain(self) -> None:
-        """Have the pipeline give back what cancelled requests hold: it complains at its end about what it misses."""
-        for _, handle in self._running.values():
-            handle.cancel()
-        while self._pipeline.has_non_finished_requests():
-            self._pipeline.step()
-
     def _deliver(self, number: int) -> None:
         """Hand a request its new tokens; forget it once it has ended."""
         generation, handle = self._running[number]
@@ -164,10 +131,3 @@ class OpenVINOBackend:
             if running:
                 handle.cancel()
             del self._running[number]
-
-    def _die(self, error: Exception) -> None:
-        with self._changed:
-            self._closed = True
-            arrived, self._arrived = self._arrived, []
-        for generation in [*arrived, *(generation for generation, _ in self._running.values())]:
-            generation.fail(EngineError(f"the engine died: {error}"))
