@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pilotlight"
 # A part imports parts of the groups before its own, never a sibling in its group but for the exceptions.
 GROUPS = (
     ("errors", "stamps", "types"),
-    ("config", "traffic", "sse", "prices"),
+    ("config", "traffic", "sse", "prices", "signing"),
     ("engines", "loading", "monitor"),
     ("runtime", "client", "adapters"),
     ("gateway", "bench", "deploy"),

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
-import socket
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from pilotlight.adapters.hosting import Host
 from pilotlight.errors import InputError, PilotlightError, WorkerBusyError
 from pilotlight.runtime import Completed, Event, Output, new_prediction_id
+from pilotlight.runtime.listening import listen, serving
 from pilotlight.types import Prediction, Status
 
 T = TypeVar("T")
@@ -161,14 +159,6 @@ def health(host: Host) -> Response:
     return JSONResponse({"ready": host.ready}, 200 if host.ready else 503)
 
 
-class _Server(uvicorn.Server):
-    """Who runs it decides when to stop, not uvicorn's signal handlers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def run(app: Starlette, address: str, port: int, grace_s: float) -> int:
     """Serves ``app`` until SIGTERM (status 0) or Ctrl-C (130); requests that run may go on for ``grace_s``."""
     return asyncio.run(_run(app, address, port, grace_s))
@@ -178,23 +168,6 @@ async def _run(app: Starlette, address: str, port: int, grace_s: float) -> int:
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=max(1, round(grace_s)),
-    )
-    server = _Server(config)
-    with socket.create_server(
-        (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET
-    ) as listener:
-        serving = asyncio.create_task(server.serve([listener]))
-        received = asyncio.create_task(signals.get())
-        await asyncio.wait([serving, received], return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        await serving
-    return 130 if received.done() and received.result() is signal.SIGINT else 0
+    async with serving(app, listen(address, port), grace_s=grace_s):
+        received = await signals.get()
+    return 130 if received is signal.SIGINT else 0

@@ -159,18 +159,14 @@ class Handle:
 
     def _deadline(self) -> tuple[str, float | None]:
         """Which time runs out next, and when on the loop's clock."""
-        limits = {"total": self._timeouts.total_s}
+        phases = [("total", self._asked_at, self._timeouts.total_s)]
         if self._status is Status.STARTING:
-            limits["wait"] = self._timeouts.wait_s
-        found: tuple[str, float | None] = ("total", None)
-        starts = {"total": self._asked_at, "wait": self._asked_at}
-        if self._status is Status.PROCESSING:
-            limits["predict"] = self._timeouts.predict_s
-            starts["predict"] = self._began_at
-        for phase, limit_s in limits.items():
-            if limit_s is not None and (found[1] is None or starts[phase] + limit_s < found[1]):
-                found = (phase, starts[phase] + limit_s)
-        return found
+            phases.append(("wait", self._asked_at, self._timeouts.wait_s))
+        else:
+            phases.append(("predict", self._began_at, self._timeouts.predict_s))
+        ends = [(start + limit_s, phase) for phase, start, limit_s in phases if limit_s is not None]
+        at, phase = min(ends, default=(None, "total"))
+        return phase, at
 
     def _take(self, event: Event) -> None:
         match event:

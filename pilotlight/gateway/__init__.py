@@ -25,10 +25,10 @@ from pilotlight.gateway.rates import Rate
 from pilotlight.gateway.registry import Registry
 from pilotlight.gateway.retention import Keep
 from pilotlight.gateway.scaling import Limits
-from pilotlight.gateway.server import is_loopback, listen, serving, url_of
 from pilotlight.gateway.store import Store
 from pilotlight.gateway.tokens import Scope, Tokens
 from pilotlight.gateway.versions import Version, has_changed, load_version
+from pilotlight.runtime.listening import is_loopback, listen, serving, url_of
 
 __all__ = [
     "LOOPBACK_NAMES",

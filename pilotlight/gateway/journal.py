@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from itertools import islice
 
 from pilotlight.gateway.clock import Clock
 
@@ -74,7 +75,8 @@ class Journal:
         for line in self.tail(count, model):
             yield line
         while True:
-            found = [line for line in self._lines if line.number >= following]
+            gone = self._count - len(self._lines)
+            found = list(islice(self._lines, max(0, following - gone), None))
             following = self._count
             for line in found:
                 if model in (None, line.model):

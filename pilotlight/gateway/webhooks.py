@@ -8,15 +8,12 @@ and costs no memory. Only ``completed`` is tried again.
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
-import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pilotlight.errors import ConfigError
+from pilotlight import signing
 from pilotlight.gateway.states import Record
 from pilotlight.types import Status
 
@@ -29,8 +26,6 @@ TIMEOUT_S = 10.0
 # After the end of a prediction: a receiver that is down for a night gets everything in the morning.
 GIVE_UP_S = 24 * 3600.0
 _LONGEST_BACKOFF_S = 15 * 60.0
-
-_PREFIX = "whsec_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ def new_delivery_id() -> str:
 
 def new_secret() -> str:
     """A key for signatures, as Replicate writes them."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
+    return signing.PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> dict[str, str]:
@@ -117,13 +112,8 @@ def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> dict[str, s
     Raises:
         ConfigError: the secret is none.
     """
-    try:
-        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error as error:
-        raise ConfigError(f"the webhook secret is not {_PREFIX} and a key in base64: {error}") from None
-    digest = hmac.new(key, f"{delivery}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return {
         "webhook-id": delivery,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        "webhook-signature": f"v1,{signing.sign(secret, delivery, str(timestamp), body)}",
     }

@@ -6,8 +6,8 @@ import pytest
 from replicate.webhook import Webhooks, WebhookSigningSecret
 
 from pilotlight.client import verify_webhook
-from pilotlight.client.webhooks import sign_webhook
-from pilotlight.errors import UsageError, WebhookError
+from pilotlight.errors import ConfigError, WebhookError
+from pilotlight.signing import sign
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = json.dumps({"id": "x", "output": "é"}).encode()
@@ -15,7 +15,7 @@ NOW = 1_700_000_000.0
 
 
 def headers(body=BODY, *, stamp="1700000000", name="msg_1", secret=SECRET):
-    signature = sign_webhook(body, name, stamp, secret)
+    signature = sign(secret, name, stamp, body)
     return {"Webhook-Id": name, "WEBHOOK-TIMESTAMP": stamp, "webhook-signature": f"v1,{signature}"}
 
 
@@ -55,5 +55,5 @@ def test_anything_else_is_refused(body, given, words):
 
 
 def test_a_secret_that_is_none_is_the_callers_mistake():
-    with pytest.raises(UsageError, match="whsec_"):
+    with pytest.raises(ConfigError, match="whsec_"):
         verify_webhook(BODY, headers(), "not base64!", now=NOW)

@@ -1,4 +1,4 @@
-"""The gateway on a socket, until it is told to stop."""
+"""An ASGI application on a socket, for as long as a block takes: how the gateway and the adapters listen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from pilotlight.errors import UsageError
 
 # For answers that are still being sent when every prediction has ended.
-_LAST_ANSWERS_S = 5
+LAST_ANSWERS_S = 5.0
 # Longer than clients keep an idle connection, so that they never send on one that is being closed.
 _KEEP_ALIVE_S = 75
 
@@ -28,10 +28,10 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(app: Starlette, listener: socket.socket, *, grace_s: float = LAST_ANSWERS_S) -> AsyncIterator[None]:
     """While in this context, ``app`` answers on ``listener``, which is closed in the end.
 
-    Leaving lets answers that are being sent end for a few seconds: close the gateway first, which ends the waits.
+    Leaving lets answers that are being sent end for up to ``grace_s``, at least a second.
     """
     config = uvicorn.Config(
         app,
@@ -43,7 +43,7 @@ async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None
         access_log=False,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        timeout_graceful_shutdown=max(1, round(grace_s)),
     )
     server = _Server(config)
     running = asyncio.create_task(server.serve([listener]))

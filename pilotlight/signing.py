@@ -1,0 +1,32 @@
+"""How a webhook is signed, by Replicate, by our gateway, and for whoever receives one. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+from pilotlight.errors import ConfigError
+
+PREFIX = "whsec_"
+
+
+def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
+    """The signature of a message, in base64, without its version.
+
+    Args:
+        secret: ``whsec_`` and a key in base64.
+        message_id: the same for every try to deliver it.
+        timestamp: of this try; seconds since 1970, as they are in its header.
+        body: the bytes that are sent.
+
+    Raises:
+        ConfigError: the secret is none.
+    """
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigError(f"the webhook secret is not {PREFIX} and a key in base64: {error}") from None
+    digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
