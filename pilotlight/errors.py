@@ -118,11 +118,13 @@ class TargetUnavailableError(TargetError):
     Args:
         message: what happened.
         sent: whether the request may have reached it, so that sending it again might run it twice.
+        retry_after_s: when it asked to be tried again; ``None`` where it did not say.
     """
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
+    def __init__(self, message: str, *, sent: bool = True, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.sent = sent
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineError(TargetError):

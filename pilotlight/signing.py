@@ -28,5 +28,7 @@ def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ConfigError(f"the webhook secret is not {PREFIX} and a key in base64: {error}") from None
+    if not key:
+        raise ConfigError("the webhook secret is empty: anybody could sign with it")
     digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return base64.b64encode(digest).decode()

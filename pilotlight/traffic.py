@@ -38,17 +38,18 @@ class Traffic:
 
     def __post_init__(self) -> None:
         for target, weight in self.weights.items():
-            if not (math.isfinite(weight) and weight >= 0):
-                raise ConfigError(f"the weight of {target} is {weight}; expected a number of at least 0")
+            if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
+                raise ConfigError(f"the weight of {target} is {weight!r}; expected a number of at least 0")
         if not any(self.weights.values()):
             raise ConfigError("no target has a weight above 0: there is nowhere to send anything")
         for target, share in self.shadows.items():
-            if not 0 <= share <= 1:
-                raise ConfigError(f"the shadow {target} has {share}; expected a share of 0 to 1")
+            if not (isinstance(share, int | float) and 0 <= share <= 1):
+                raise ConfigError(f"the shadow {target} has {share!r}; expected a share of 0 to 1")
             if self.weights.get(target):
                 raise ConfigError(f"{target} is a target and a shadow of itself; choose one")
         object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
         object.__setattr__(self, "shadows", MappingProxyType(dict(self.shadows)))
+        object.__setattr__(self, "fallback", tuple(dict.fromkeys(self.fallback)))
 
     @property
     def shares(self) -> dict[str, float]:
@@ -86,4 +87,4 @@ def choose(traffic: Traffic, key: str, *, seed: str = "") -> Route:
 def _unit(*parts: str) -> float:
     """A number above 0 and below 1 for these texts, always the same."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") % _STEPS + 0.5) / (_STEPS + 1)
+    return (int.from_bytes(digest, "big") % _STEPS + 1) / (_STEPS + 2)  # both exact as floats: never 0.0 or 1.0

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
-"""Write the demo model's card, README.md and loss.png, from its training.json, and then its manifest.
+"""Write the demo model's card, README.md and loss.png, from its training.json and its manifest, then the manifest anew.
 
     python scripts/demo_card.py --sample     # let the trained model write samples into training.json, then render
     python scripts/demo_card.py              # render from training.json alone
 
 What only the model itself can tell (its shape, samples, how often it ends what it began) is measured by ``--sample``
-and kept in training.json, so that the card can be rendered again without torch.
+and kept in training.json, so that the card can be rendered again without torch. What ``pilotlight export`` made of the
+model, with its figures, is in manifest.json.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any
 
 from demo_data import read_source, stdlib_files, top_level_definitions
 
-from pilotlight.loading.manifest import write_manifest
+from pilotlight.loading.manifest import ArtifactCheck, Manifest, write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
+SOURCE = "scripts/train_demo.py"
 Report = dict[str, Any]  # training.json; scripts/train_demo.py writes it
 
 SAMPLE_PROMPTS = (
@@ -213,6 +215,35 @@ def samples_text(report: Report) -> str:
     return "\n\n".join(parts)
 
 
+def artifacts_text(manifest: Manifest) -> str:
+    """The section on what was exported; empty where nothing was."""
+    parts = []
+    for one in manifest.artifacts:
+        check = one.check
+        assert isinstance(check, ArtifactCheck), "the model writes text: this is a bug"
+        size_bytes = sum(file.size_bytes for file in manifest.files if file.name.startswith(f"{one.name}/"))
+        figures: list[tuple[str, object]] = [
+            ("size", f"{size_bytes / 1e6:.1f} MB"),
+            (f"bits per byte on {check.tokens:,} tokens of {check.text}", f"{check.artifact_bits_per_byte:.4f}"),
+            ("the weights above on the same, in float32", f"{check.source_bits_per_byte:.4f}"),
+            ("lost", f"{check.loss:.2%}"),
+            (f"greedy output the same as theirs, of {check.greedy_tokens} tokens", f"{check.greedy_agreement:.1%}"),
+        ]
+        if check.stages_agreement is not None:
+            figures.append(("its first stage the same as batching", f"{check.stages_agreement:.1%}"))
+        parts.append(table((f"`{one.name}`", ""), figures))
+    return ARTIFACTS.format(tables="\n\n".join(parts)) if parts else ""
+
+
+ARTIFACTS = """
+## For a faster start on a CPU
+{tables}
+
+`pilotlight export` made it from the weights, and on a machine without a GPU the predictor picks it. Its
+`first_stage.blob` is for processors with the instructions of the one that it was compiled on, and for one version of
+OpenVINO; any other is told so in one log line, and is ready a little later.
+"""
+
 CARD = """\
 ---
 license: other
@@ -250,7 +281,7 @@ penalty of {penalty}.
 
 The tokenizer is byte-level BPE, trained on the same files: every byte string has an encoding. Id 0, `<|endoftext|>`,
 ends a file; training also saw files cut into their top-level functions and classes, each ending with it.
-
+{artifacts}
 ## Data and license
 {train_files:,} files, {train_mb:.1f} MB, of the standard library of Python {python}, as installed, tests included;
 {held_files:,} more, {held_mb:.2f} MB, were held out. They are under the Python Software Foundation License, version 2
@@ -260,6 +291,9 @@ ends a file; training also saw files cut into their top-level functions and clas
 ```text
 {command}
 python scripts/demo_card.py --sample
+python scripts/demo_data.py --held-out | xargs cat > held-out.txt
+pilotlight export weights/{name} --precision bf16 --text held-out.txt
+python scripts/demo_card.py
 ```
 Training is seeded and goes on from its last checkpoint when it was stopped. It saw {tokens:.1f} million tokens, with
 torch {torch}. Other versions or other processors round differently, and give other weights of the same quality.
@@ -271,7 +305,7 @@ torch {torch}. Other versions or other processors round differently, and give ot
 """
 
 
-def card(report: Report, name: str, picture: str) -> str:
+def card(report: Report, manifest: Manifest, name: str, picture: str) -> str:
     """The model card in Markdown; ``KeyError`` names what the report lacks."""
     held_out, train, ends, shape = report["held_out"], report["train"], report["end_of_text"], report["shape"]
     ended = f"{ends['ended_sampled']} of {ends['prompts']} sampled, {ends['ended']} of {ends['prompts']} greedily"
@@ -292,6 +326,7 @@ def card(report: Report, name: str, picture: str) -> str:
         minutes=report["wall_s"] / 60,
         figures=table(("on the held-out files", ""), figures),
         samples=samples_text(report),
+        artifacts=artifacts_text(manifest),
         shape=table(("Llama", ""), [("parameters", f"{report['parameters']:,}"), *named, ("weights", "bf16")]),
         train_files=train["files"],
         train_mb=train["size_bytes"] / 1e6,
@@ -330,12 +365,14 @@ def main(arguments: list[str] | None = None) -> None:
         update(path, lambda: sample(args.folder))
     report = json.loads(path.read_text())
     try:
-        text = card(report, args.folder.resolve().name, "loss.png")
+        # Written twice, for an artifact of other weights is listed no more, and the card is among the files.
+        manifest = write_manifest(args.folder, source=SOURCE)
+        text = card(report, manifest, args.folder.resolve().name, "loss.png")
     except KeyError as error:
         parser.error(f"{path} lacks {error}: run python scripts/demo_card.py --sample {args.folder} first")
     draw_curve(report, args.folder / "loss.png")
     (args.folder / "README.md").write_text(text, encoding="utf-8")
-    write_manifest(args.folder, source="scripts/train_demo.py")
+    write_manifest(args.folder, source=SOURCE)
 
 
 if __name__ == "__main__":

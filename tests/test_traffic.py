@@ -66,6 +66,10 @@ def test_fallbacks_leave_out_the_target_itself():
     assert {choose(traffic, key).fallback for key in KEYS[:100]} == {("c",), ("a", "c")}
 
 
+def test_a_fallback_is_tried_once():
+    assert choose(Traffic({"a": 1}, fallback=["b", "c", "b"]), "key").fallback == ("b", "c")
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -73,6 +77,8 @@ def test_fallbacks_leave_out_the_target_itself():
         ({"weights": {"a": -1}}, "weight of a"),
         ({"weights": {"a": float("nan")}}, "weight of a"),
         ({"weights": {"a": float("inf")}}, "weight of a"),
+        ({"weights": {"a": "5"}}, "weight of a is '5'"),
+        ({"weights": {"a": 1}, "shadows": {"b": "all"}}, "shadow b has 'all'"),
         ({"weights": {"a": 1}, "shadows": {"b": 1.5}}, "shadow b"),
         ({"weights": {"a": 1}, "shadows": {"a": 1}}, "shadow of itself"),
     ],

@@ -95,7 +95,9 @@ class Host:
         self._thread.join()
         self._loop.close()
 
-    async def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[Event, None]:
         """As ``Supervisor.stream``, from any event loop; an id that Cog would not take is replaced.
 
         Leaving early cancels the prediction.
@@ -108,8 +110,10 @@ class Host:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
 
         async def read() -> None:
+            used_id = usable_id(prediction_id)
             try:
-                async with aclosing(self._supervisor.stream(inputs, prediction_id=usable_id(prediction_id))) as found:
+                running = self._supervisor.stream(inputs, prediction_id=used_id, context=context)
+                async with aclosing(running) as found:
                     async for event in found:
                         here.call_soon_threadsafe(events.put_nowait, event)
             finally:

@@ -6,25 +6,25 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pilotlight.adapters.hosting import Host
 from pilotlight.adapters.web import (
     PredictionError,
     answer_error,
-    begin,
     body_of,
     ending,
     health,
     predict,
     require_object,
+    streamed,
     while_asked,
 )
 from pilotlight.errors import ConfigError
@@ -67,7 +67,7 @@ def create_app(host: Host) -> Starlette:
         if kind == _JSON:
             inputs = _single(await body_of(request))
             if _LINES in request.headers.get("accept", "").lower():
-                return StreamingResponse(_chunks(host, await begin(host, inputs)), media_type=_LINES)
+                return await streamed(request, host, inputs, partial(_line, host), _LINES)
             return JSONResponse({"output": await while_asked(request, predict(host, inputs))})
         if kind in (_LINES, "application/x-jsonlines", "application/jsonl"):
             rows = await while_asked(request, _all(host, _from_lines(await _text(request))))
@@ -169,8 +169,6 @@ def _to_csv(rows: list[dict[str, Any]]) -> str:
     return written.getvalue()
 
 
-async def _chunks(host: Host, found: AsyncGenerator[Output | Completed, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(found) as events:
-        async for event in events:
-            line = {"output": event.chunk} if isinstance(event, Output) else {"end": ending(host, event.prediction)}
-            yield json.dumps(line).encode() + b"\n"
+def _line(host: Host, event: Output | Completed) -> bytes:
+    line = {"output": event.chunk} if isinstance(event, Output) else {"end": ending(host, event.prediction)}
+    return json.dumps(line).encode() + b"\n"

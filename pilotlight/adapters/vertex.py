@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pilotlight.adapters.hosting import Host
 from pilotlight.adapters.web import (
     PredictionError,
-    begin,
     body_of,
     ending,
     health,
     predict,
     require_object,
+    streamed,
     while_asked,
 )
 from pilotlight.errors import ConfigError
@@ -85,7 +85,7 @@ def create_app(host: Host, settings: Settings) -> Starlette:
         if "text/event-stream" in request.headers.get("accept", ""):
             if len(inputs) > 1:
                 raise PredictionError("only one instance can be streamed", 400)
-            return StreamingResponse(_events(host, await begin(host, inputs[0])), media_type="text/event-stream")
+            return await streamed(request, host, inputs[0], partial(_event, host), "text/event-stream")
         return JSONResponse({"predictions": await while_asked(request, _all(host, inputs))})
 
     return Starlette(
@@ -135,15 +135,10 @@ def _whole(value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
-async def _events(host: Host, found: AsyncGenerator[Output | Completed, None]) -> AsyncGenerator[bytes, None]:
-    """Server-sent events: ``output`` with a chunk, as JSON, and ``end`` with what became of it."""
-    async with aclosing(found) as events:
-        async for event in events:
-            if isinstance(event, Output):
-                yield _event("output", event.chunk)
-            else:
-                yield _event("end", ending(host, event.prediction))
-
-
-def _event(name: str, value: Any) -> bytes:
+def _event(host: Host, event: Output | Completed) -> bytes:
+    """A server-sent event: ``output`` with a chunk, as JSON, or ``end`` with what became of the prediction."""
+    if isinstance(event, Output):
+        name, value = "output", event.chunk
+    else:
+        name, value = "end", ending(host, event.prediction)
     return f"event: {name}\ndata: {json.dumps(value)}\n\n".encode()

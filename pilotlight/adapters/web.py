@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pilotlight.adapters.hosting import Host
 from pilotlight.errors import InputError, PilotlightError, WorkerBusyError
@@ -71,30 +72,45 @@ async def _until_gone(request: Request) -> None:
         pass
 
 
-async def begin(host: Host, inputs: Mapping[str, Any]) -> AsyncGenerator[Output | Completed, None]:
-    """The outputs of one prediction and its end, once it has begun: what is refused is refused before anything is sent.
+async def streamed(
+    request: Request,
+    host: Host,
+    inputs: Mapping[str, Any],
+    encode: Callable[[Output | Completed], bytes],
+    media_type: str,
+) -> Response:
+    """The outputs of one prediction and its end, as they come; what is refused is refused before anything is sent.
+
+    A caller who hangs up cancels it, whether it waits, begins or runs.
 
     Raises:
-        PredictionError: it cannot begin.
+        PredictionError: it cannot begin, or the caller has gone.
     """
     events = host.stream(inputs, new_prediction_id())
     try:
-        first = await anext(events)
+        first = await while_asked(request, _next(events))
     except PilotlightError as error:
         raise as_prediction_error(error) from error
-    return _rest(first, events)
+    # Of a caller who has gone by now not even the first piece is asked for, and nothing else would close the events.
+    closing = BackgroundTask(events.aclose)
+    return StreamingResponse(_encoded(first, events, encode), media_type=media_type, background=closing)
 
 
-async def _rest(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Output | Completed, None]:
-    async with aclosing(events):
-        if isinstance(first, Output | Completed):
-            yield first
-        try:
-            async for event in events:
-                if isinstance(event, Output | Completed):
-                    yield event
-        except PilotlightError as error:
-            yield Completed(Prediction("", Status.FAILED, error=str(error)))
+async def _next(events: AsyncGenerator[Event, None]) -> Event:
+    return await anext(events)
+
+
+async def _encoded(
+    first: Event, events: AsyncGenerator[Event, None], encode: Callable[[Output | Completed], bytes]
+) -> AsyncGenerator[bytes, None]:
+    if isinstance(first, Output | Completed):
+        yield encode(first)
+    try:
+        async for event in events:
+            if isinstance(event, Output | Completed):
+                yield encode(event)
+    except PilotlightError as error:
+        yield encode(Completed(Prediction("", Status.FAILED, error=str(error))))
 
 
 def ending(host: Host, prediction: Prediction) -> dict[str, Any]:
@@ -104,7 +120,8 @@ def ending(host: Host, prediction: Prediction) -> dict[str, Any]:
         "error": prediction.error,
         "logs": prediction.logs,
         "metrics": prediction.metrics,
-        "iterates": host.iterates,
+        # A list that was returned whole arrives in pieces, too.
+        "iterates": host.iterates or isinstance(prediction.output, list),
     }
 
 

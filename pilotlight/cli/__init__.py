@@ -34,6 +34,10 @@ _COMMANDS = {
         "Run one prediction anywhere: a project, a gateway, a cloud.",
     ),
     "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
+    "start-files": (
+        "pilotlight.cli.start_files:command",
+        "Record what a cold start reads, so that it is read in one sweep.",
+    ),
     "token": ("pilotlight.cli.token:command", "Make, list and revoke the tokens of a gateway's callers."),
     "top": ("pilotlight.cli.top:command", "Show how a running gateway stands, live."),
     "types": ("pilotlight.cli.types:command", "Write a Python module with the types of a target's inputs."),

@@ -39,6 +39,7 @@ from pilotlight.gateway import (
     is_loopback,
     listen,
     load_version,
+    run,
     serving,
     steady_clock,
     url_of,
@@ -214,7 +215,7 @@ def command(
         roots = projects or ((Path(),) if Path(CONFIG_NAME).is_file() else ())
         versions = [load_version(root, created_at=time.time(), python=python) for root in roots]
         with home.held(options.home) as (database, folder):
-            return asyncio.run(_run(versions, listener, database, folder, options))
+            return run(_run(versions, listener, database, folder, options))
 
 
 async def _run(

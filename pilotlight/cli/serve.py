@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from pilotlight.cli.options import environment_option, project_option, python_option, setup_timeout_option
+from pilotlight.cli.serve_ray_options import RayWishes, ray_options
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.runtime import LogLine, Project, ServerOptions, Worker
 
@@ -27,6 +28,7 @@ Examples:
   pilotlight serve --project path/to/project --host 0.0.0.0 --port 5000
   PORT=5000 pilotlight serve -e PILOTLIGHT_MODEL=path/to/model
   pilotlight serve --on sagemaker --host 0.0.0.0
+  pilotlight serve --on ray --replicas 1:4
 """
 
 
@@ -53,12 +55,13 @@ Examples:
 @click.option(
     "--on",
     "home",
-    type=click.Choice(["cog", "runpod", "vertex", "sagemaker"]),
+    type=click.Choice(["cog", "runpod", "vertex", "sagemaker", "ray"]),
     default="cog",
     show_default=True,
     envvar="PILOTLIGHT_SERVE_ON",
     show_envvar=True,
-    help="Whose contract to serve: Cog's own HTTP API, a RunPod serverless worker, a Vertex AI or SageMaker container.",
+    help="Whose contract to serve: Cog's own HTTP API, a RunPod serverless worker, a Vertex AI or SageMaker container, "
+    "a Ray Serve application.",
 )
 @environment_option
 @python_option
@@ -71,6 +74,7 @@ Examples:
     show_default=True,
     help="Seconds for running predictions after SIGTERM or Ctrl-C; a second signal cuts it short.",
 )
+@ray_options
 def command(
     project_root: Path,
     host: str,
@@ -80,14 +84,25 @@ def command(
     python: Path,
     setup_timeout_s: float,
     grace_s: float,
+    ray: RayWishes,
 ) -> int:
     """Serve a Cog project over HTTP, without Docker.
 
     The server is Cog's own, with its HTTP API. It stops taking requests at SIGTERM or Ctrl-C, and ends when what is
     running has ended, or after --grace. With --on, the same server runs behind another home's contract, which then
-    says where to listen: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT.
+    says where to listen: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT. On Ray, each replica is such a
+    server, and Cog's HTTP API is in front of all.
     """
     address = _address(host)
+    if home == "ray":
+        from pilotlight.cli.serve_ray import serve_ray, settings_from
+
+        _check_free(address, port)
+        settings = settings_from(
+            project_root, ray, env=env, python=python, setup_timeout_s=setup_timeout_s, grace_s=grace_s
+        )
+        return serve_ray(settings, ray, address, port)
+    ray.refuse(home)
     if home != "cog":
         from pilotlight.cli.serve_on import serve_on  # what only the other homes need
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pilotlight.runtime.events import Event
 from pilotlight.types import Status
@@ -29,6 +29,26 @@ class Timeouts:
     wait_s: float | None = None
     predict_s: float | None = None
     total_s: float | None = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """How a target stands, as its control plane says.
+
+    Attributes:
+        status: in the target's own word, such as ``InService``.
+        serves: whether it takes predictions.
+        reason: why it does not; ``None`` where it does not say.
+        hardware: how many machines are up, by the target's name for their kind; empty where it does not say.
+        usd_per_hour: what those cost, predictions or not, by the price file; ``None`` where that is not known, or the
+            target charges otherwise.
+    """
+
+    status: str
+    serves: bool
+    reason: str | None
+    hardware: Mapping[str, int]
+    usd_per_hour: float | None
 
 
 class Job(Protocol):
@@ -87,3 +107,15 @@ class Connection(Protocol):
 
     async def close(self) -> None:
         """Ends what was opened; predictions that run on this connection alone end too."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A connection whose target has a control plane."""
+
+    async def state(self) -> TargetState:
+        """How the target stands.
+
+        Raises:
+            TargetError: it is not there, or cannot be asked.
+        """

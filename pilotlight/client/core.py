@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 from weakref import WeakSet
 
 from pilotlight.client.connect import connect
-from pilotlight.client.connection import Connection, Job, Timeouts
+from pilotlight.client.connection import Connection, Described, Job, TargetState, Timeouts
+from pilotlight.client.failures import unsent
 from pilotlight.client.handle import Handle, timing
+from pilotlight.client.hedge import hedged
 from pilotlight.client.http import Retry
-from pilotlight.client.inputs import Checker, prepare
-from pilotlight.client.results import Result
+from pilotlight.client.inputs import Checker, prepare, read_open_files
+from pilotlight.client.many import in_order
+from pilotlight.client.results import Result, result_of
 from pilotlight.client.targets import Target, parse_target
-from pilotlight.errors import DeadlineError, PilotlightError, TargetError
+from pilotlight.errors import DeadlineError, PilotlightError
 from pilotlight.prices import cost_usd, load_prices
 from pilotlight.types import Prediction
+
+if TYPE_CHECKING:
+    from pilotlight.client.settings import SplitSettings
+    from pilotlight.client.split import AsyncSplitClient
 
 # For a target to name a prediction that nobody waits for any more, so that it can be cancelled.
 _LEAVE_S = 10.0
@@ -75,6 +82,25 @@ class AsyncClient:
             cost_usd(self._tariff, hardware, cold_start_s=0.0, predict_s=0.0)  # raises for a name that is not there
         # Those that are followed; a handle that nobody holds is none to keep.
         self._handles: WeakSet[Handle] = WeakSet()
+        # Those that end with whoever waits for them.
+        self._running: set[Handle] = set()
+        # What ends predictions that their callers have left.
+        self._ending: set[asyncio.Task[Any]] = set()
+
+    @staticmethod
+    def split(weights: Mapping[str, float], **settings: Unpack[SplitSettings]) -> AsyncSplitClient:
+        """A client that sends each prediction to one of several targets: ``{"gateway:http://a": 95, "runpod:b": 5}``.
+
+        Args:
+            weights: by target, in any unit.
+            settings: ``sticky``, ``shadow``, ``fallback`` and more, as ``AsyncSplitClient`` describes.
+
+        Raises:
+            UsageError: a target is none, or there is nothing to choose from.
+        """
+        from pilotlight.client.split import AsyncSplitClient  # which stands on this module
+
+        return AsyncSplitClient(weights, **settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,7 +111,14 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connection; predictions that were submitted and live without it go on, and are not followed."""
+        """Cancels what is being run or streamed, and closes the connection.
+
+        Predictions that were submitted, and live without the connection, go on; they are not followed any more.
+        """
+        for handle in self._running:
+            self._apart(handle.abandon())
+        while self._ending:
+            await asyncio.wait(self._ending)
         for handle in list(self._handles):
             handle.leave()
             await handle.ends_within(None)
@@ -95,11 +128,19 @@ class AsyncClient:
         """The predictor's OpenAPI document; ``None`` where the target gives none."""
         return self._schema if self._schema is not None else await self._connection.schema()
 
+    async def state(self) -> TargetState | None:
+        """How the target stands, what it runs on and what that costs; ``None`` where the target does not say.
+
+        Raises:
+            TargetError: it is not there, or cannot be asked.
+        """
+        return await self._connection.state() if isinstance(self._connection, Described) else None
+
     async def submit(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> Handle:
         """Sends a prediction and returns at once; what becomes of it is the handle's to tell.
 
         Args:
-            inputs: by name; ``None`` means not given; a ``Path`` or ``bytes`` is a file.
+            inputs: by name; ``None`` means not given; a ``Path``, ``bytes`` or an open file is a file.
             timeout_s: for all of it, in place of ``Timeouts.total_s``.
 
         Raises:
@@ -111,9 +152,10 @@ class AsyncClient:
         asked_at = time.monotonic()
         try:
             async with asyncio.timeout(timeouts.total_s) as limit:
-                given = await prepare(inputs, self._connection)
-                if self._checker is not None:
-                    await self._checker.check(given)
+                with unsent():
+                    given = await prepare(inputs, self._connection)
+                    if self._checker is not None:
+                        await self._checker.check(given)
                 job = await self._accepted(given, timeouts)
         except TimeoutError as error:
             if not limit.expired():
@@ -155,23 +197,24 @@ class AsyncClient:
             DeadlineError: its time was over.
             InputError, TargetError: as for ``submit``.
         """
-        async with self._running(inputs, timeout_s) as first:
-            if hedge_after_s is None or await first.ends_within(hedge_after_s):
-                return (await first.wait()).raise_for_status()
-            async with AsyncExitStack() as stack:
-                winner = first
-                # Without a second one there is still the first.
-                with suppress(TargetError):
-                    second = await stack.enter_async_context(self._running(inputs, timeout_s))
-                    winner = await _first_good(first, second)
-                return (await winner.wait()).raise_for_status()
+        if hedge_after_s is not None:
+            total_s = self.timeouts.total_s if timeout_s is None else timeout_s
+            given = await read_open_files(inputs)
+            return await hedged(
+                lambda within_s: self.run(given, timeout_s=within_s),
+                after_s=hedge_after_s,
+                total_s=total_s,
+                apart=self._apart,
+            )
+        async with self.running(inputs, timeout_s=timeout_s) as handle:
+            return (await handle.wait()).raise_for_status()
 
     async def stream(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> AsyncGenerator[Any, None]:
         """The output, chunk by chunk, as it comes. Close it (``contextlib.aclosing``) to cancel the prediction.
 
         Raises: as ``run``.
         """
-        async with self._running(inputs, timeout_s) as handle:
+        async with self.running(inputs, timeout_s=timeout_s) as handle:
             async for chunk in handle:
                 yield chunk
             (await handle.wait()).raise_for_status()
@@ -186,7 +229,7 @@ class AsyncClient:
         self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = ..., return_errors: Literal[True]
     ) -> AsyncGenerator[Result | PilotlightError, None]: ...
 
-    async def map(
+    def map(
         self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = 8, return_errors: bool = False
     ) -> AsyncGenerator[Result | PilotlightError, None]:
         """Results in the order of ``inputs``, which is read only as far ahead as ``concurrency``.
@@ -197,34 +240,31 @@ class AsyncClient:
             return_errors: give the error in place of the result, and go on; else the first error ends it all, and
                 cancels what runs.
         """
-        waiting: list[asyncio.Task[Result]] = []
-        source = iter(inputs)
-        try:
-            while True:
-                while len(waiting) < max(1, concurrency) and (one := next(source, None)) is not None:
-                    waiting.append(asyncio.create_task(self.run(one)))
-                if not waiting:
-                    return
-                await asyncio.wait([waiting[0]])
-                task = waiting.pop(0)
-                error = task.exception()
-                if isinstance(error, PilotlightError) and return_errors:
-                    yield error
-                else:
-                    yield task.result()
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        return in_order(self.run, inputs, concurrency=concurrency, return_errors=return_errors)
 
     @asynccontextmanager
-    async def _running(self, inputs: Mapping[str, Any], timeout_s: float | None) -> AsyncIterator[Handle]:
+    async def running(
+        self, inputs: Mapping[str, Any], *, timeout_s: float | None = None
+    ) -> AsyncGenerator[Handle, None]:
+        """A prediction for as long as a block takes: leaving it before the end cancels it at the target.
+
+        Raises: as ``submit``.
+        """
         handle = await self.submit(inputs, timeout_s=timeout_s)
+        self._running.add(handle)
         try:
             yield handle
         finally:
+            self._running.discard(handle)
             # A caller who is being cancelled must not take the cancel down with them.
-            await asyncio.shield(asyncio.create_task(handle.abandon()))
+            await asyncio.shield(self._apart(handle.abandon()))
+
+    def _apart(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """``work`` as a task that ``close`` waits for."""
+        task = asyncio.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
 
     async def _accepted(self, inputs: Mapping[str, Any], timeouts: Timeouts) -> Job:
         """The job; if the caller leaves while it is being accepted, it is cancelled as soon as its id is known."""
@@ -232,10 +272,7 @@ class AsyncClient:
         try:
             return await asyncio.shield(accepting)
         except asyncio.CancelledError:
-            await asyncio.wait([accepting], timeout=min(timeouts.answer_s, _LEAVE_S))
-            if accepting.done() and not accepting.cancelled() and accepting.exception() is None:
-                await accepting.result().cancel()
-            accepting.cancel()
+            await asyncio.shield(self._apart(_refuse(accepting, min(timeouts.answer_s, _LEAVE_S))))
             raise
 
     def _finish(self, prediction: Prediction, total_s: float) -> Result:
@@ -244,31 +281,13 @@ class AsyncClient:
         if self._tariff is not None and self._hardware is not None:
             # Where the target does not tell a cold start from a queue, the charge for it cannot be known.
             cost = cost_usd(self._tariff, self._hardware, cold_start_s=times.cold_start_s, predict_s=times.predict_s)
-        return Result(
-            id=prediction.id,
-            target=str(self.target),
-            status=prediction.status,
-            output=prediction.output,
-            error=prediction.error,
-            logs=prediction.logs,
-            metrics=prediction.metrics,
-            timing=times,
-            cost_usd=cost,
-        )
+        return result_of(prediction, target=str(self.target), timing=times, cost_usd=cost)
 
 
-async def _first_good(first: Handle, second: Handle) -> Handle:
-    """The one that succeeds first; if none does, the one that ended last."""
-    waits = {asyncio.create_task(handle.ends_within(None)): handle for handle in (first, second)}
-    pending = set(waits)
-    try:
-        while True:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            ended = [waits[task] for task in done]
-            if good := [handle for handle in ended if handle.succeeded]:
-                return good[0]
-            if not pending:
-                return ended[0]
-    finally:
-        for task in waits:
-            task.cancel()
+async def _refuse(accepting: asyncio.Task[Job], patience_s: float) -> None:
+    """Cancels a prediction that nobody waits for any more, once it has a name to cancel it by."""
+    await asyncio.wait([accepting], timeout=patience_s)
+    if accepting.done() and not accepting.cancelled() and accepting.exception() is None:
+        with suppress(PilotlightError):
+            await accepting.result().cancel()
+    accepting.cancel()

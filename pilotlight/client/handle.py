@@ -133,14 +133,20 @@ class Handle:
                     self._take(event)
                     if isinstance(event, Completed):
                         return
-        except DeadlineError:
-            with suppress(PilotlightError, TimeoutError):
-                async with asyncio.timeout(_CANCEL_S):
-                    await self._job.cancel()
-            raise
+        except DeadlineError as error:
+            raise DeadlineError(f"{error}, and {await self._canceled()}", phase=error.phase) from error
         finally:
             # Whoever waits looks again, now that the task is (about to be) done.
             asyncio.get_running_loop().call_soon(self._bump)
+
+    async def _canceled(self) -> str:
+        """Cancels it, and says whether the target has been told."""
+        try:
+            async with asyncio.timeout(_CANCEL_S):
+                await self._job.cancel()
+        except (PilotlightError, TimeoutError) as error:
+            return f"the target could not be told to cancel it ({error or 'no answer'})"
+        return "has been cancelled"
 
     async def _next(self, events: Any) -> Event:
         phase, deadline = self._deadline()
@@ -150,9 +156,7 @@ class Handle:
         except TimeoutError as error:
             limit_s = getattr(self._timeouts, f"{phase}_s")
             words = {"total": "did not end", "wait": "did not begin", "predict": "did not end after it began"}[phase]
-            raise DeadlineError(
-                f"prediction {self.id} {words} within {limit_s:g} s, and has been cancelled", phase=phase
-            ) from error
+            raise DeadlineError(f"prediction {self.id} {words} within {limit_s:g} s", phase=phase) from error
         except StopAsyncIteration:
             raise TargetError(f"the target stopped telling of prediction {self.id} before its end") from None
         return event

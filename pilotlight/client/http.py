@@ -1,12 +1,13 @@
-"""Requests to an HTTP API: what may be sent again, and when, and what its failures are in our words."""
+"""Requests to an HTTP API: what may be sent again, and when."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -14,19 +15,9 @@ from typing import Any
 import httpx2
 
 from pilotlight.client.connection import Timeouts
-from pilotlight.errors import (
-    InputError,
-    TargetAuthError,
-    TargetBusyError,
-    TargetError,
-    TargetMissingError,
-    TargetUnavailableError,
-)
+from pilotlight.client.failures import mapped_errors, raise_for_status
+from pilotlight.errors import TargetBusyError, TargetError, TargetUnavailableError
 from pilotlight.sse import Decoder, ServerSentEvent
-
-_LONGEST_DETAIL = 600
-# Where the known APIs put the words of a failure.
-_WORDS_AT = ("detail", "error", "message", "title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +46,31 @@ class Retry:
                 because it is busy, may be sent again in any case.
             jitter: 0 to 1, drawn by the caller.
         """
-        if failures >= self.tries:
+        if failures >= self.tries or not isinstance(error, TargetBusyError | TargetUnavailableError):
             return None
-        asked_s = 0.0
-        if isinstance(error, TargetBusyError):
-            asked_s = error.retry_after_s or 0.0
-        elif not isinstance(error, TargetUnavailableError) or (error.sent and not repeatable):
+        if isinstance(error, TargetUnavailableError) and error.sent and not repeatable:
             return None
+        asked_s = error.retry_after_s or 0.0
         if asked_s > self.patience_s:
             return None
         return asked_s + jitter * min(self.cap_s, self.base_s * 2.0 ** (failures - 1))
+
+    async def wait(self, failures: int, error: TargetError, *, repeatable: bool, until: float | None = None) -> None:
+        """Waits for the next try.
+
+        Args:
+            failures: as for ``delay_s``.
+            error: as for ``delay_s``.
+            repeatable: as for ``delay_s``.
+            until: on the clock ``time.monotonic``: a try that would come later is none.
+
+        Raises:
+            TargetError: ``error``, as there is no next try.
+        """
+        delay_s = self.delay_s(failures, error, repeatable=repeatable, jitter=random.random())  # noqa: S311 - spreads clients
+        if delay_s is None or (until is not None and time.monotonic() + delay_s >= until):
+            raise error
+        await asyncio.sleep(delay_s)
 
 
 class Http:
@@ -109,6 +115,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         files: Mapping[str, Any] | None = None,
         repeatable: bool | None = None,
+        within_s: float | None = None,
     ) -> Any:
         """The JSON that the API answers; ``None`` for an empty answer.
 
@@ -119,6 +126,7 @@ class Http:
             headers: in addition.
             files: for a multipart form, as httpx2 takes them.
             repeatable: whether it may be sent twice; by default whether the method says so.
+            within_s: no further try begins after that.
 
         Raises:
             InputError: the API refuses what was sent.
@@ -126,16 +134,14 @@ class Http:
         """
         if repeatable is None:
             repeatable = method in ("GET", "HEAD", "PUT", "DELETE")
+        until = None if within_s is None else time.monotonic() + within_s
         failures = 0
         while True:
             try:
                 return await self._call_once(method, path, body, headers, files)
             except TargetError as error:
                 failures += 1
-                delay_s = self._retry.delay_s(failures, error, repeatable=repeatable, jitter=random.random())  # noqa: S311 - spreads clients
-                if delay_s is None:
-                    raise
-            await asyncio.sleep(delay_s)
+                await self._retry.wait(failures, error, repeatable=repeatable, until=until)
 
     async def _call_once(
         self, method: str, path: str, body: Any, headers: Mapping[str, str] | None, files: Mapping[str, Any] | None
@@ -193,73 +199,3 @@ def is_local(url: str) -> bool:
     """Whether it is an address of this machine."""
     host = httpx2.URL(url).host
     return host == "localhost" or host.startswith("127.") or host == "::1"
-
-
-@contextmanager
-def mapped_errors(where: str) -> Iterator[None]:
-    """What the HTTP client raises, in our words."""
-    try:
-        yield
-    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-        raise TargetUnavailableError(f"{where} cannot be reached: {_words(error)}", sent=False) from error
-    except httpx2.TransportError as error:
-        raise TargetUnavailableError(f"the connection to {where} broke: {_words(error)}") from error
-    except httpx2.InvalidURL as error:
-        raise TargetError(f"{where} gave a URL that is none: {error}") from error
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
-def raise_for_status(response: httpx2.Response) -> None:
-    """Returns for an answer that is no failure.
-
-    Raises:
-        InputError: 400, 413, 422.
-        TargetError: the kind of it that fits.
-    """
-    status = response.status_code
-    if status < HTTPStatus.BAD_REQUEST:
-        return
-    words = f"{response.request.url.host} answered {status}: {_detail(response)}"
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY):
-        raise InputError("input", _detail(response))
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PAYMENT_REQUIRED):
-        raise TargetAuthError(words)
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        raise TargetMissingError(words)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise TargetBusyError(words, retry_after_s=_retry_after_s(response))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TargetUnavailableError(words)
-    raise TargetError(words)
-
-
-def _detail(response: httpx2.Response) -> str:
-    """What an API says of a failure, in the ways that the known ones say it."""
-    text = said_in(response.text).strip() or HTTPStatus(response.status_code).phrase
-    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]} ..."
-
-
-def said_in(said: Any) -> str:
-    """The words of a failure's body: text, or JSON, which may have the body of another failure in it."""
-    if isinstance(said, str):
-        with suppress(ValueError):
-            inner = json.loads(said)
-            if isinstance(inner, Mapping):
-                return said_in(inner)
-        return said
-    if isinstance(said, Mapping):
-        for key in _WORDS_AT:
-            if said.get(key):
-                return said_in(said[key])
-    return json.dumps(said, ensure_ascii=False)
-
-
-def _retry_after_s(response: httpx2.Response) -> float | None:
-    """The seconds of ``Retry-After``; its other form, a date, is not used by the APIs that we speak to."""
-    try:
-        return max(0.0, float(response.headers["Retry-After"]))
-    except (KeyError, ValueError):
-        return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ INLINE_BYTES = 256 * 1000
 async def prepare(inputs: Mapping[str, Any], connection: Connection) -> dict[str, Any]:
     """The inputs as JSON values: without those that are ``None``, and with a URL for each file.
 
-    Files are ``pathlib.Path`` and ``bytes``, lists of them included.
+    Files are ``pathlib.Path``, ``bytes`` and what ``open`` returns, lists of them included.
 
     Raises:
         InputError: a file cannot be read, or JSON has no form for a value.
@@ -43,7 +45,45 @@ async def _value(name: str, value: Any, connection: Connection) -> Any:
         return await _url(value.name, content, connection)
     if isinstance(value, bytes | bytearray | memoryview):
         return await _url("file", bytes(value), connection)
+    if isinstance(value, io.IOBase):
+        value = await _read(name, value)
+    if isinstance(value, ReadFile):
+        return await _url(value.name, value.content, connection)
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """An open file of the caller's, after it was read."""
+
+    name: str
+    content: bytes
+
+
+async def read_open_files(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs for whoever sends them more than once: the second one to read an open file would find it at its end.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+
+    async def read(name: str, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [await read(name, one) for one in value]
+        return await _read(name, value) if isinstance(value, io.IOBase) else value
+
+    return {name: await read(name, value) for name, value in inputs.items()}
+
+
+async def _read(name: str, file: io.IOBase) -> ReadFile:
+    """What is left to read of an open file, and its name where it has one."""
+    try:
+        content: str | bytes = await asyncio.to_thread(file.read)
+    except (OSError, ValueError) as error:
+        raise InputError(name, f"cannot read {file!r}: {error}") from error
+    given = getattr(file, "name", None)
+    whole = content.encode() if isinstance(content, str) else content
+    return ReadFile(Path(given).name if isinstance(given, str) else "file", whole)
 
 
 async def _url(name: str, content: bytes, connection: Connection) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -14,18 +15,22 @@ from typing import Any, Protocol
 import httpx2
 
 from pilotlight.client.connection import Timeouts
-from pilotlight.client.http import is_local, mapped_errors
+from pilotlight.client.failures import mapped_errors
+from pilotlight.client.http import is_local
 from pilotlight.client.targets import Target
 from pilotlight.errors import (
+    PilotlightError,
+    SetupFailedError,
     TargetBusyError,
     TargetError,
     TargetMissingError,
     TargetUnavailableError,
     UsageError,
     WorkerBusyError,
-    WorkerCrashedError,
+    WorkerError,
+    WorkerMemoryError,
 )
-from pilotlight.runtime import Completed, Event, Output, Project, Started, Supervisor, Worker, new_prediction_id
+from pilotlight.runtime import Completed, Event, Log, Output, Project, Started, Supervisor, Worker, new_prediction_id
 from pilotlight.runtime.api import CogApi
 from pilotlight.runtime.request import encode_body
 from pilotlight.runtime.schema import ensure_schema
@@ -60,6 +65,7 @@ class LocalJob:
     async def events(self) -> AsyncGenerator[Event, None]:
         read: asyncio.Queue[Event | None] = asyncio.Queue()
         seen: list[Any] = []
+        printed: list[str] = []
         asked_at = time.monotonic()
         began_at: float | None = None
         self._reader = asyncio.create_task(self._read(read))
@@ -72,6 +78,8 @@ class LocalJob:
                     self._status = Status.PROCESSING
                 if isinstance(event, Output):
                     seen.append(event.chunk)
+                if isinstance(event, Log):
+                    printed.append(event.text)
                 if isinstance(event, Completed):
                     self._status = event.prediction.status
                     if began_at is not None:
@@ -79,13 +87,11 @@ class LocalJob:
                 yield event
             if self._canceled and not self._status.terminal:
                 self._status = Status.CANCELED
-                yield Completed(Prediction(self.id, Status.CANCELED, output=seen or None))
+                yield Completed(Prediction(self.id, Status.CANCELED, output=seen or None, logs="".join(printed)))
             elif not self._status.terminal:
                 await self._reader  # raises what ended it
-        except WorkerBusyError as error:
-            raise TargetBusyError(str(error)) from error
-        except WorkerCrashedError as error:
-            raise TargetUnavailableError(str(error)) from error
+        except WorkerError as error:
+            raise _mapped(error) from error
         finally:
             self._reader.cancel()
             await asyncio.wait([self._reader])
@@ -195,6 +201,22 @@ class ProjectConnection:
             if self._supervisor is None:
                 self._supervisor = await self._stack.enter_async_context(Supervisor(lambda: Worker(self._project)))
         return self._supervisor
+
+
+def _mapped(error: WorkerError) -> PilotlightError:
+    """What a worker's failure is to a caller; a predictor that cannot be set up is worth its own name, and its logs."""
+    if isinstance(error, SetupFailedError | WorkerMemoryError):
+        return error
+    if isinstance(error, WorkerBusyError):
+        return TargetBusyError(str(error))
+    return TargetUnavailableError(str(error), sent=not _unreached(error.__cause__))
+
+
+def _unreached(cause: BaseException | None) -> bool:
+    """Whether there was no connection. The system has no number for several addresses that have all failed."""
+    return isinstance(cause, ConnectionRefusedError | socket.gaierror) or (
+        isinstance(cause, OSError) and cause.errno is None
+    )
 
 
 def _read_schema(project: Project) -> Mapping[str, Any]:

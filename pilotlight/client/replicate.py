@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
+import urllib.parse
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
 from pilotlight.client.connection import Timeouts
+from pilotlight.client.failures import following, understood, unsent
 from pilotlight.client.http import Http, Retry
 from pilotlight.client.targets import Target
-from pilotlight.errors import TargetError, TargetMissingError, TargetUnavailableError, UsageError
+from pilotlight.errors import TargetError, TargetMissingError
 from pilotlight.runtime.events import Completed, Event, Log, Output, Started
 from pilotlight.types import Prediction, Status
+
+_LOG = logging.getLogger(__name__)
 
 API_URL = "https://api.replicate.com"
 
@@ -26,6 +32,8 @@ _POLL_S = 0.5
 # What the API takes for Cancel-After.
 _LEAST_CANCEL_AFTER_S = 5
 _MOST_CANCEL_AFTER_S = 86400
+# What Replicate calls a prediction whose ``Cancel-After`` came before it began; a gateway knows no such word.
+_ABORTED = "aborted"
 
 
 class ReplicateConnection:
@@ -44,7 +52,8 @@ class ReplicateConnection:
     ) -> None:
         self._target = target
         self._name = target.name
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # An open gateway looks for this header all the same before it takes a file: no page in a browser can send it.
+        headers = {"Authorization": f"Bearer {token or 'none'}"}
         self._http = Http((url or target.url or API_URL).rstrip("/"), headers, timeouts, retry)
         self._schema: Mapping[str, Any] | None = None
         self._looked = False
@@ -65,25 +74,24 @@ class ReplicateConnection:
         if total_s is not None:
             headers["Cancel-After"] = f"{math.ceil(min(max(total_s, _LEAST_CANCEL_AFTER_S), _MOST_CANCEL_AFTER_S))}s"
         body: dict[str, Any] = {"input": dict(inputs), "stream": True}
-        path = await self._create_path()
+        with unsent():
+            path = await self._create_path()
         if path == "/v1/predictions":
             body["version"] = self._target.version
-        answer = await self._http.call("POST", path, body=body, headers=headers)
-        return self._job(answer)
+        return self._job(await self._http.call("POST", path, body=body, headers=headers, within_s=total_s))
 
     async def attach(self, job_id: str) -> ReplicateJob:
-        return self._job(await self._http.call("GET", f"/v1/predictions/{job_id}"))
+        return self._job(await self._http.call("GET", f"/v1/predictions/{urllib.parse.quote(job_id, safe='')}"))
 
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         answer = await self._http.call("POST", "/v1/files", files={"content": (name, content, content_type)})
-        url: str = answer["urls"]["get"]
+        with understood(self._target):
+            url: str = answer["urls"]["get"]
         return url
 
     def _job(self, answer: Any) -> ReplicateJob:
-        try:
+        with understood(self._target):
             return ReplicateJob(self._http, answer, decodes=_decoder(self._schema))
-        except (KeyError, TypeError, ValueError) as error:
-            raise TargetError(f"{self._target} answered with something that is no prediction: {error}") from error
 
     async def _create_path(self) -> str:
         if self._target.version is not None:
@@ -94,26 +102,29 @@ class ReplicateConnection:
     async def _model_name(self) -> str:
         """``OWNER/NAME``; of a gateway's target without one, the first model that it serves."""
         if not self._name:
-            listed = (await self._http.call("GET", "/v1/models"))["results"]
-            if not listed:
+            answer = await self._http.call("GET", "/v1/models")
+            with understood(self._target):
+                names = [f"{one['owner']}/{one['name']}" for one in answer["results"]]
+            if not names:
                 raise TargetMissingError(f"{self._target} serves no model yet; push one, or name a project to serve")
-            self._name = f"{listed[0]['owner']}/{listed[0]['name']}"
+            self._name = names[0]
         return self._name
 
     async def _find_schema(self) -> Mapping[str, Any] | None:
         """What the version says of itself; models that Replicate runs itself do not show it."""
         name, version = await self._model_name(), self._target.version
         try:
-            if self._target.kind == "replicate-deployment":
-                release = (await self._http.call("GET", f"/v1/deployments/{name}"))["current_release"]
-                name, version = release["model"], release["version"]
-            if version is None:
-                latest = (await self._http.call("GET", f"/v1/models/{name}")).get("latest_version")
-            else:
-                latest = await self._http.call("GET", f"/v1/models/{name}/versions/{version}")
+            with understood(self._target):
+                if self._target.kind == "replicate-deployment":
+                    release = (await self._http.call("GET", f"/v1/deployments/{name}"))["current_release"]
+                    name, version = release["model"], release["version"]
+                if version is None:
+                    latest = (await self._http.call("GET", f"/v1/models/{name}")).get("latest_version")
+                else:
+                    latest = await self._http.call("GET", f"/v1/models/{name}/versions/{version}")
+                schema: Mapping[str, Any] | None = (latest or {}).get("openapi_schema")
         except TargetMissingError:
             return None
-        schema: Mapping[str, Any] | None = (latest or {}).get("openapi_schema")
         return schema
 
 
@@ -133,41 +144,63 @@ class ReplicateJob:
         self._chunks: list[Any] = []
         self._logs = ""
         self.id: str = answer["id"]
-        Status(answer["status"])
+        self._status = status_of(answer)
 
     async def status(self) -> Status:
-        if not self._ended:
+        if not self._status.terminal:
             await self._look()
-        return Status(self._answer["status"])
+        return self._status
 
     async def cancel(self) -> None:
-        if not self._ended:
-            self._answer = await self._http.call("POST", f"/v1/predictions/{self.id}/cancel", repeatable=True)
+        if not self._status.terminal:
+            self._take(await self._http.call("POST", f"/v1/predictions/{self.id}/cancel", repeatable=True))
 
     async def events(self) -> AsyncGenerator[Event, None]:
         began = False
-        async for event in self._streamed():
-            if not began:
+        async with aclosing(self._told()) as told:
+            async for event in told:
                 began = True
-                yield Started(self.id)
-            yield event
+                yield event
         polls = iter(_POLLS_S)
         while True:
-            if not began and self._answer["status"] != Status.STARTING:
+            if not began and self._status is not Status.STARTING:
                 began = True
                 yield Started(self.id)
-            if self._ended:
+            if self._status.terminal:
                 break
             await asyncio.sleep(next(polls, _POLL_S))
             await self._look()
-        for event in self._unseen():
+        with understood(f"prediction {self.id}"):
+            unseen, prediction = self._unseen(), prediction_of(self._answer)
+        for event in unseen:
             yield event
-        yield Completed(_prediction(self._answer))
+        yield Completed(prediction)
+
+    async def _told(self) -> AsyncGenerator[Event, None]:
+        """What the stream brings, after ``Started``; which it does not bring, so that until then somebody must look."""
+        polls = iter(_POLLS_S)
+        async with aclosing(self._streamed()) as stream:
+            coming = asyncio.create_task(_next(stream))
+            try:
+                while not coming.done() and self._status is Status.STARTING:
+                    await asyncio.wait([coming], timeout=next(polls, _POLL_S))
+                    if not coming.done():
+                        await self._look()
+                if not coming.done() or coming.result() is not None:
+                    yield Started(self.id)
+                event = await coming
+            finally:
+                coming.cancel()
+                await asyncio.wait([coming])
+            while event is not None:
+                yield event
+                event = await _next(stream)
 
     async def _streamed(self) -> AsyncGenerator[Output | Log, None]:
         """What the stream brings, where there is one. One that breaks is left: asking again brings what is missing."""
-        url = (self._answer.get("urls") or {}).get("stream")
-        if not url or self._ended:
+        with understood(f"prediction {self.id}"):
+            url = (self._answer.get("urls") or {}).get("stream")
+        if not url or self._status.terminal:
             return
         try:
             async with self._http.events(url, silence_s=_SILENCE_S) as events:
@@ -180,8 +213,8 @@ class ReplicateJob:
                         yield Log("stdout", event.data)
                     elif event.event == "done":
                         break
-        except (TargetUnavailableError, TargetMissingError, ValueError):
-            pass
+        except (TargetError, ValueError) as error:
+            _LOG.info("the stream of prediction %s was left: %s", self.id, error)
         await self._look()
 
     def _unseen(self) -> list[Output | Log]:
@@ -197,11 +230,17 @@ class ReplicateJob:
         return unseen
 
     async def _look(self) -> None:
-        self._answer = await self._http.call("GET", f"/v1/predictions/{self.id}")
+        with following(f"prediction {self.id}"):
+            self._take(await self._http.call("GET", f"/v1/predictions/{self.id}"))
 
-    @property
-    def _ended(self) -> bool:
-        return Status(self._answer["status"]).terminal
+    def _take(self, answer: Any) -> None:
+        with understood(f"prediction {self.id}"):
+            self._status = status_of(answer)
+            self._answer = answer
+
+
+async def _next(stream: AsyncGenerator[Output | Log, None]) -> Output | Log | None:
+    return await anext(stream, None)
 
 
 def rest(chunks: list[Any], seen: list[Any]) -> list[Any]:
@@ -223,7 +262,17 @@ def _decoder(schema: Mapping[str, Any] | None) -> bool:
     return bool(item.get("type", "string") != "string")
 
 
-def _prediction(answer: Mapping[str, Any]) -> Prediction:
+def status_of(answer: Mapping[str, Any]) -> Status:
+    """The status in a prediction as the API shows it; raises ``ValueError`` or ``KeyError`` for what has none."""
+    return Status.CANCELED if answer["status"] == _ABORTED else Status(answer["status"])
+
+
+def prediction_of(answer: Mapping[str, Any]) -> Prediction:
+    """A prediction as the API shows it, in our words.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is none.
+    """
     metrics = dict(answer.get("metrics") or {})
     created, started, ended = (_time_s(answer.get(name)) for name in ("created_at", "started_at", "completed_at"))
     if created is not None and started is not None:
@@ -234,7 +283,7 @@ def _prediction(answer: Mapping[str, Any]) -> Prediction:
         metrics.setdefault("predict_s", metrics["predict_time"])
     return Prediction(
         id=answer["id"],
-        status=Status(answer["status"]),
+        status=status_of(answer),
         output=answer.get("output"),
         error=None if answer.get("error") is None else str(answer["error"]),
         logs=answer.get("logs") or "",
@@ -245,14 +294,3 @@ def _prediction(answer: Mapping[str, Any]) -> Prediction:
 def _time_s(text: str | None) -> float | None:
     """Seconds since 1970 of an ISO time."""
     return None if not text else datetime.fromisoformat(text).timestamp()
-
-
-def require_token(token: str | None, target: Target, variable: str) -> str:
-    """The token.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if not token:
-        raise UsageError(f"{target} needs a token: give token=..., or set {variable}")
-    return token

@@ -70,3 +70,18 @@ class Result:
         """
         raise_for_status(Prediction(self.id, self.status, error=self.error, logs=self.logs))
         return self
+
+
+def result_of(prediction: Prediction, *, target: str, timing: Timing, cost_usd: float | None) -> Result:
+    """A prediction that has ended, with what its client knows of it."""
+    return Result(
+        id=prediction.id,
+        target=target,
+        status=prediction.status,
+        output=prediction.output,
+        error=prediction.error,
+        logs=prediction.logs,
+        metrics=prediction.metrics,
+        timing=timing,
+        cost_usd=cost_usd,
+    )

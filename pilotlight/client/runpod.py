@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.parse
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from pilotlight.client.connection import Timeouts
+from pilotlight.client.failures import following, understood
 from pilotlight.client.http import Http, Retry
 from pilotlight.client.targets import Target
-from pilotlight.errors import InputError, TargetError
+from pilotlight.errors import InputError, TargetBusyError, TargetError, TargetUnavailableError
 from pilotlight.runtime.events import Completed, Event, Output, Started
 from pilotlight.types import Prediction, Status
 
@@ -70,20 +72,17 @@ class RunPodConnection:
             )
         if total_s is not None:
             body["policy"] = {"ttl": round(min(max(total_s, _LEAST_TTL_S), _MOST_TTL_S) * _MS)}
-        answer = await self._http.call("POST", "/run", body=body)
-        return self._job(answer)
+        return self._job(await self._http.call("POST", "/run", body=body, within_s=total_s))
 
     async def attach(self, job_id: str) -> RunPodJob:
-        return self._job(await self._http.call("GET", f"/status/{job_id}"))
+        return self._job(await self._http.call("GET", f"/status/{urllib.parse.quote(job_id, safe='')}"))
 
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         return None
 
     def _job(self, answer: Any) -> RunPodJob:
-        try:
+        with understood(self._target):
             return RunPodJob(self._http, answer)
-        except (KeyError, TypeError) as error:
-            raise TargetError(f"{self._target} answered with something that is no job: {error}") from error
 
 
 class RunPodJob:
@@ -93,6 +92,7 @@ class RunPodJob:
         self._http = http
         self._state: str = answer["status"]
         self._chunks: list[Any] = []
+        self._torn = False
         self.id: str = answer["id"]
 
     async def status(self) -> Status:
@@ -100,17 +100,15 @@ class RunPodJob:
         return self._status
 
     async def cancel(self) -> None:
-        if not self._status.terminal:
+        state = _STATES.get(self._state)
+        if state is None or not state.terminal:  # what we do not know the name of may run all the same
             await self._http.call("POST", f"/cancel/{self.id}", repeatable=True)
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Output comes from ``/stream``, which gives what has come since it was asked last, and the state."""
         began = False
         quiet = iter(_POLLS_S)
         while True:
-            answer = await self._http.call("GET", f"/stream/{self.id}")
-            self._state = answer.get("status", self._state)
-            chunks = [one["output"] for one in answer.get("stream") or []]
+            chunks = await self._new_chunks()
             if not began and (chunks or self._status is not Status.STARTING):
                 began = True
                 yield Started(self.id)
@@ -123,16 +121,54 @@ class RunPodJob:
                 quiet = iter(_POLLS_S)
             else:
                 await asyncio.sleep(next(quiet, _POLL_S))
-        last = _prediction(await self._look(), self._chunks, self._status)
-        if not self._chunks and last.output is not None:
-            chunks = last.output if isinstance(last.output, list) else [last.output]
-            for index, chunk in enumerate(chunks):
-                yield Output(chunk, index)
+        answer = await self._look()
+        with understood(f"job {self.id}"):
+            last = _prediction(answer, list(self._chunks), self._status)
+            kept = answer.get("output")
+        for chunk in self._unseen(kept):
+            self._chunks.append(chunk)
+            yield Output(chunk, len(self._chunks) - 1)
         yield Completed(last)
 
+    async def _new_chunks(self) -> list[Any]:
+        """Output comes from ``/stream``, which gives what has come since it was asked last, and the state.
+
+        It forgets what it has given: asking again after an answer that broke would leave a hole. So a broken stream is
+        left, and what is missing comes from the end, where the endpoint keeps it.
+        """
+        if not self._torn:
+            try:
+                answer = await self._http.call("GET", f"/stream/{self.id}", repeatable=False)
+            except (TargetBusyError, TargetUnavailableError):
+                self._torn = True
+            else:
+                with understood(f"job {self.id}"):
+                    self._state = answer.get("status", self._state)
+                    return [one["output"] for one in answer.get("stream") or []]
+        await self._look()
+        return []
+
+    def _unseen(self, kept: Any) -> list[Any]:
+        """What the end shows and no stream has brought.
+
+        Args:
+            kept: the output that the end shows: all chunks, a single value, or ``None``.
+
+        Raises:
+            TargetError: a stream broke, and the end does not show what was in it.
+        """
+        whole = kept if isinstance(kept, list) else [] if kept is None else [kept]
+        if not self._torn:
+            return [] if self._chunks else whole
+        if self._status is Status.SUCCEEDED and (not whole or whole[: len(self._chunks)] != self._chunks):
+            raise TargetError(f"the stream of job {self.id} broke, and the endpoint does not keep what was in it")
+        return whole[len(self._chunks) :]
+
     async def _look(self) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = await self._http.call("GET", f"/status/{self.id}")
-        self._state = answer["status"]
+        with following(f"job {self.id}"):
+            answer: Mapping[str, Any] = await self._http.call("GET", f"/status/{self.id}")
+        with understood(f"job {self.id}"):
+            self._state = answer["status"]
         return answer
 
     @property

@@ -1,25 +1,34 @@
-"""One front for several targets: a split by weight, shadows that see copies, fallbacks for a target that is gone."""
+"""One client for several targets: a split by weight, shadows that see copies, fallbacks for a target that is gone."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
+import time
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from pilotlight.client.core import AsyncClient
+from pilotlight.client.handle import Handle
+from pilotlight.client.http import Retry
+from pilotlight.client.inputs import read_open_files
+from pilotlight.client.many import in_order
 from pilotlight.client.results import Result
-from pilotlight.errors import TargetBusyError, TargetUnavailableError
+from pilotlight.client.settings import ClientSettings, Shadow, Sticky, TargetSettings
+from pilotlight.errors import DeadlineError, PilotlightError, SetupFailedError, TargetBusyError, TargetUnavailableError
 from pilotlight.traffic import Route, Traffic, choose
 
 _LOG = logging.getLogger(__name__)
 
 # Shadow predictions at once; further copies are dropped, so that a slow shadow costs memory up to here and no more.
 MAX_SHADOWS = 16
+# For targets that have a fallback: it answers sooner than a target that is down or full comes back.
+IMPATIENT = Retry(tries=2, cap_s=1.0, patience_s=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +40,57 @@ class ShadowCounts:
     dropped: int = 0
 
 
-class SplitClient:
-    """Sends each prediction to one of several targets.
+class AsyncSplitClient:
+    """Sends each prediction to one of several targets; ``AsyncClient.split`` makes one.
 
-    traffic = Traffic({"gateway:http://a": 95, "gateway:http://b": 5}, fallback=("replicate:me/model",))
-    async with SplitClient(traffic) as client:
+    weights = {"gateway:http://a": 95, "gateway:http://b": 5}
+    async with AsyncClient.split(weights, fallback=["replicate:me/model"]) as client:
         result = await client.run({"prompt": "..."}, key=user_id)
 
     Args:
-        traffic: the targets, as target strings or as names in ``clients``.
-        clients: open clients by name; this one closes them too.
+        weights: by target, in any unit. Two targets are an A/B test, one with a small weight is a canary.
+        sticky: what keeps predictions at one target: the name of an input, such as ``user``, or a function of the
+            inputs. A call's own ``key`` goes first; without either, or where it is ``None``, chance decides.
+        shadow: a target that sees a copy of every prediction, or each with the share (0 to 1) of keys that it sees.
+            Copies are sent once the prediction is accepted; how they end is only counted, in ``shadows``.
+        fallback: targets to try, in this order, when the chosen one cannot be reached, is full, or cannot be set up.
+            They share the time that the prediction has. Where there are some, targets are asked again only briefly
+            (``IMPATIENT``), unless ``retry`` says otherwise.
+        repeatable: whether a prediction may run twice. Then a fallback also takes over what may have begun at a target
+            that broke, or did not begin within ``Timeouts.wait_s``; but nothing of which output was given already.
         seed: of the split: another one deals the same keys anew.
-        settings: of the clients that are made for target strings.
+        each: settings of single targets, such as their tokens, beside those for all. With ``target`` among them, what
+            ``weights`` and the others call it is only a name.
+        settings: of the clients, as ``AsyncClient`` describes.
 
     Raises:
-        UsageError: a target is none.
+        UsageError: a target is none, or there is nothing to choose from.
     """
 
     def __init__(
         self,
-        traffic: Traffic,
+        weights: Mapping[str, float],
         *,
-        clients: Mapping[str, AsyncClient] | None = None,
+        sticky: Sticky | None = None,
+        shadow: Shadow | None = None,
+        fallback: str | Sequence[str] = (),
+        repeatable: bool = False,
         seed: str = "",
-        settings: Mapping[str, Any] | None = None,
+        each: Mapping[str, TargetSettings] | None = None,
+        **settings: Unpack[ClientSettings],
     ) -> None:
-        given = dict(clients or {})
-        names = dict.fromkeys([*traffic.weights, *traffic.shadows, *traffic.fallback])
-        self._clients = {name: given.get(name) or AsyncClient(name, **(settings or {})) for name in names}
-        self._traffic = traffic
+        shadows = {shadow: 1.0} if isinstance(shadow, str) else dict(shadow or {})
+        ways = (fallback,) if isinstance(fallback, str) else tuple(fallback)
+        self.traffic = Traffic(weights, shadows, ways)
+        if ways:
+            settings.setdefault("retry", IMPATIENT)
+        names = dict.fromkeys([*weights, *shadows, *ways])
+        self._clients: dict[str, AsyncClient] = {}
+        for name in names:
+            given: dict[str, Any] = {"target": name, **settings, **(each or {}).get(name, {})}
+            self._clients[name] = AsyncClient(**given)
+        self._sticky = sticky
+        self._repeatable = repeatable
         self._seed = seed
         self._copies: set[asyncio.Task[None]] = set()
         self.shadows = ShadowCounts()
@@ -81,49 +112,69 @@ class SplitClient:
             for client in self._clients.values():
                 stack.push_async_callback(client.close)
 
-    def route(self, key: str | None = None) -> Route:
-        """Where a prediction with this key goes; without one, it is dealt by chance."""
-        return choose(self._traffic, secrets.token_hex(8) if key is None else key, seed=self._seed)
+    def route(self, inputs: Mapping[str, Any], *, key: str | None = None) -> Route:
+        """Where a prediction goes; without anything that keeps it at one target, another one at every call."""
+        if key is None:
+            key = key_of(inputs, self._sticky)
+        return choose(self.traffic, secrets.token_hex(8) if key is None else key, seed=self._seed)
 
     async def run(self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None) -> Result:
-        """As ``AsyncClient.run``, at the target that the key chooses; ``Result.target`` says where it ran.
+        """As ``AsyncClient.run``, at the target that ``sticky`` or ``key`` chooses; ``Result.target`` is where it ran.
 
-        A target that cannot be reached or is full is passed over for the next fallback, unless the prediction may
-        have begun there.
+        Raises: as ``AsyncClient.run``; of the targets that were tried, the last one's error.
         """
-        route = self.route(key)
-        self._shadow(route, inputs, timeout_s)
-        *first, last = self._ways(route)
-        for name in first:
-            try:
-                return await self._clients[name].run(inputs, timeout_s=timeout_s)
-            except (TargetUnavailableError, TargetBusyError) as error:
-                _pass_over(name, error)
-        return await self._clients[last].run(inputs, timeout_s=timeout_s)
+        route = self.route(inputs, key=key)
+        inputs = await read_open_files(inputs)
+        for attempt in self._attempts(route, timeout_s):
+            with attempt:
+                async with attempt.client.running(inputs, timeout_s=attempt.timeout_s) as handle:
+                    self._shadow(route, inputs, timeout_s)
+                    return (await handle.wait()).raise_for_status()
+        raise AssertionError("this is a bug: the last target's error was passed over")
 
     async def stream(
         self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None
     ) -> AsyncGenerator[Any, None]:
-        """As ``AsyncClient.stream``, at the target that the key chooses; falls back before the first chunk only."""
-        route = self.route(key)
-        self._shadow(route, inputs, timeout_s)
-        ways = self._ways(route)
-        for name in ways:
-            chunks = 0
-            try:
-                async with aclosing(self._clients[name].stream(inputs, timeout_s=timeout_s)) as stream:
-                    async for chunk in stream:
-                        chunks += 1
+        """As ``AsyncClient.stream``, at the target that ``sticky`` or ``key`` chooses."""
+        route = self.route(inputs, key=key)
+        inputs = await read_open_files(inputs)
+        for attempt in self._attempts(route, timeout_s):
+            with attempt:
+                async with attempt.client.running(inputs, timeout_s=attempt.timeout_s) as handle:
+                    self._shadow(route, inputs, timeout_s)
+                    async for chunk in handle:
+                        attempt.last = True  # what was given cannot be taken back
                         yield chunk
-            except (TargetUnavailableError, TargetBusyError) as error:
-                if chunks or name == ways[-1]:
-                    raise
-                _pass_over(name, error)
-            else:
+                    (await handle.wait()).raise_for_status()
                 return
 
-    def _ways(self, route: Route) -> list[str]:
-        return [route.target, *route.fallback]
+    async def submit(
+        self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None
+    ) -> Handle:
+        """As ``AsyncClient.submit``; a fallback takes over only until the prediction is accepted."""
+        route = self.route(inputs, key=key)
+        inputs = await read_open_files(inputs)
+        for attempt in self._attempts(route, timeout_s):
+            with attempt:
+                handle = await attempt.client.submit(inputs, timeout_s=attempt.timeout_s)
+                self._shadow(route, inputs, timeout_s)
+                return handle
+        raise AssertionError("this is a bug: the last target's error was passed over")
+
+    def map(
+        self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = 8, return_errors: bool = False
+    ) -> AsyncGenerator[Result | PilotlightError, None]:
+        """As ``AsyncClient.map``, each at the target that ``sticky`` chooses."""
+        return in_order(self.run, inputs, concurrency=concurrency, return_errors=return_errors)
+
+    def _attempts(self, route: Route, timeout_s: float | None) -> Iterator[_Attempt]:
+        """The ways to go, to be taken until one does not fail, or fails in a way that is no reason for the next."""
+        total_s = self._clients[route.target].timeouts.total_s if timeout_s is None else timeout_s
+        until = None if total_s is None else time.monotonic() + total_s
+        names = [route.target, *route.fallback]
+        for name in names:
+            left_s = timeout_s if until is None or name == route.target else max(0.0, until - time.monotonic())
+            yield _Attempt(name, self._clients[name], left_s, until, name == names[-1], self._repeatable)
 
     def _shadow(self, route: Route, inputs: Mapping[str, Any], timeout_s: float | None) -> None:
         for name in route.shadows:
@@ -147,12 +198,53 @@ class SplitClient:
         self.shadows = ShadowCounts(now.sent + sent, now.failed + failed, now.dropped + dropped)
 
 
-def _pass_over(name: str, error: TargetUnavailableError | TargetBusyError) -> None:
-    """Returns when another target may be tried.
+@dataclass(slots=True)
+class _Attempt:
+    """A block in which one target is tried: errors that are a reason to try the next one do not leave it."""
 
-    Raises:
-        TargetUnavailableError: the prediction may have begun.
+    name: str
+    client: AsyncClient
+    timeout_s: float | None
+    until: float | None
+    last: bool
+    repeatable: bool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None or self.last or not may_go_elsewhere(error, repeatable=self.repeatable):
+            return False
+        if self.until is not None and time.monotonic() >= self.until:
+            return False
+        _LOG.warning("passing over %s: %s", self.name, error)
+        return True
+
+
+def may_go_elsewhere(error: BaseException, *, repeatable: bool) -> bool:
+    """Whether a prediction that has failed so may be sent to another target. Pure.
+
+    Args:
+        error: how it failed.
+        repeatable: whether it may run twice; else only what cannot have begun may.
     """
-    if isinstance(error, TargetUnavailableError) and error.sent:
-        raise error
-    _LOG.warning("passing over %s: %s", name, error)
+    match error:
+        case TargetBusyError() | SetupFailedError():
+            return True
+        case TargetUnavailableError():
+            return repeatable or not error.sent
+        case DeadlineError():
+            return repeatable and error.phase == "wait"
+    return False
+
+
+def key_of(inputs: Mapping[str, Any], sticky: Sticky | None) -> str | None:
+    """The text that keeps a prediction at one target; ``None`` where nothing does. Pure."""
+    if sticky is None:
+        return None
+    value = sticky(inputs) if callable(sticky) else inputs.get(sticky)
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,4 +1,4 @@
-"""The client for code without an event loop, and for code inside one that cannot wait: the same, with blocking calls.
+"""The clients for code without an event loop, and for code inside one that cannot wait: the same, with blocking calls.
 
 An event loop of its own runs on a thread of its own; every call is handed over to it. So it works wherever it is called
 from, a running event loop included, and Ctrl-C while it waits cancels the prediction at the target.
@@ -6,103 +6,32 @@ from, a running event loop included, and Ctrl-C while it waits cancels the predi
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, wait
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, Unpack
 
+from pilotlight.client.connection import Connection, TargetState
 from pilotlight.client.core import AsyncClient
 from pilotlight.client.handle import Handle
+from pilotlight.client.loop import LoopThread
 from pilotlight.client.results import Result
+from pilotlight.client.settings import ClientSettings, SplitSettings
+from pilotlight.client.split import AsyncSplitClient, ShadowCounts
 from pilotlight.client.targets import Target
-from pilotlight.errors import PilotlightError, UsageError
+from pilotlight.errors import PilotlightError
+from pilotlight.traffic import Route
 from pilotlight.types import Status
 
-T = TypeVar("T")
+C = TypeVar("C", AsyncClient, AsyncSplitClient)
 
 
-class _Loop:
-    """An event loop on a thread."""
+class _Front(Generic[C]):
+    """A client that lives on a thread of its own."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="pilotlight-client", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for ``work``; whatever interrupts the wait cancels it, and waits until it has cleaned up.
-
-        Raises:
-            UsageError: the loop is closed, or it is this very loop that would wait.
-        """
-        if self.closed or threading.current_thread() is self._thread:
-            work.close()
-            if self.closed:
-                raise UsageError("the client is closed")
-            raise UsageError("this is the client's own thread, as in the inputs of map: make another client for it")
-        made: Future[asyncio.Task[T]] = Future()
-        ended: Future[T] = Future()
-
-        def start() -> None:
-            task = self._loop.create_task(work)
-            task.add_done_callback(lambda done: _pass_on(done, ended))
-            made.set_result(task)
-
-        self._loop.call_soon_threadsafe(start)
+    def __init__(self, make: Callable[[], C]) -> None:
+        self._loop = LoopThread()
         try:
-            return ended.result()
-        except BaseException:
-            if not ended.done():
-                self._loop.call_soon_threadsafe(made.result().cancel)
-                wait([ended])
-            raise
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can run on it any more."""
-        return self._loop.is_closed()
-
-    def close(self) -> None:
-        """Ends what still runs on it, then the thread."""
-        self.run(self._end_all())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _end_all(self) -> None:
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await self._loop.shutdown_asyncgens()
-
-
-def _pass_on(task: asyncio.Task[T], ended: Future[T]) -> None:
-    """How the task has ended, for a thread that waits."""
-    if task.cancelled():
-        ended.set_exception(CancelledError())
-    elif (error := task.exception()) is not None:
-        ended.set_exception(error)
-    else:
-        ended.set_result(task.result())
-
-
-class Client:
-    """As ``AsyncClient``, with the same arguments, blocking.
-
-    with Client("project:.") as client:
-        print(client.run({"prompt": "def main("}).output)
-    """
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        self._loop = _Loop()
-        # What is being read, to be left before the connection is closed.
-        self._reading: set[AsyncGenerator[Any, None]] = set()
-        try:
-            self._client = self._loop.run(_make(args, settings))
+            self._client: C = self._loop.run(_made(make))
         except BaseException:
             self._loop.close()
             raise
@@ -120,12 +49,26 @@ class Client:
         if self._loop.closed:
             return
         try:
-            for items in list(self._reading):
-                with suppress(RuntimeError):  # another thread waits for the next item: it ends with the loop
-                    self._loop.run(items.aclose())
+            self._loop.leave()
             self._loop.run(self._client.close())
         finally:
             self._loop.close()
+
+
+class Client(_Front[AsyncClient]):
+    """As ``AsyncClient``, with the same arguments, blocking.
+
+    with Client("project:.") as client:
+        print(client.run({"prompt": "def main("}).output)
+    """
+
+    def __init__(self, target: str | Target | Connection, **settings: Unpack[ClientSettings]) -> None:
+        super().__init__(lambda: AsyncClient(target, **settings))
+
+    @staticmethod
+    def split(weights: Mapping[str, float], **settings: Unpack[SplitSettings]) -> SplitClient:
+        """As ``AsyncClient.split``."""
+        return SplitClient(weights, **settings)
 
     @property
     def target(self) -> Target:
@@ -136,6 +79,10 @@ class Client:
         """As ``AsyncClient.schema``."""
         return self._loop.run(self._client.schema())
 
+    def state(self) -> TargetState | None:
+        """As ``AsyncClient.state``."""
+        return self._loop.run(self._client.state())
+
     def run(
         self, inputs: Mapping[str, Any], *, timeout_s: float | None = None, hedge_after_s: float | None = None
     ) -> Result:
@@ -144,7 +91,7 @@ class Client:
 
     def stream(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> Iterator[Any]:
         """As ``AsyncClient.stream``; leaving the loop over it cancels the prediction."""
-        return self._iterate(self._client.stream(inputs, timeout_s=timeout_s))
+        return self._loop.iterate(self._client.stream(inputs, timeout_s=timeout_s))
 
     def submit(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> SyncHandle:
         """As ``AsyncClient.submit``."""
@@ -159,28 +106,52 @@ class Client:
     ) -> Iterator[Result | PilotlightError]:
         """As ``AsyncClient.map``. ``inputs`` is read on the client's own thread."""
         if return_errors:
-            return self._iterate(self._client.map(inputs, concurrency=concurrency, return_errors=True))
-        return self._iterate(self._client.map(inputs, concurrency=concurrency))
+            return self._loop.iterate(self._client.map(inputs, concurrency=concurrency, return_errors=True))
+        return self._loop.iterate(self._client.map(inputs, concurrency=concurrency))
 
-    def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        self._reading.add(items)
-        try:
-            while True:
-                try:
-                    item = self._loop.run(_next(items))
-                except _EndError:
-                    return
-                yield item
-        finally:
-            self._reading.discard(items)
-            if not self._loop.closed:
-                self._loop.run(items.aclose())
+
+class SplitClient(_Front[AsyncSplitClient]):
+    """As ``AsyncSplitClient``, with the same arguments, blocking; ``Client.split`` makes one."""
+
+    def __init__(self, weights: Mapping[str, float], **settings: Unpack[SplitSettings]) -> None:
+        super().__init__(lambda: AsyncSplitClient(weights, **settings))
+
+    @property
+    def shadows(self) -> ShadowCounts:
+        """What has become of the copies so far."""
+        return self._client.shadows
+
+    def route(self, inputs: Mapping[str, Any], *, key: str | None = None) -> Route:
+        """As ``AsyncSplitClient.route``."""
+        return self._client.route(inputs, key=key)
+
+    def run(self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None) -> Result:
+        """As ``AsyncSplitClient.run``."""
+        return self._loop.run(self._client.run(inputs, key=key, timeout_s=timeout_s))
+
+    def stream(
+        self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None
+    ) -> Iterator[Any]:
+        """As ``AsyncSplitClient.stream``; leaving the loop over it cancels the prediction."""
+        return self._loop.iterate(self._client.stream(inputs, key=key, timeout_s=timeout_s))
+
+    def submit(
+        self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None
+    ) -> SyncHandle:
+        """As ``AsyncSplitClient.submit``."""
+        return SyncHandle(self._loop, self._loop.run(self._client.submit(inputs, key=key, timeout_s=timeout_s)))
+
+    def map(
+        self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = 8, return_errors: bool = False
+    ) -> Iterator[Result | PilotlightError]:
+        """As ``AsyncSplitClient.map``. ``inputs`` is read on the client's own thread."""
+        return self._loop.iterate(self._client.map(inputs, concurrency=concurrency, return_errors=return_errors))
 
 
 class SyncHandle:
     """As ``Handle``, blocking."""
 
-    def __init__(self, loop: _Loop, handle: Handle) -> None:
+    def __init__(self, loop: LoopThread, handle: Handle) -> None:
         self._loop = loop
         self._handle = handle
 
@@ -212,24 +183,9 @@ class SyncHandle:
         self._loop.run(self._handle.cancel())
 
     def __iter__(self) -> Iterator[Any]:
-        items = self._handle.__aiter__()
-        while True:
-            try:
-                yield self._loop.run(_next(items))
-            except _EndError:
-                return
+        return self._loop.each(self._handle.__aiter__())
 
 
-class _EndError(Exception):
-    """There is no further item: ``StopAsyncIteration`` cannot leave a coroutine."""
-
-
-async def _next(items: Any) -> Any:
-    try:
-        return await anext(items)
-    except StopAsyncIteration:
-        raise _EndError from None
-
-
-async def _make(args: tuple[Any, ...], settings: dict[str, Any]) -> AsyncClient:
-    return AsyncClient(*args, **settings)
+async def _made(make: Callable[[], C]) -> C:
+    """A client belongs to the loop that it is made on."""
+    return make()

@@ -83,12 +83,8 @@ def parse_target(text: str) -> Target:
 
 
 def _at_url(text: str, kind: str, rest: str) -> Target:
-    try:
-        parts = urllib.parse.urlsplit(rest)
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or parts.query or parts.fragment:
+    parts = address(rest)
+    if parts is None or parts.query or parts.fragment:
         raise UsageError(f"target {text!r}: expected an address after {kind}:, such as {kind}:http://127.0.0.1:8394")
     if kind == "cog" and parts.scheme == "https":
         raise UsageError(f"target {text!r}: a Cog server does not speak TLS; give cog:http://..., or what is before it")
@@ -109,3 +105,13 @@ def _model(text: str, ref: str) -> tuple[str, str | None]:
             f"target {text!r}: {ref!r} is not OWNER/NAME or OWNER/NAME:VERSION, a version being 64 hex digits"
         )
     return f"{match['owner']}/{match['name']}", match["version"]
+
+
+def address(text: str) -> urllib.parse.SplitResult | None:
+    """An address of HTTP, taken apart; ``None`` for what is none."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return None
+    return parts if usable else None

@@ -19,7 +19,9 @@ class Backend(Protocol):
 
     slots: int
     context_tokens: int
-    cache_bytes: int
+
+    @property
+    def cache_bytes(self) -> int: ...
 
     def add(self, generation: Generation) -> None:
         """Take it in.

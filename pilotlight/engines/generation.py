@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from pilotlight.engines.base import Chunk, FinishReason, GenerationRequest, TokenCodec, Usage
 from pilotlight.engines.text import TextStream
+from pilotlight.engines.turns import Turns
 from pilotlight.errors import EngineError, EngineStoppedError
 
 __all__ = ["Generation"]
@@ -48,6 +49,7 @@ class Generation:
         self._text = TextStream(codec.decode, request.sampling.stop, request.sampling.min_tokens)
         self._on_end = on_end
         self._chunks: queue.SimpleQueue[Chunk | EngineError] = queue.SimpleQueue()
+        self._turns: Turns | None = None
         self._lock = threading.Lock()  # the end is decided once, by whichever thread comes first
         self._ended = False
         self._submitted_at = time.monotonic()
@@ -64,6 +66,8 @@ class Generation:
         """
         try:
             while True:
+                if self._turns is not None:
+                    self._turns.ask(self)
                 item = self._chunks.get()
                 if isinstance(item, EngineError):
                     raise item
@@ -72,6 +76,8 @@ class Generation:
                     return
         finally:
             self.cancel()  # a reader that goes away frees the place; no effect after the end
+            if self._turns is not None:
+                self._turns.leave(self)
 
     def text(self) -> str:
         """Wait for the end; the whole output."""
@@ -101,6 +107,11 @@ class Generation:
 
     # The engine's side
 
+    def take_turns(self, turns: Turns) -> None:
+        """Have the reader take turns with the thread that pushes tokens."""
+        turns.ask(self)
+        self._turns = turns
+
     def push(self, token: int) -> bool:
         """Take the next token; whether the generation has ended with it (or had ended before)."""
         with self._lock:
@@ -118,7 +129,7 @@ class Generation:
             elif len(self.output_ids) >= self.max_tokens:
                 self._finish(FinishReason.LENGTH, text)
             elif text:
-                self._chunks.put(Chunk(text, len(self.output_ids)))
+                self._give(Chunk(text, len(self.output_ids)))
             return self._ended
 
     def fail(self, error: Exception) -> None:
@@ -128,7 +139,7 @@ class Generation:
                 return
             self._mark_ended(None)
             known = error if isinstance(error, EngineError) else EngineError(f"the engine failed: {error}")
-            self._chunks.put(known)
+            self._give(known)
 
     def stop(self) -> None:
         """End it because the engine closes."""
@@ -138,7 +149,12 @@ class Generation:
         # The text of a stream is closed only here: whatever comes later finds it ended.
         self._mark_ended(reason)
         text += self._text.finish()
-        self._chunks.put(Chunk(text, len(self.output_ids), reason))
+        self._give(Chunk(text, len(self.output_ids), reason))
+
+    def _give(self, item: Chunk | EngineError) -> None:
+        if self._turns is not None:
+            self._turns.give(self)
+        self._chunks.put(item)
 
     def _mark_ended(self, reason: FinishReason | None) -> None:
         self._ended = True

@@ -12,7 +12,7 @@ from pilotlight.engines.model_files import ModelFacts
 from pilotlight.engines.openvino_memory import CachePlan
 from pilotlight.engines.openvino_pipeline import add_request, open_pipeline
 from pilotlight.engines.openvino_runtime import Runtime
-from pilotlight.engines.openvino_sampling import generation_config, refuse_unfit, rules_of
+from pilotlight.engines.openvino_sampling import generation_config, require_embedded, rules_of
 from pilotlight.engines.threaded import ThreadedBackend
 from pilotlight.errors import EngineError, WeightsError
 from pilotlight.stamps import stage
@@ -21,7 +21,7 @@ __all__ = ["OpenVINOBackend"]
 
 
 class OpenVINOBackend(ThreadedBackend):
-    """A pipeline and the thread that steps it.
+    """A pipeline and the thread that steps it, for requests that are not ``is_apart``.
 
     Args:
         runtime: the modules.
@@ -49,7 +49,7 @@ class OpenVINOBackend(ThreadedBackend):
         self.begin()
 
     def refuse_unfit(self, generation: Generation) -> None:
-        refuse_unfit(generation, self._vocab_size)
+        require_embedded(generation, self._vocab_size)
 
     def _first_step(self) -> int:
         """One token for nobody: what cannot work fails in set-up, and the cache is there; its size in bytes."""

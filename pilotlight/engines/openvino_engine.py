@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum, auto
@@ -12,10 +13,12 @@ from pathlib import Path
 from pilotlight.engines.backend import Backend, BackendEngine
 from pilotlight.engines.base import EngineInfo
 from pilotlight.engines.model_files import ModelFacts, read_facts
-from pilotlight.engines.openvino_first import OpenVINOFirst
 from pilotlight.engines.openvino_memory import CachePlan, plan_cache
 from pilotlight.engines.openvino_runtime import Runtime, runtime
-from pilotlight.engines.openvino_stateful import StageUnfitError, StatefulModel
+from pilotlight.engines.openvino_sampling import is_apart
+from pilotlight.engines.openvino_serial import OpenVINOSerial
+from pilotlight.engines.openvino_stateful import StageUnfitError, StatefulModel, import_stateful, open_stateful
+from pilotlight.engines.split import SplitBackend
 from pilotlight.engines.staged import StagedBackend
 from pilotlight.engines.tokenizer_codec import TokenizerCodec
 from pilotlight.loading.artifacts import Artifact
@@ -74,10 +77,9 @@ class OpenVINOEngine(BackendEngine):
             opened = _opened(opening, stages)
         plan = plan_cache(
             artifact.folder,
-            precision=artifact.precision,
+            cache=modules.settings(artifact.precision)["KV_CACHE_PRECISION"],
             context_tokens=facts.context_tokens,
             slots=slots,
-            staged=opened is not None,
         )
         backend = _start(modules, artifact, facts, plan, opened, stages)
         info = EngineInfo(
@@ -89,7 +91,7 @@ class OpenVINOEngine(BackendEngine):
             slots=backend.slots,
             queue_size=queue_size,
         )
-        self._starting_note = f"{plan.first_bytes // 10**6} MB of it until requests are batched; one at a time so far"
+        self._starting_note = f"{plan.serial_bytes // 10**6} MB of it until requests are batched; one at a time so far"
         super().__init__(backend, codec, facts.eos_ids, info)
 
     @property
@@ -108,14 +110,27 @@ def _start(
     stages: Stages,
 ) -> Backend:
     """The backend of ``stages``, as far as ``opened`` allows."""
-    batching = partial(_open_batching, modules, artifact, facts, plan)
+    serial = partial(
+        OpenVINOSerial, modules, facts=facts, context_tokens=plan.context_tokens, cache_bytes=plan.serial_bytes
+    )
+
+    def batching(before: OpenVINOSerial | None = None) -> Backend:
+        from pilotlight.engines.openvino_batching import OpenVINOBackend  # not before the first stage is up
+
+        backend = OpenVINOBackend(modules, artifact.folder, precision=artifact.precision, facts=facts, plan=plan)
+        return SplitBackend(backend, is_apart, lambda: serial(partial(_open_apart, modules, artifact, before)))
+
     if opened is None:
         return batching()
-    first = OpenVINOFirst(modules, opened, facts, context_tokens=plan.context_tokens, cache_bytes=plan.first_bytes)
+    first = serial(lambda: opened)
     if stages is Stages.FIRST:
         return first
     return StagedBackend(
-        first, batching, slots=plan.slots, context_tokens=plan.context_tokens, cache_bytes=plan.cache_bytes
+        first,
+        partial(batching, first),
+        slots=plan.slots,
+        context_tokens=plan.context_tokens,
+        cache_bytes=plan.cache_bytes,
     )
 
 
@@ -126,7 +141,7 @@ def _open_first(modules: Runtime, artifact: Artifact) -> StatefulModel:
         StageUnfitError: it cannot be used here.
     """
     with stage("compile"):
-        opened = StatefulModel(modules, artifact.folder, artifact.precision)
+        opened = import_stateful(modules, artifact.folder, artifact.precision)
     with stage("device"):
         try:
             opened.scores([0])
@@ -146,7 +161,19 @@ def _opened(opening: Future[StatefulModel] | None, stages: Stages) -> StatefulMo
         return None
 
 
-def _open_batching(modules: Runtime, artifact: Artifact, facts: ModelFacts, plan: CachePlan) -> Backend:
-    from pilotlight.engines.openvino_batching import OpenVINOBackend  # not before the first stage is up
+def _open_apart(modules: Runtime, artifact: Artifact, before: OpenVINOSerial | None) -> StatefulModel:
+    """The model for what is not batched; ``before``, the first stage, has the memory for it until it has ended.
 
-    return OpenVINOBackend(modules, artifact.folder, precision=artifact.precision, facts=facts, plan=plan)
+    Raises:
+        StageUnfitError: there is no way to it.
+    """
+    if before is not None:
+        before.wait_ended()
+    started = time.monotonic()
+    opened = open_stateful(modules, artifact.folder, artifact.precision)
+    log.info(
+        "requests with presence_penalty or frequency_penalty are served one at a time, beside the batch; "
+        "making ready for that took %.2f s",
+        time.monotonic() - started,
+    )
+    return opened

@@ -21,39 +21,38 @@ class CachePlan:
         blocks: of the batching stage's cache, of ``BLOCK_TOKENS`` each.
         context_tokens: prompt and output together, at most.
         cache_bytes: of those blocks.
-        first_bytes: of the first stage: one request's whole context, and a copy of the weights that is laid out for the
-            processor.
+        serial_bytes: of the stage that serves one at a time, first or for what cannot be batched: one request's whole
+            context, and a copy of the weights that is laid out for the processor.
     """
 
     slots: int
     blocks: int
     context_tokens: int
     cache_bytes: int
-    first_bytes: int
+    serial_bytes: int
 
 
-def plan_cache(artifact: Path, *, precision: str, context_tokens: int, slots: int, staged: bool) -> CachePlan:
+def plan_cache(artifact: Path, *, cache: str, context_tokens: int, slots: int) -> CachePlan:
     """A whole context for every slot, or what memory allows beside the weights; each slot may waste most of a block.
 
     Args:
         artifact: whose weights are not loaded yet.
-        precision: of the artifact.
+        cache: its precision, in the runtime's words.
         context_tokens: of the model.
         slots: requests that advance together, at most.
-        staged: whether a first stage is there too, for a while.
 
     Raises:
         WeightsError: the artifact keeps no keys and values.
     """
-    token_bytes = read_cache_shape(artifact).token_bytes(precision)
+    token_bytes = read_cache_shape(artifact).token_bytes(cache)
     weights_bytes = sum(path.stat().st_size for path in artifact.glob("*.bin"))
-    first_bytes = weights_bytes + context_tokens * token_bytes if staged else 0
-    affordable = int(CACHE_SHARE * max(0, free_memory_bytes() - weights_bytes - first_bytes)) // token_bytes
+    serial_bytes = weights_bytes + context_tokens * token_bytes  # it may not be there now, but has its place
+    affordable = int(CACHE_SHARE * max(0, free_memory_bytes() - weights_bytes - serial_bytes)) // token_bytes
     blocks = max(1, min(slots * context_tokens, affordable) // BLOCK_TOKENS) + slots
     return CachePlan(
         slots=slots,
         blocks=blocks,
         context_tokens=min(context_tokens, (blocks - slots) * BLOCK_TOKENS),
         cache_bytes=blocks * BLOCK_TOKENS * token_bytes,
-        first_bytes=first_bytes,
+        serial_bytes=serial_bytes,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.engines.base import Sampling
-from pilotlight.engines.openvino_runtime import Runtime, properties
+from pilotlight.engines.openvino_runtime import Runtime
 from pilotlight.engines.openvino_sampling import generation_config, rules_of
 from pilotlight.errors import WeightsError
 
@@ -41,9 +41,11 @@ def open_pipeline(runtime: Runtime, artifact: Path, *, precision: str, blocks: i
     # another text for the same seed.
     scheduler.enable_prefix_caching = False
     try:
-        return runtime.genai.ContinuousBatchingPipeline(str(artifact), scheduler, "CPU", properties(precision))
+        return runtime.genai.ContinuousBatchingPipeline(str(artifact), scheduler, "CPU", runtime.settings(precision))
     except RuntimeError as error:
-        raise WeightsError(f"{artifact}: OpenVINO cannot load it ({error}): export the model again") from error
+        raise WeightsError(
+            f"{artifact}: OpenVINO cannot load it ({error}): export the model again, or set PILOTLIGHT_ENGINE=torch"
+        ) from error
 
 
 def add_request(runtime: Runtime, pipeline: Any, number: int, ids: Sequence[int], config: Any) -> Any:

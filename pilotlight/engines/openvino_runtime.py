@@ -9,30 +9,26 @@ from typing import Any
 
 from pilotlight.errors import ConfigError, WeightsError
 
-__all__ = ["CacheShape", "Runtime", "properties", "read_cache_shape", "runtime"]
+__all__ = ["CacheShape", "Runtime", "read_cache_shape", "runtime"]
 
 # The conversion tools: 0.2 s of imports, and a report to their maker's telemetry at each import of openvino.
 NOT_WANTED = "openvino.tools.ovc"
-# Exact where exactness was asked for; elsewhere what the runtime takes by itself, bfloat16 where the processor is fast
-# at it. But for the cache of quantized weights: it would be quantized too, and then what else is in a batch changes the
-# text (greedy output of eight requests together agreed with the same ones alone in 0.88 of the tokens; in all of them
-# with this, for 0.7 times more memory and no less speed).
-PROPERTIES: dict[str, dict[str, str]] = {
-    "fp32": {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"},
-    "fp16": {"KV_CACHE_PRECISION": "f16"},
-    "bf16": {"KV_CACHE_PRECISION": "bf16"},
-    "int8": {"KV_CACHE_PRECISION": "bf16"},
-    "int4": {"KV_CACHE_PRECISION": "bf16"},
-}
 VALUE_BYTES = {"f32": 4, "f16": 2, "bf16": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The modules."""
+    """The modules, and the processor.
+
+    Attributes:
+        core: what loads models.
+        fast: the precision in which this processor is fastest: ``bf16``, ``f16`` or ``f32``.
+    """
 
     openvino: Any
     numpy: Any
+    core: Any
+    fast: str
 
     @property
     def genai(self) -> Any:
@@ -46,6 +42,18 @@ class Runtime:
         except ImportError as error:
             raise _missing(error) from error
         return openvino_genai
+
+    def settings(self, precision: str) -> dict[str, str]:
+        """How the processor shall compute an artifact of this precision.
+
+        Exact where exactness was asked for, as fast as it can elsewhere, and always with a cache of the precision that
+        it computes in: a mixture is what one stage refuses and another rounds otherwise. The runtime itself would
+        quantize the cache of quantized weights, and then what else is in a batch changes the text (greedy output of
+        eight requests together agreed with the same ones alone in 0.88 of the tokens; in all of them with this, for
+        0.7 times more memory and no less speed).
+        """
+        computed = "f32" if precision == "fp32" else self.fast
+        return {"INFERENCE_PRECISION_HINT": computed, "KV_CACHE_PRECISION": computed}
 
 
 def runtime() -> Runtime:
@@ -62,7 +70,8 @@ def runtime() -> Runtime:
         import openvino
     except ImportError as error:
         raise _missing(error) from error
-    return Runtime(openvino, numpy)
+    core = openvino.Core()
+    return Runtime(openvino, numpy, core, core.get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name())
 
 
 def _missing(error: ImportError) -> ConfigError:
@@ -70,11 +79,6 @@ def _missing(error: ImportError) -> ConfigError:
         f"the openvino engine needs the packages openvino and openvino-genai ({error}): install those that "
         "requirements.txt pins, or set PILOTLIGHT_ENGINE=torch"
     )
-
-
-def properties(precision: str) -> dict[str, str]:
-    """How the CPU shall compute an artifact of this precision."""
-    return dict(PROPERTIES[precision])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,8 @@ class CacheShape:
 
     heads: tuple[tuple[int, int], ...]
 
-    def token_bytes(self, precision: str) -> int:
-        """Bytes of cache for one token."""
-        cache = PROPERTIES[precision]["KV_CACHE_PRECISION"]
+    def token_bytes(self, cache: str) -> int:
+        """Bytes for one token, with a cache of this precision, in the runtime's words."""
         return sum(heads * size for heads, size in self.heads) * VALUE_BYTES[cache]
 
 

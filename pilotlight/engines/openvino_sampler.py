@@ -2,7 +2,8 @@
 
 The steps, their order, where they round to float32 and how a request's own random numbers are drawn are those of
 ``Sampler`` and ``LogitProcessor`` in openvino.genai 2026.4 (``src/cpp/src/sampling``); a test compares the two. So one
-seed gives one text from either, up to last bits: two scores that differ by less than that may change places.
+seed gives one text from either, up to last bits: two scores that differ by less than that may change places. Only
+presence and frequency penalties are done otherwise, as documented: see ``openvino_sampling.is_apart``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Sampler:
     Args:
         numpy: the module.
         rules: of the request.
-        prompt_ids: its prompt, which repetition penalties count.
+        prompt_ids: its prompt, whose tokens ``repetition_penalty`` counts, and it alone.
         eos_ids: tokens that may not come before ``rules.min_tokens``.
     """
 
@@ -32,6 +33,7 @@ class Sampler:
         self._numpy = numpy
         self._rules = rules
         self._seen = set(prompt_ids)
+        self._counts: dict[int, int] = {}  # how often the output has each of its tokens
         self._eos_ids = list(eos_ids)
         self._chosen = 0
         self._random = twister(rules.seed)
@@ -50,9 +52,13 @@ class Sampler:
             penalty = float(numpy.float32(rules.repetition_penalty))
             values = scores[seen].astype("float64")
             scores[seen] = numpy.where(values >= 0, values / penalty, values * penalty)
+        if self._counts and (rules.presence_penalty or rules.frequency_penalty):
+            counts = numpy.fromiter(self._counts.values(), "float32")
+            scores[list(self._counts)] -= rules.presence_penalty + rules.frequency_penalty * counts
         token = self._draw(scores) if rules.sampled else int(scores.argmax())
         self._chosen += 1
         self._seen.add(token)
+        self._counts[token] = self._counts.get(token, 0) + 1
         return token
 
     def _draw(self, scores: Any) -> int:

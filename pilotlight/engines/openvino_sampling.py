@@ -1,6 +1,6 @@
 """Our sampling rules in the words of OpenVINO GenAI, whose sampler then chooses the tokens.
 
-Its order is ours: end-of-text ban, repetition penalty, top_k, temperature, top_p, then one number from the request's
+Its order is ours: end-of-text ban, penalties, top_k, temperature, top_p, then one number from the request's
 own generator (a 32-bit Mersenne twister). The same seed gives the same text again, but not that of another engine.
 """
 
@@ -14,7 +14,7 @@ from pilotlight.engines.base import Sampling
 from pilotlight.engines.generation import Generation
 from pilotlight.errors import InputError
 
-__all__ = ["Rules", "generation_config", "refuse_unfit", "rules_of"]
+__all__ = ["Rules", "generation_config", "is_apart", "require_embedded", "rules_of"]
 
 # Below 1 the sampler ranks its candidates before it draws among them, else it takes them in the order of a heap, which
 # a last-bit difference of two scores can change altogether. The mass that this cuts off is below float32's resolution.
@@ -22,25 +22,24 @@ RANKED_TOP_P = 1 - 2**-23
 SEEDS = 2**32
 
 
-def refuse_unfit(generation: Generation, vocab_size: int) -> None:
-    """Refuse what this engine would not do as documented.
-
-    Its sampler adds a presence or frequency penalty to scores below zero instead of subtracting it, so that some
-    tokens would become likelier with every repetition.
+def require_embedded(generation: Generation, vocab_size: int) -> None:
+    """Refuse a prompt that this model cannot read.
 
     Raises:
         InputError: naming the input.
     """
-    for name in ("presence_penalty", "frequency_penalty"):
-        value = getattr(generation.request.sampling, name)
-        if value:
-            raise InputError(
-                name,
-                f"is {value}, which the openvino engine cannot apply: leave it at 0, use repetition_penalty, or serve "
-                "the model with PILOTLIGHT_ENGINE=torch",
-            )
     if max(generation.prompt_ids) >= vocab_size:
         raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
+
+
+def is_apart(generation: Generation) -> bool:
+    """Whether the pipeline is not to sample for this request, because it would not do as documented.
+
+    GenAI's sampler (2026.4) takes a presence or frequency penalty off scores from zero up, and adds it to those below,
+    so that some tokens become likelier with every repetition. Handing it the negative turns this round for both.
+    """
+    sampling = generation.request.sampling
+    return sampling.presence_penalty != 0 or sampling.frequency_penalty != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,10 @@ class Rules:
     """How one request's tokens are chosen, whichever stage of the engine does it.
 
     Attributes:
-        sampled: whether by chance at all; what follows ``repetition_penalty`` means nothing where not.
+        sampled: whether by chance at all; what follows ``frequency_penalty`` means nothing where not.
         min_tokens: before so many, the end-of-text tokens cannot come.
         repetition_penalty: as in ``Sampling``.
+        presence_penalty, frequency_penalty: as in ``Sampling``; the pipeline is never given any, see ``is_apart``.
         temperature, top_p: as in ``Sampling``.
         top_k: candidates at most; 0 is all.
         seed: below 2**32.
@@ -59,6 +59,8 @@ class Rules:
     sampled: bool
     min_tokens: int
     repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
     temperature: float
     top_k: int
     top_p: float
@@ -79,6 +81,8 @@ def rules_of(sampling: Sampling, *, max_tokens: int, eos_ids: Collection[int], v
         sampled=not (sampling.greedy or top_k == 1 or sampling.top_p == 0),
         min_tokens=min(sampling.min_tokens, max_tokens) if eos_ids else 0,
         repetition_penalty=sampling.repetition_penalty,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
         temperature=sampling.temperature,
         top_k=top_k,
         top_p=min(sampling.top_p, RANKED_TOP_P) if top_k else sampling.top_p,
@@ -95,6 +99,8 @@ def generation_config(genai: Any, rules: Rules, *, max_tokens: int, eos_ids: Col
         max_tokens: output tokens at most, the end-of-text token included.
         eos_ids: tokens that end a text; may be empty.
     """
+    assert not rules.presence_penalty, "this is for the other stage: this is a bug"
+    assert not rules.frequency_penalty, "this is for the other stage: this is a bug"
     config = genai.GenerationConfig()
     config.max_new_tokens = max_tokens
     # The pipeline takes no empty set: where nothing ends a text, it is told to ignore a token that stands for none.

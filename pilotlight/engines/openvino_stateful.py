@@ -1,4 +1,4 @@
-"""One request at a time, from a model that was compiled at export: OpenVINO's stateful attention, up at once.
+"""A model that takes one request at a time, compiled at export and so up at once: OpenVINO's stateful attention.
 
 What the exporter's ``export_model`` wrote is the graph after the compiler's passes, a megabyte or two, without the
 weights: those stay in ``openvino_model.bin``, which is mapped. The runtime refuses a graph that another version of it
@@ -11,10 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pilotlight.engines.openvino_runtime import Runtime, properties
+from pilotlight.engines.openvino_runtime import Runtime
 from pilotlight.errors import PilotlightError
 
-__all__ = ["BLOB_NAME", "StageUnfitError", "StatefulModel", "compile_stateful"]
+__all__ = [
+    "BLOB_NAME",
+    "WEIGHTS_NAME",
+    "StageUnfitError",
+    "StatefulModel",
+    "compile_stateful",
+    "import_stateful",
+    "open_stateful",
+]
 
 BLOB_NAME = "first_stage.blob"
 WEIGHTS_NAME = "openvino_model.bin"
@@ -36,45 +44,54 @@ def compile_stateful(runtime: Runtime, artifact: Path, precision: str) -> None:
         StageUnfitError: the model takes inputs that this stage does not know, or the runtime cannot open what it has
             compiled (a mixture of experts, in 2026.4); nothing is left there.
     """
-    core = runtime.openvino.Core()
-    core.set_property({"CACHE_MODE": "OPTIMIZE_SIZE"})  # set before the model is read, or its weights are written too
-    model = core.read_model(artifact / "openvino_model.xml")
-    unknown = {name for model_input in model.inputs for name in model_input.names} - INPUTS
-    if unknown:
-        raise StageUnfitError(f"the model takes {', '.join(sorted(unknown))} too")
-    _score_last_token_only(runtime, model)
-    compiled = core.compile_model(model, "CPU", _settings(precision))
-    (artifact / BLOB_NAME).write_bytes(compiled.export_model().getvalue())
+    (artifact / BLOB_NAME).write_bytes(_compile(runtime, artifact, precision).export_model().getvalue())
     try:
-        StatefulModel(runtime, artifact, precision)
+        import_stateful(runtime, artifact, precision)
     except StageUnfitError:
         (artifact / BLOB_NAME).unlink()
         raise
 
 
-class StatefulModel:
-    """The compiled model, opened, with one request's keys and values.
-
-    Args:
-        runtime: the modules.
-        artifact: the folder with ``BLOB_NAME`` and the weights.
-        precision: of the artifact.
+def import_stateful(runtime: Runtime, artifact: Path, precision: str) -> StatefulModel:
+    """The model that ``compile_stateful`` wrote, opened.
 
     Raises:
         StageUnfitError: it cannot be used here; says why.
     """
+    path, weights = artifact / BLOB_NAME, artifact / WEIGHTS_NAME
+    if not path.is_file() or not weights.is_file():
+        raise StageUnfitError(f"{artifact.name} has no {BLOB_NAME}")
+    settings = {**_settings(runtime, precision), "WEIGHTS_PATH": str(weights)}
+    try:
+        compiled = runtime.core.import_model(path.read_bytes(), "CPU", settings)
+        return StatefulModel(runtime, compiled)
+    except (OSError, RuntimeError) as error:
+        raise StageUnfitError(f"{path.name}: {_reason(error)}") from error
 
-    def __init__(self, runtime: Runtime, artifact: Path, precision: str) -> None:
+
+def open_stateful(runtime: Runtime, artifact: Path, precision: str) -> StatefulModel:
+    """The same, or compiled anew where what was written cannot be used: that takes longer, but goes anywhere.
+
+    Raises:
+        StageUnfitError: the model is not for this stage.
+    """
+    try:
+        return import_stateful(runtime, artifact, precision)
+    except StageUnfitError:
+        return StatefulModel(runtime, _compile(runtime, artifact, precision))
+
+
+class StatefulModel:
+    """A compiled model with one request's keys and values.
+
+    Args:
+        runtime: the modules.
+        compiled: from the functions above.
+    """
+
+    def __init__(self, runtime: Runtime, compiled: Any) -> None:
         self._runtime = runtime
-        path, weights = artifact / BLOB_NAME, artifact / WEIGHTS_NAME
-        if not path.is_file() or not weights.is_file():
-            raise StageUnfitError(f"{artifact.name} has no {BLOB_NAME}")
-        settings = {**_settings(precision), "WEIGHTS_PATH": str(weights)}
-        try:
-            compiled = runtime.openvino.Core().import_model(path.read_bytes(), "CPU", settings)
-            self._request = compiled.create_infer_request()
-        except (OSError, RuntimeError) as error:
-            raise StageUnfitError(f"{path.name}: {_reason(error)}") from error
+        self._request = compiled.create_infer_request()
         self._positioned = any("position_ids" in model_input.names for model_input in compiled.inputs)
         self._tokens = 0
 
@@ -104,8 +121,19 @@ class StatefulModel:
         return self._request.get_tensor("logits").data[0, -1].astype("float32")
 
 
-def _settings(precision: str) -> dict[str, Any]:
-    return {**properties(precision), "ENABLE_WEIGHTLESS": True}
+def _compile(runtime: Runtime, artifact: Path, precision: str) -> Any:
+    core = runtime.openvino.Core()
+    core.set_property({"CACHE_MODE": "OPTIMIZE_SIZE"})  # set before the model is read, or its weights are written too
+    model = core.read_model(artifact / "openvino_model.xml")
+    unknown = {name for model_input in model.inputs for name in model_input.names} - INPUTS
+    if unknown:
+        raise StageUnfitError(f"the model takes {', '.join(sorted(unknown))} too")
+    _score_last_token_only(runtime, model)
+    return core.compile_model(model, "CPU", _settings(runtime, precision))
+
+
+def _settings(runtime: Runtime, precision: str) -> dict[str, Any]:
+    return {**runtime.settings(precision), "ENABLE_WEIGHTLESS": True}
 
 
 def _score_last_token_only(runtime: Runtime, model: Any) -> None:
@@ -143,4 +171,4 @@ def _reason(error: Exception) -> str:
     """The lines of the runtime's message that say something."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
-    return " ".join(told) or type(error).__name__
+    return " ".join(" ".join(told).split()) or type(error).__name__

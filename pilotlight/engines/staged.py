@@ -57,7 +57,7 @@ class StagedBackend:
     ) -> None:
         self.slots = slots
         self.context_tokens = context_tokens
-        self.cache_bytes = first.cache_bytes + cache_bytes
+        self._planned_bytes = cache_bytes
         self._first: FirstStage | None = first
         self._open_second = open_second
         self._second: Backend | None = None
@@ -68,6 +68,12 @@ class StagedBackend:
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._bring_up, args=(first,), name="pilotlight-second", daemon=True)
         self._thread.start()
+
+    @property
+    def cache_bytes(self) -> int:
+        first, second = self._first, self._second
+        planned = self._planned_bytes if second is None else second.cache_bytes
+        return planned if first is None else first.cache_bytes + planned
 
     @property
     def starting(self) -> bool:
@@ -127,7 +133,6 @@ class StagedBackend:
             log.info("requests are batched from now on; that took %.2f s in the background", time.monotonic() - started)
             first.wait_ended()
             self._first = None
-            self.cache_bytes = second.cache_bytes
         except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and nobody is left waiting
             self._fail(first, error)
         finally:
@@ -144,7 +149,6 @@ class StagedBackend:
                     except PilotlightError as error:
                         generation.fail(error)
                 self._second = second
-                self.cache_bytes = first.cache_bytes + second.cache_bytes
                 return True
         second.close()
         return False

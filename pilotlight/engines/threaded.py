@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from pilotlight.engines.generation import Generation
+from pilotlight.engines.turns import Turns
 from pilotlight.errors import EngineError, EngineStoppedError
 
 __all__ = ["ThreadedBackend"]
@@ -16,13 +17,14 @@ class ThreadedBackend(ABC):
     """Takes requests in, and has its thread advance them; whoever inherits says how, in the methods at the end.
 
     ``begin`` starts the thread, when there is something to compute with. From then on only the thread calls
-    ``advance``, ``inside`` and ``leave``.
+    ``advance``, ``inside`` and ``leave``. After each ``advance`` it lets the readers pass on what they got.
     """
 
     def __init__(self, name: str) -> None:
         self._arrived: list[Generation] = []
         self._changed = threading.Condition()
         self._closed = False
+        self._turns = Turns()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def begin(self) -> None:
@@ -33,6 +35,7 @@ class ThreadedBackend(ABC):
         with self._changed:
             if self._closed:
                 raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
+            generation.take_turns(self._turns)
             self._arrived.append(generation)
             self._changed.notify()
 
@@ -62,6 +65,7 @@ class ThreadedBackend(ABC):
         try:
             while self._wait():
                 self.advance()
+                self._turns.wait()
             self.leave()
         except Exception as error:  # noqa: BLE001 - the runtime failed under all of them: everybody inside is told
             for generation in self._everybody():

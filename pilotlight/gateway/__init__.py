@@ -24,6 +24,7 @@ from pilotlight.gateway.outward import Outward
 from pilotlight.gateway.rates import Rate
 from pilotlight.gateway.registry import Registry
 from pilotlight.gateway.retention import Keep
+from pilotlight.gateway.running import run
 from pilotlight.gateway.scaling import Limits
 from pilotlight.gateway.store import Store
 from pilotlight.gateway.tokens import Scope, Tokens
@@ -53,6 +54,7 @@ __all__ = [
     "is_loopback",
     "listen",
     "load_version",
+    "run",
     "serving",
     "steady_clock",
     "url_of",

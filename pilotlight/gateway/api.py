@@ -30,13 +30,13 @@ _PAGE = 100
 def routes() -> list[Route]:
     """All of them; the app's ``state.gateway`` does the work."""
     return [
-        Route("/v1/predictions", list_predictions),
+        Route("/v1/models/{owner}/{name}/predictions", create_by_model, methods=["POST"]),
+        Route("/v1/deployments/{owner}/{name}/predictions", create_by_deployment, methods=["POST"]),
         Route("/v1/predictions", create_by_version, methods=["POST"]),
+        Route("/v1/predictions", list_predictions),
         Route("/v1/predictions/{id}", get_prediction),
         Route("/v1/predictions/{id}/cancel", cancel_prediction, methods=["POST"]),
         Route("/v1/predictions/{id}/stream/{key}", stream_prediction),
-        Route("/v1/models/{owner}/{name}/predictions", create_by_model, methods=["POST"]),
-        Route("/v1/deployments/{owner}/{name}/predictions", create_by_deployment, methods=["POST"]),
     ]
 
 
@@ -115,12 +115,13 @@ async def accept(
     *,
     deployment: str | None,
     wishes: Wishes | None = None,
+    waits: bool = False,
 ) -> Live:
-    """A new prediction; 429 when too many are waiting."""
+    """A new prediction, for whose end its caller ``waits`` or not; 429 when too many are waiting."""
     gateway = gateway_of(request)
     try:
         if wishes is None:
-            return await gateway.create(version, inputs, deployment=deployment)
+            return await gateway.create(version, inputs, deployment=deployment, watched=not waits)
         live = await gateway.create(
             version, inputs, deployment=deployment, prediction_id=wishes.prediction, also=wishes.store
         )
@@ -144,7 +145,8 @@ async def _create(
 ) -> Response:
     wait_s = read_wait(request.headers.get("prefer"))
     wishes = _wishes(request, body)
-    live = await accept(request, version, body.input or {}, deployment=deployment, wishes=wishes)
+    waits = wait_s is not None
+    live = await accept(request, version, body.input or {}, deployment=deployment, wishes=wishes, waits=waits)
     ended = wait_s is not None and await live.wait_ended(wait_s)
     shown = wire.prediction(live.record, base_of(request), hide_progress=True)
     status = HTTPStatus.CREATED if ended or wait_s is None else HTTPStatus.ACCEPTED

@@ -47,15 +47,16 @@ def create_app(
     """All routes, guarded as ``Guard`` says. Whoever runs the app opens and closes what is behind it."""
     guard = Middleware(Guard, tokens=tokens, hosts=hosts, max_body_bytes=max_body_bytes, rate=rate, clock=gateway.clock)
     app = Starlette(
+        # What creates predictions comes first: all routes before the one that is asked for are tried.
         routes=[
+            *plain.routes(),
             *api.routes(),
+            *openai_api.routes(),
             *model_api.routes(),
             *deployment_api.routes(),
             *file_api.routes(),
             *account_api.routes(),
             *openapi.routes(),
-            *plain.routes(),
-            *openai_api.routes(),
             *watch_api.routes(),
             *page.routes(),
         ],

@@ -66,7 +66,7 @@ class Catalog:
     @property
     def models(self) -> list[Model]:
         """All of them, those without a version too, in that order."""
-        projects = [Model(one.model, one.created_at, one.id) for one in self.projects]
+        projects = [_model_of(one) for one in self.projects]
         return [*projects, *(one for one in self._now.models.values() if not self._project(one.model))]
 
     @property
@@ -80,10 +80,12 @@ class Catalog:
         Raises:
             MissingError: there is none of that name.
         """
-        for model in self.models:
-            if model.model == name:
-                return model
-        raise MissingError(f"There is no model {name[:140]!r} here.")
+        if project := self._project(name):
+            return _model_of(project)
+        found = self._now.models.get(name)
+        if found is None:
+            raise MissingError(f"There is no model {name[:140]!r} here.")
+        return found
 
     def latest(self, model: str) -> Version:
         """The version that runs when a model is asked for.
@@ -92,6 +94,8 @@ class Catalog:
             MissingError: there is no such model, or it has no version.
             ConfigError: its folder is damaged.
         """
+        if project := self._project(model):  # which nobody's push changes: the registry need not be looked at
+            return project
         current = self.model(model).current
         if current is None:
             raise MissingError(f"The model {model} has no version yet: pilotlight push DIR {model} gives it one.")
@@ -156,10 +160,12 @@ class Catalog:
         Raises:
             MissingError: there is none, or there are several and no project.
         """
+        if self.projects:
+            return self.projects[0]
         found = self.current
         if not found:
             raise MissingError("Nothing has been pushed yet: pilotlight push DIR owner/name.")
-        if not self.projects and len(found) > 1:
+        if len(found) > 1:
             raise MissingError(
                 f"This gateway serves {len(found)} models, and this route is for one: "
                 "POST /v1/models/{owner}/{name}/predictions is for any."
@@ -212,6 +218,10 @@ class Catalog:
                 self._damaged.add((row.model, row.id))
                 _LOG.error("%s:%s is left out: %s", row.model, row.id[:12], error)
             return None
+
+
+def _model_of(project: Version) -> Model:
+    return Model(project.model, project.created_at, project.id)
 
 
 def _read(registry: Registry) -> _Snapshot:

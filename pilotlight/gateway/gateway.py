@@ -6,13 +6,13 @@ import asyncio
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 
-from pilotlight.errors import ConfigError, PilotlightError, WorkerError
-from pilotlight.gateway import states
+from pilotlight.errors import PilotlightError, WorkerError
+from pilotlight.gateway import recovery, states
 from pilotlight.gateway.catalog import Catalog
 from pilotlight.gateway.clock import Clock, steady_clock
 from pilotlight.gateway.journal import Journal
@@ -21,14 +21,11 @@ from pilotlight.gateway.metrics import Gauges, Metrics
 from pilotlight.gateway.pool import Pool
 from pilotlight.gateway.pools import InputsLike, Pools
 from pilotlight.gateway.registry import Registry
-from pilotlight.gateway.registry_names import MissingError
 from pilotlight.gateway.scaling import Limits
 from pilotlight.gateway.states import Record
 from pilotlight.gateway.store import Page, Store
 from pilotlight.gateway.versions import Version
 from pilotlight.runtime import SupervisorOptions, Worker, WorkerLike, new_prediction_id
-from pilotlight.runtime.validation import REDACTED
-from pilotlight.types import Status
 
 T = TypeVar("T")
 
@@ -38,12 +35,6 @@ _LOG = logging.getLogger(__name__)
 _HEEDS_S = 1.0
 # How soon what was pushed or deployed gets the workers that it is to have at all times; requests see it at once.
 _ADJUST_S = 1.0
-
-NOT_KEPT = (
-    "This prediction has a secret input, which is never stored, so it could not be run after the gateway had ended; "
-    "create it again."
-)
-NOT_SERVED = "The version of this prediction is no longer served here, so it was not run."
 
 
 class ClosingError(WorkerError):
@@ -101,7 +92,7 @@ class Gateway:
             inputs=inputs,
         )
         self._live: dict[str, tuple[Live, Pool]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._going_on: set[asyncio.Future[Any]] = set()
         self._follower: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -134,8 +125,8 @@ class Gateway:
         """Takes no more predictions, and lets those that run end for up to ``grace_s``."""
         self.closing = True
         self._closed.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._going_on:
+            await asyncio.wait(self._going_on)
         await self._pools.drain(grace_s)
 
     async def close(self) -> None:
@@ -170,6 +161,7 @@ class Gateway:
         *,
         deployment: str | None = None,
         prediction_id: str | None = None,
+        watched: bool = True,
         also: Callable[[sqlite3.Connection], object] | None = None,
     ) -> Live:
         """Accepts a prediction: it is stored when this returns, and will reach an end whatever happens.
@@ -179,6 +171,7 @@ class Gateway:
             inputs: by name.
             deployment: ``owner/name`` when it was asked for by that.
             prediction_id: a new one by default.
+            watched: ``False`` where the caller waits for the end, and nobody is told of anything before.
             also: writes what has to be stored with it, or not at all.
 
         Raises:
@@ -202,9 +195,14 @@ class Gateway:
             stream_key=secrets.token_urlsafe(24),
         )
         pool = self.pool(version, deployment)
-        pool.reserve()
-        # A caller who leaves now must not leave a stored prediction behind that is in no queue.
-        return await asyncio.shield(self._keep(self._accept(pool, version, record, given, also)))
+        live = self._made(version, record, given, watched=watched or version.iterates)
+        # With its start in the same write where it need not wait: it may not run before the store says that it does.
+        accepted = states.begin(record, self.clock()) if pool.reserve(live) else record
+        storing = self._keep(self.store.adding(accepted, also))
+        storing.add_done_callback(lambda stored: self._take(pool, live, stored))
+        # A caller who leaves now leaves a whole prediction behind.
+        await asyncio.shield(storing)
+        return live
 
     async def find(self, prediction_id: str) -> Record | None:
         """What a prediction is now."""
@@ -231,34 +229,31 @@ class Gateway:
         live, pool = self._live.get(prediction_id, (None, None))
         if live is None or pool is None:
             return await self.store.get(prediction_id)
-        await asyncio.shield(self._keep(pool.cancel(live)))
+        await asyncio.shield(self._canceling(live, pool))
         await live.wait_ended(_HEEDS_S)
         return live.record
 
     def leave(self, live: Live) -> None:
         """As ``cancel``, without waiting for anything."""
         if live.id in self._live:
-            self._keep(self._live[live.id][1].cancel(live))
+            self._canceling(live, self._live[live.id][1])
 
-    async def _accept(
-        self,
-        pool: Pool,
-        version: Version,
-        record: Record,
-        given: Mapping[str, Any],
-        also: Callable[[sqlite3.Connection], object] | None,
-    ) -> Live:
-        try:
-            await self.store.add(record, also)
-        finally:
-            pool.release()
-        return self._queue(pool, version, record, given)
+    def _canceling(self, live: Live, pool: Pool) -> asyncio.Future[None]:
+        return self._keep(asyncio.create_task(pool.cancel(live)))
 
-    def _queue(self, pool: Pool, version: Version, record: Record, given: Mapping[str, Any]) -> Live:
-        live = Live(record, given, iterates=version.iterates, on_end=self._forget, on_log=self._note)
-        self._live[record.id] = (live, pool)
+    def _made(self, version: Version, record: Record, given: Mapping[str, Any], *, watched: bool = True) -> Live:
+        return Live(record, given, iterates=version.iterates, watched=watched, on_end=self._forget, on_log=self._note)
+
+    def _take(self, pool: Pool, live: Live, stored: asyncio.Future[None]) -> None:
+        """A prediction has been stored, or could not be, which its caller is told."""
+        if stored.exception() is None:
+            self._queue(pool, live)
+        else:
+            pool.release(live)
+
+    def _queue(self, pool: Pool, live: Live) -> None:
+        self._live[live.id] = (live, pool)
         pool.put(live)
-        return live
 
     def _note(self, live: Live, text: str) -> None:
         self.journal.add(text, model=live.record.model, prediction=live.id)
@@ -268,22 +263,11 @@ class Gateway:
 
     async def _recover(self, now: float) -> None:
         for left in await self.store.unfinished():
-            record = states.recover(left, now)
-            version = self._served(record)
-            if record.status is not Status.STARTING:
+            record, version = recovery.take_up(left, self.catalog, now)
+            if version is None:
                 await self.store.save(record)
-            elif version is None:
-                await self.store.save(states.fail(record, NOT_SERVED, now))
-            elif REDACTED in record.input.values():
-                await self.store.save(states.fail(record, NOT_KEPT, now))
             else:
-                self._queue(self.pool(version, record.deployment), version, record, record.input)
-
-    def _served(self, record: Record) -> Version | None:
-        """The version of a prediction, current or not; ``None`` where it is not here, or damaged."""
-        with suppress(MissingError, ConfigError):
-            return self.catalog.find(record.version, record.model)
-        return None
+                self._queue(self.pool(version, record.deployment), self._made(version, record, record.input))
 
     async def _follow(self) -> None:
         """Follows what other processes do to the catalog, and lets go of what nobody needs."""
@@ -296,12 +280,11 @@ class Gateway:
             except PilotlightError as error:
                 _LOG.error("what was pushed or deployed cannot be followed: %s", error)
 
-    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task that outlives the request that it is for."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _keep(self, work: asyncio.Future[T]) -> asyncio.Future[T]:
+        """What goes on when the request that it is for has ended."""
+        self._going_on.add(work)
+        work.add_done_callback(self._going_on.discard)
+        return work
 
 
 def _real_worker(version: Version) -> WorkerLike:

@@ -28,6 +28,7 @@ _OPEN = re.compile(
     r"/|/page/(style\.css|script\.js)|(/openai)?/health|/v1/predictions/[^/]+/stream/[^/]+|/v1/files/[^/]+/[^/]+/[^/]+"
 )
 _UPLOADS = "/v1/files"
+_PORT = re.compile(r":\d*$")
 _SERVED = re.compile(r"/v1/(models|deployments)(/[^/]+/[^/]+(/versions(/[^/]+)?)?)?/?")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -75,7 +76,7 @@ class Guard:
         await self._app(scope, self._counted(receive), send)
 
     def _check(self, request: Request) -> None:
-        host = re.sub(r":\d*$", "", request.headers.get("host", "")).lower()
+        host = _PORT.sub("", request.headers.get("host", "")).lower()
         if self._hosts is not None and host not in self._hosts:
             raise ProblemError(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -124,7 +125,9 @@ class Guard:
         sent = "transfer-encoding" in request.headers or length not in (None, "0")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         # A page may send a form without asking, but not with this header, which every client of Replicate's sends.
-        form = request.url.path == _UPLOADS and kind == "multipart/form-data" and "authorization" in request.headers
+        form = (
+            request.scope["path"] == _UPLOADS and kind == "multipart/form-data" and "authorization" in request.headers
+        )
         if sent and kind != "application/json" and not form:
             raise ProblemError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

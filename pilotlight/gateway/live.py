@@ -22,6 +22,7 @@ class Live:
         record: as it was accepted.
         inputs: what the worker gets, where that is not what may be shown.
         iterates: whether its output is a list that grows chunk by chunk; anything else is shown whole at its end.
+        watched: whether somebody may want to see its progress; not, where its caller waits for the end.
         on_end: called when it has ended.
         on_log: called with what it prints.
     """
@@ -32,10 +33,12 @@ class Live:
         inputs: Mapping[str, Any] | None = None,
         *,
         iterates: bool = True,
+        watched: bool = True,
         on_end: Callable[[Live], None] | None = None,
         on_log: Callable[[Live, str], None] | None = None,
     ) -> None:
         self.inputs = record.input if inputs is None else inputs
+        self.watched = watched
         self.cancel_asked = False
         self._record = record
         self._iterates = iterates
@@ -44,7 +47,7 @@ class Live:
         self._chunks: list[Any] = []
         self._logs: list[str] = []
         self._events: list[StreamEvent] = []
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # while somebody waits for the next change
         self._ended = asyncio.Event()
         self._over = False
 
@@ -100,10 +103,15 @@ class Live:
 
     async def wait_changed(self) -> None:
         """Until anything about it is not any more as it is now."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
         await self._changed.wait()
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Whether it has ended within ``timeout_s``; ``False`` at once when it is abandoned."""
+        if timeout_s is None:
+            await self._ended.wait()
+            return self._record.status.terminal
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ended.wait()
@@ -120,7 +128,7 @@ class Live:
                 return
             try:
                 async with asyncio.timeout(silence_s):
-                    await self._changed.wait()
+                    await self.wait_changed()
             except TimeoutError:
                 yield None
 
@@ -132,8 +140,9 @@ class Live:
         self._bump()
 
     def _bump(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 def text_of(chunk: Any) -> str:

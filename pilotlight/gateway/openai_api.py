@@ -27,7 +27,7 @@ from pilotlight.gateway.problems import ProblemError
 from pilotlight.gateway.sse import PING, StreamEvent
 from pilotlight.gateway.states import Record
 from pilotlight.gateway.versions import Version
-from pilotlight.gateway.waiting import end_of, while_connected
+from pilotlight.gateway.waiting import end_for, while_connected
 from pilotlight.runtime.validation import InvalidInputError
 from pilotlight.types import Status
 
@@ -88,7 +88,7 @@ async def _answer(
         await while_connected(request, stream.open())
         headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream.sent(), media_type="text/event-stream", headers=headers)
-    record = await while_connected(request, end_of(gateway, live))
+    record = await end_for(request, gateway, live)
     _require_success(record, mapped)
     return JSONResponse(shape.answer(version, record, openai_wire.text_of_output(record.output)), headers=headers)
 

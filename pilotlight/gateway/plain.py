@@ -18,7 +18,7 @@ from pilotlight.gateway.live import Live
 from pilotlight.gateway.problems import ProblemError
 from pilotlight.gateway.states import Record
 from pilotlight.gateway.versions import Version
-from pilotlight.gateway.waiting import end_of, while_connected
+from pilotlight.gateway.waiting import end_for, end_of, while_connected
 from pilotlight.runtime.validation import InvalidInputError
 from pilotlight.types import Status
 
@@ -29,8 +29,8 @@ _MOST_ITEMS = 1000
 def routes() -> list[Route]:
     """All of them."""
     return [
-        Route("/health", health),
         Route("/predict", predict, methods=["POST"]),
+        Route("/health", health),
         Route("/predict/batch", predict_batch, methods=["POST"]),
         Route("/metrics", show_metrics),
     ]
@@ -64,11 +64,11 @@ async def predict(request: Request) -> Response:
     body = wire.parse(await request.body(), wire.PlainBody)
     version = gateway_of(request).catalog.main
     try:
-        live = await accept(request, version, body.input or {}, deployment=None)
+        live = await accept(request, version, body.input or {}, deployment=None, waits=True)
     except InvalidInputError as error:
         detail = [mistake.detail for mistake in error.mistakes]
         return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
-    record = await while_connected(request, end_of(gateway_of(request), live))
+    record = await end_for(request, gateway_of(request), live)
     if not record.status.terminal:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -126,7 +126,7 @@ async def _accept_item(gateway: Gateway, version: Version, item: Any) -> Live:
 
 async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any]) -> Live:
     """As ``Gateway.create``; a caller who leaves meanwhile cancels what is accepted then."""
-    accepting = asyncio.ensure_future(gateway.create(version, inputs))
+    accepting = asyncio.ensure_future(gateway.create(version, inputs, watched=False))
     try:
         return await asyncio.shield(accepting)
     except asyncio.CancelledError:

@@ -147,13 +147,15 @@ class Pools:
         if version.pushed:
             with contextlib.suppress(OSError):  # without a folder no worker will start, and that says why
                 lease = Lease(version.project.root)
+        # Most versions take no files, and their inputs stay as they are.
+        inputs = self._inputs if version.validator.files else None
         pool = Pool(
             lambda: self._factory(version),
             self._wanted_limits(key, version),
             save=self._save,
             clock=self._clock,
             supervision=self._supervision,
-            prepare=None if self._inputs is None else functools.partial(self._inputs.ready, version),
+            prepare=None if inputs is None else functools.partial(inputs.ready, version),
             metrics=self._counted(version.model),
         )
         if not self._closing:

@@ -92,6 +92,7 @@ _COLUMNS = (
 _JSON = {"input", "output", "metrics"}
 # What changes in a prediction's life; the rest is written once.
 _CHANGING = ("status", "started_at", "completed_at", "output", "error", "logs", "metrics")
+_UPDATED = ("id", *_CHANGING)
 
 SELECT = f"SELECT number, {', '.join(_COLUMNS)} FROM predictions"  # noqa: S608 - our own names
 INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
@@ -102,11 +103,26 @@ UPDATE = (
 )
 
 
+# Made once: `json.dumps` makes one for each call that wants other separators.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def to_row(record: Record) -> dict[str, Any]:
     """The columns of a record, by name."""
-    values = {name: getattr(record, name) for name in _COLUMNS}
-    encoded = {name: json.dumps(values[name], ensure_ascii=False, separators=(",", ":")) for name in _JSON}
-    return {**values, **encoded, "status": str(record.status)}
+    return _values(record, _COLUMNS)
+
+
+def to_changes(record: Record) -> dict[str, Any]:
+    """What ``UPDATE`` writes of it."""
+    return _values(record, _UPDATED)
+
+
+def _values(record: Record, columns: tuple[str, ...]) -> dict[str, Any]:
+    values = {name: getattr(record, name) for name in columns}
+    for name in _JSON.intersection(columns):
+        values[name] = _encode(values[name])
+    values["status"] = str(record.status)
+    return values
 
 
 def from_row(row: sqlite3.Row) -> Record:

@@ -79,27 +79,27 @@ def finish(record: Record, prediction: Prediction, now: float) -> Record:
     error = prediction.error
     if prediction.status is Status.FAILED and not error:
         error = "the prediction failed without a message"
-    ended = replace(
+    return _completed(
         record,
+        now,
+        metrics={**prediction.metrics, **record.metrics},
         status=prediction.status,
         output=prediction.output,
         error=error if prediction.status is Status.FAILED else None,
         logs=prediction.logs or record.logs,
-        metrics={**prediction.metrics, **record.metrics},
     )
-    return _completed(ended, now)
 
 
 def fail(record: Record, error: str, now: float, *, logs: str = "") -> Record:
     """It cannot run, or its worker broke; ``logs`` are what is known to have been printed about it."""
     assert not record.status.terminal, f"this is a bug: a prediction that is {record.status} cannot fail"
-    return _completed(replace(record, status=Status.FAILED, error=error, logs=logs or record.logs), now)
+    return _completed(record, now, metrics=record.metrics, status=Status.FAILED, error=error, logs=logs or record.logs)
 
 
 def cancel(record: Record, now: float) -> Record:
     """Somebody cancels it before any worker has taken it; one that runs ends through ``finish``."""
     assert record.status is Status.STARTING, f"this is a bug: a prediction that is {record.status} is its worker's"
-    return _completed(replace(record, status=Status.CANCELED), now)
+    return _completed(record, now, metrics=record.metrics, status=Status.CANCELED)
 
 
 def recover(record: Record, now: float) -> Record:
@@ -107,7 +107,7 @@ def recover(record: Record, now: float) -> Record:
     return fail(record, INTERRUPTED, now) if record.status is Status.PROCESSING else record
 
 
-def _completed(record: Record, now: float) -> Record:
+def _completed(record: Record, now: float, *, metrics: Mapping[str, Any], **changes: Any) -> Record:
     completed_at = max(now, record.started_at or record.created_at)
     total_s = completed_at - record.created_at
     ours: dict[str, float] = {"total_time": total_s}
@@ -115,5 +115,5 @@ def _completed(record: Record, now: float) -> Record:
         ours |= {"queue_s": total_s, "cold_start_s": 0.0, "predict_s": 0.0}
     else:
         predict_s = completed_at - record.started_at
-        ours |= {"predict_s": predict_s, "predict_time": record.metrics.get("predict_time", predict_s)}
-    return replace(record, completed_at=completed_at, metrics={**record.metrics, **ours})
+        ours |= {"predict_s": predict_s, "predict_time": metrics.get("predict_time", predict_s)}
+    return replace(record, completed_at=completed_at, metrics={**metrics, **ours}, **changes)

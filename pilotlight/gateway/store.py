@@ -1,8 +1,8 @@
 """Where predictions are kept: one SQLite file, written by one thread.
 
-What several callers want at the same time is committed together. A record that was accepted is on the disk before
-``add`` returns, so that it survives even a loss of power; what follows in its life is in the file, and safe from the
-death of this process, and reaches the disk with the next accepted one.
+What callers want while the thread is busy is gathered, and committed together when it is free. A record that was
+accepted is on the disk before ``add`` returns, so that it survives even a loss of power; what follows in its life is in
+the file, and safe from the death of this process, and reaches the disk with the next accepted one.
 """
 
 from __future__ import annotations
@@ -18,13 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pilotlight.errors import StoreError
-from pilotlight.gateway.rows import FORMAT, INSERT, SELECT, TABLES, UPDATE, from_row, to_row
+from pilotlight.gateway.rows import FORMAT, INSERT, SELECT, TABLES, UPDATE, from_row, to_changes, to_row
 from pilotlight.gateway.states import Record
 
 T = TypeVar("T")
-
-# So many at most share one commit: it bounds how long the first of them waits.
-_MOST_TOGETHER = 256
 
 
 @dataclass(slots=True)
@@ -68,10 +65,13 @@ class Store:
     def __init__(self, path: Path, *, to_disk: bool = True) -> None:
         self._path = path
         self._to_disk = to_disk
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._gathered: list[_Job] = []
+        self._busy = False
+        self._batches: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="gateway-store", daemon=True)
 
     async def __aenter__(self) -> Store:
+        self._loop = asyncio.get_running_loop()
         self._thread.start()
         try:
             await self.run(_prepare)
@@ -85,6 +85,12 @@ class Store:
 
     async def add(self, record: Record, also: Callable[[sqlite3.Connection], object] | None = None) -> None:
         """Keeps a new one, and in the same transaction what ``also`` writes; on the disk when this returns."""
+        await self.adding(record, also)
+
+    def adding(
+        self, record: Record, also: Callable[[sqlite3.Connection], object] | None = None
+    ) -> asyncio.Future[None]:
+        """As ``add``, for those who have more to do when it is done than to wait for it."""
         row = to_row(record)
 
         def work(db: sqlite3.Connection) -> None:
@@ -92,12 +98,12 @@ class Store:
             if also is not None:
                 also(db)
 
-        await self.run(work, to_disk=self._to_disk)
+        return self._soon(work, to_disk=self._to_disk)
 
     async def save(self, record: Record) -> None:
         """Keeps what has become of it. A record that has ended before stays as it was."""
-        row = to_row(record)
-        await self.run(lambda db: db.execute(UPDATE, row))
+        changes = to_changes(record)
+        await self._soon(lambda db: db.execute(UPDATE, changes))
 
     async def get(self, prediction_id: str) -> Record | None:
         """The record of that id."""
@@ -132,35 +138,41 @@ class Store:
 
         return await self.run(work)
 
-    async def run(self, work: Callable[[sqlite3.Connection], T], *, to_disk: bool = False) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What ``work`` returns, called on the store's thread, in a transaction that it may share with others."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(work, future, to_disk))
-        return await future
+        return await self._soon(work)
+
+    def _soon(self, work: Callable[[sqlite3.Connection], T], *, to_disk: bool = False) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._gathered.append(_Job(work, future, to_disk))
+        if not self._busy:
+            # Not at once: what else this turn of the loop wants belongs to the same transaction.
+            self._busy = True
+            self._loop.call_soon(self._hand_over)
+        return future
+
+    def _hand_over(self) -> None:
+        self._batches.put(self._gathered)
+        self._gathered = []
+
+    def _done(self, jobs: list[_Job]) -> None:
+        self._busy = bool(self._gathered)
+        if self._busy:
+            self._hand_over()
+        _tell(jobs, self._path)
 
     async def _end(self) -> None:
-        self._jobs.put(None)
+        if self._gathered:
+            self._hand_over()
+        self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
-        """The thread: takes what there is, does it in one transaction, and tells those who wait."""
+        """The thread: does what was gathered in one transaction, and says so."""
         with contextlib.closing(_Connection(self._path)) as database:
-            while (job := self._jobs.get()) is not None:
-                jobs = [job]
-                ending = False
-                while len(jobs) < _MOST_TOGETHER and not ending:
-                    try:
-                        one = self._jobs.get_nowait()
-                    except queue.Empty:
-                        break
-                    if one is None:
-                        ending = True
-                    else:
-                        jobs.append(one)
+            while (jobs := self._batches.get()) is not None:
                 database.run(jobs)
-                jobs[0].future.get_loop().call_soon_threadsafe(_tell, jobs, self._path)
-                if ending:
-                    return
+                self._loop.call_soon_threadsafe(self._done, jobs)
 
 
 class _Connection:

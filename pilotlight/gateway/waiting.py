@@ -16,6 +16,8 @@ from pilotlight.gateway.states import Record
 
 T = TypeVar("T")
 
+_SOON_S = 0.05
+
 
 async def end_of(gateway: Gateway, live: Live) -> Record:
     """Waits for its end; whoever stops waiting cancels it."""
@@ -25,6 +27,27 @@ async def end_of(gateway: Gateway, live: Live) -> Record:
         gateway.leave(live)
         raise
     return live.record
+
+
+async def end_for(request: Request, gateway: Gateway, live: Live) -> Record:
+    """As ``end_of``, on behalf of a caller, who cancels it by closing the connection."""
+    if await _soon(gateway, live):
+        return live.record
+    leaving = asyncio.create_task(_left(request))
+    leaving.add_done_callback(lambda task: None if task.cancelled() else gateway.leave(live))
+    try:
+        return await end_of(gateway, live)
+    finally:
+        leaving.cancel()
+
+
+async def _soon(gateway: Gateway, live: Live) -> bool:
+    """Whether it ends before a task that watches the connection is worth its time."""
+    try:
+        return await live.wait_ended(_SOON_S)
+    except asyncio.CancelledError:
+        gateway.leave(live)
+        raise
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -7,18 +7,16 @@ Reading lets go of the interpreter lock, so imports go on meanwhile.
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import logging
-import mmap
-import os
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Prefetch", "resident_share"]
+from pilotlight.loading.residency import resident_share
+
+__all__ = ["Prefetch"]
 
 log = logging.getLogger(__name__)
 
@@ -26,29 +24,6 @@ _SUFFIXES = (".safetensors", ".bin", ".onnx", ".data")  # .bin: of OpenVINO; pic
 _CHUNK_BYTES = 8 * 2**20
 _ENOUGH = 0.95  # with so much of a file in memory, what is missing comes as fast when it is used
 _SMALL_BYTES = 2**20  # below this a file is read in less time than it takes to ask
-
-
-def resident_share(path: Path) -> float:
-    """How much of a file is in the page cache, from 0 to 1; 1 where the system cannot tell.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
-    with path.open("rb") as file:
-        size_bytes = os.fstat(file.fileno()).st_size
-        if size_bytes == 0 or not hasattr(libc, "mincore"):
-            return 1.0
-        # A private writable mapping, which is never written to: ctypes takes the address of no other.
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
-            pages = -(-size_bytes // mmap.PAGESIZE)
-            seen = (ctypes.c_ubyte * pages)()
-            start = ctypes.c_char.from_buffer(mapped)
-            try:
-                failed = libc.mincore(ctypes.c_void_p(ctypes.addressof(start)), ctypes.c_size_t(size_bytes), seen)
-            finally:
-                del start  # the mapping cannot be closed while this points into it
-            return 1.0 if failed else 1 - bytes(seen).count(0) / pages
 
 
 class Prefetch:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pilotlight.errors import ConfigError, SetupFailedError, WorkerCrashedError, WorkerError, WorkerTimeoutError
+from pilotlight.loading.startfiles import read_ahead
 from pilotlight.runtime.api import CogApi
 from pilotlight.runtime.health import Health, HealthStatus, setup_failure
 from pilotlight.runtime.process import ProcessGroup
@@ -97,6 +98,7 @@ class CogServer:
             WorkerCrashedError: it could not be started.
         """
         self._port = self._options.port or _free_port(self._options.host)
+        read_ahead(self._project.root, self._options.python, self._environment)
         self._group = await ProcessGroup.start(
             [str(self._options.python), "-m", "cog.server.http", "--host", self._options.host],
             cwd=self._project.root,

@@ -25,6 +25,9 @@ from pilotlight.types import Prediction, Status
 
 # A cancel that comes before the server has the prediction finds nothing to cancel: ask again.
 _CANCEL_RETRY_S = 0.02
+# One that comes just before the predictor's first line is taken by coglet, and lost: ask again. Not sooner, as a
+# second cancel would interrupt the predictor's cleanup.
+_CANCEL_AGAIN_S = 1.0
 # For a server without predictions to end by itself.
 _LEAVE_S = 2.0
 
@@ -70,6 +73,9 @@ class Supervisor:
         finally:
             assert self._owner is not None, "this is a bug: __aenter__ makes the owner"
             self._owner.cancel()
+            for task in self._cancels:
+                task.cancel()
+            await asyncio.wait([self._owner, *self._cancels])
             with suppress(asyncio.CancelledError):
                 await self._owner
 
@@ -110,6 +116,7 @@ class Supervisor:
         *,
         prediction_id: str | None = None,
         context: Mapping[str, str] | None = None,
+        progress: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """As ``Worker.stream``, after waiting for a worker and a slot. Leaving early cancels the prediction.
 
@@ -123,7 +130,7 @@ class Supervisor:
         self._raise_if_over()
         if self._draining:
             raise WorkerError("the supervisor is stopping and takes no more predictions")
-        ticket = self._queue.admit(check_prediction_id(prediction_id or new_prediction_id()), inputs, context)
+        ticket = self._queue.admit(check_prediction_id(prediction_id or new_prediction_id()), inputs, context, progress)
         try:
             async with aclosing(ticket.read()) as events:
                 async for event in events:
@@ -230,7 +237,7 @@ class Supervisor:
     async def _run(self, worker: WorkerLike, ticket: Ticket, broken: asyncio.Future[WorkerError]) -> None:
         ticket.running = True
         last: Completed | None = None
-        stream = worker.stream(ticket.inputs, prediction_id=ticket.id, context=ticket.context)
+        stream = worker.stream(ticket.inputs, prediction_id=ticket.id, context=ticket.context, progress=ticket.progress)
         try:
             async with asyncio.timeout(None) as ticket.limit, aclosing(stream) as events:
                 async for event in events:
@@ -318,9 +325,8 @@ class Supervisor:
 async def _ask_to_cancel(worker: WorkerLike, ticket: Ticket) -> None:
     with suppress(WorkerError):  # a worker that is gone has cancelled everything
         while not ticket.ended:
-            if await worker.cancel(ticket.id):
-                return
-            await asyncio.sleep(_CANCEL_RETRY_S)
+            found = await worker.cancel(ticket.id)
+            await asyncio.sleep(_CANCEL_AGAIN_S if found else _CANCEL_RETRY_S)
 
 
 def _set(broken: asyncio.Future[WorkerError], error: WorkerError) -> None:

@@ -9,21 +9,19 @@ there are requests in flight: a request that waits for a connection would wait u
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
+from typing import cast
 
 from pilotlight.errors import WorkerError
-from pilotlight.runtime.http1 import Endpoint, Head, WireError, parse_head, parse_length
+from pilotlight.runtime.http1 import LONGEST_HEAD_BYTES, Body, Chunks, Endpoint, Head, WireError, body_of, parse_head
 from pilotlight.sse import Decoder, ServerSentEvent
 
 __all__ = ["Connection", "Endpoint", "Head", "Pool", "SilenceError", "WireError"]
 
-_LONGEST_HEAD_BYTES = 64 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
-_END_OF_LINE = b"\r\n"
-# What follows the content of the last chunk but one.
-_LAST_CHUNK = b"\r\n0\r\n\r\n"
 # Above this a body is not copied behind its head: a second packet costs less.
 _COPIED_BYTES = 64 * 1024
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
@@ -47,9 +45,11 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._data = bytearray()
         self._waiter: asyncio.Future[None] | None = None
+        self._silent_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
         self._lost: WireError | None = None
         self._reusable = True
-        self._chunked = False
+        self._body: Body | None = None
         self._then: Callable[[Connection], None] | None = None
 
     @property
@@ -63,25 +63,26 @@ class Connection(asyncio.Protocol):
         return self._lost is not None or self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "this is a bug: not a stream"
-        self._transport = transport
+        # asyncio's own loop and others have no class of it in common.
+        self._transport = cast("asyncio.Transport", transport)
         self._socket = transport.get_extra_info("socket")
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        if self._chunked:
-            self._acknowledge()
         self._wake()
         self._look_for_end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = WireError(f"the connection broke: {exc}" if exc else "the server closed the connection")
+        if self._timer is not None:
+            self._timer.cancel()
         self._wake()
         self._look_for_end()
 
     def send(self, head: bytes, body: bytes = b"") -> None:
         """Writes a request; returns at once."""
         self._reusable = self.ending = False
+        self._body = None
         if len(body) <= _COPIED_BYTES:
             self._transport.write(head + body)
         else:
@@ -96,6 +97,8 @@ class Connection(asyncio.Protocol):
         """Calls ``then`` when the last bytes of an answer in chunks have come by themselves, or never will."""
         self._then = then
         self._look_for_end()
+        if self._then is not None:
+            self._acknowledge()
 
     async def head(self) -> Head:
         """The status and the headers of the answer.
@@ -104,115 +107,105 @@ class Connection(asyncio.Protocol):
             WireError: the connection broke, or it is no answer.
             SilenceError: nothing came for ``silence_s``.
         """
-        head = parse_head(await self._until(_END_OF_HEAD))
-        self._head = head
-        self._chunked = head.headers.get("transfer-encoding", "").lower() == "chunked"
-        if self._chunked:
-            self._acknowledge()
+        while (position := self._data.find(_END_OF_HEAD)) < 0:
+            if len(self._data) > LONGEST_HEAD_BYTES:
+                raise WireError(f"the server sent {len(self._data):,} bytes of headers")
+            await self._more()
+        head = parse_head(bytes(self._data[:position]))
+        del self._data[: position + len(_END_OF_HEAD)]
+        self._body = body_of(head)
+        self._keeps_alive = head.keeps_alive
         return head
 
     async def body(self) -> AsyncGenerator[bytes, None]:
         """The pieces of the body as they come, after the ``head``; raises as that does."""
-        if self._chunked:
-            while length := parse_length((await self._until(_END_OF_LINE)).partition(b";")[0], 16):
-                while length:
-                    piece = await self._up_to(length)
-                    length -= len(piece)
-                    yield piece
-                if await self._until(_END_OF_LINE):
-                    raise WireError("the server sent a chunk that is longer than it said")
-            while await self._until(_END_OF_LINE):  # trailers, which mean nothing to us
-                pass
-        else:
-            length = self._length()
-            while length:
-                piece = await self._up_to(length)
-                length -= len(piece)
+        while True:
+            if piece := self._take():
                 yield piece
-        self._reusable = self._head.keeps_alive
+            if self._over:
+                return
+            await self._more()
 
     async def read(self) -> bytes:
         """The body as a whole."""
-        if self._chunked:
-            return b"".join([piece async for piece in self.body()])
-        length = self._length()
-        while len(self._data) < length:
+        pieces = [self._take()]
+        while not self._over:
             await self._more()
-        body = bytes(self._data[:length])
-        del self._data[:length]
-        self._reusable = self._head.keeps_alive
-        return body
+            pieces.append(self._take())
+        return b"".join(pieces)
 
     async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
         """The server-sent events of the body, as they come."""
         decoder = Decoder()
-        async with aclosing(self.body()) as pieces:
-            async for piece in pieces:
-                for event in decoder.feed(piece):
-                    yield event
-
-    def _length(self) -> int:
-        given = self._head.headers.get("content-length")
-        if given is None and self._head.status not in (204, 304):
-            raise WireError("the server says neither how long its answer is nor that it comes in chunks")
-        return parse_length(given or "0", 10)
-
-    async def _up_to(self, length: int) -> bytes:
-        """At least one byte and at most ``length``: what has come."""
-        while not self._data:
+        while True:
+            for event in decoder.feed(self._take()):
+                yield event
+            if self._over:
+                return
             await self._more()
-        if len(self._data) <= length:
-            piece, self._data = self._data, bytearray()
-            return bytes(piece)
-        piece = self._data[:length]
-        del self._data[:length]
-        return bytes(piece)
 
-    async def _until(self, end: bytes) -> bytes:
-        """What comes before ``end``, which is taken as well."""
-        while (position := self._data.find(end)) < 0:
-            if len(self._data) > _LONGEST_HEAD_BYTES:
-                raise WireError(f"the server sent {len(self._data):,} bytes of headers")
-            await self._more()
-        found = bytes(self._data[:position])
-        del self._data[: position + len(end)]
-        return found
+    @property
+    def _over(self) -> bool:
+        return self._body is not None and self._body.over
+
+    def _take(self) -> bytes:
+        """What has come of the body."""
+        assert self._body is not None, "this is a bug: the head comes before the body"
+        piece = self._body.take(self._data)
+        if self._body.over:
+            self._reusable = self._keeps_alive
+        return piece
 
     async def _more(self) -> None:
         if self._lost is not None:
             raise self._lost
-        waiter = self._waiter = self._loop.create_future()
-        # Not asyncio.timeout, which takes three times as long, and this is done for every piece of an answer.
-        timer = None if self.silence_s is None else self._loop.call_later(self.silence_s, self._give_up, waiter)
+        self._acknowledge()
+        self._waiter = self._loop.create_future()
+        self._set_timer()
         try:
-            await waiter
+            await self._waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
 
-    def _give_up(self, waiter: asyncio.Future[None]) -> None:
-        if not waiter.done():
-            waiter.set_exception(SilenceError(f"nothing came for {self.silence_s:g} s"))
+    def _set_timer(self) -> None:
+        """One timer for many waits: set and cancelled for each, it would cost as much as the rest of a wait."""
+        self._silent_at = math.inf if self.silence_s is None else self._loop.time() + self.silence_s
+        if self._timer is not None and self._timer.when() > self._silent_at:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and self._silent_at < math.inf:
+            self._timer = self._loop.call_at(self._silent_at, self._look_for_silence)
+
+    def _look_for_silence(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done() or self._silent_at == math.inf:
+            return
+        if self._loop.time() < self._silent_at:
+            self._timer = self._loop.call_at(self._silent_at, self._look_for_silence)
+        else:
+            self._waiter.set_exception(SilenceError(f"nothing came for {self.silence_s:g} s"))
 
     def _look_for_end(self) -> None:
         if self._then is None:
             return
-        if self._data == _LAST_CHUNK:
-            self._data.clear()
-            self._reusable = self._head.keeps_alive
-        elif self._lost is None and _LAST_CHUNK.startswith(self._data):
+        try:
+            unread = self._body is None or bool(self._take())
+        except WireError:
+            unread = True
+        if unread:
+            self._reusable = False
+        elif not self._over and self._lost is None:
             return
         then, self._then = self._then, None
         then(self)
 
     def _acknowledge(self) -> None:
-        """Acknowledges at once what has come.
+        """Acknowledges at once what has come of an answer in chunks.
 
         Cog's server leaves Nagle's algorithm on: it holds an event of a stream back until the one before is
         acknowledged, which Linux puts off by 40 ms on a connection in use. The kernel forgets this each time.
         """
-        if _QUICKACK is not None and not self._transport.is_closing():
+        if isinstance(self._body, Chunks) and _QUICKACK is not None and not self._transport.is_closing():
             self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _wake(self) -> None:

@@ -30,6 +30,7 @@ class Worker:
         self._options = options or ServerOptions()
         self._server: CogServer | None = None
         self._schema: dict[str, Any] = {}
+        self._input_names: list[str] | None = None
         self._running: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -85,6 +86,7 @@ class Worker:
         assert self._server is None, "this is a bug: a Worker starts once"
         server = CogServer(self.project, self._options)
         self._schema = await asyncio.to_thread(self._load_schema)
+        self._input_names = input_names(self._schema)
         await server.start()
         self._server = server
 
@@ -108,6 +110,7 @@ class Worker:
         prediction_id: str | None = None,
         context: Mapping[str, str] | None = None,
         busy_timeout_s: float = 1.0,
+        progress: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """Runs one prediction, whose last event is ``Completed``, failed predictions included.
 
@@ -119,6 +122,7 @@ class Worker:
             prediction_id: 1 to 128 letters, digits, ``-`` and ``_``; made up when not given.
             context: what the predictor reads as ``current_scope().context``.
             busy_timeout_s: how long to ask again when every slot is taken.
+            progress: ``False`` for those who look at nothing before the end: all events come then, and cost less.
 
         Raises:
             InputError: an input is unknown, cannot be sent or is refused by the server.
@@ -131,21 +135,17 @@ class Worker:
         prediction_id = check_prediction_id(prediction_id or new_prediction_id())
         if prediction_id in self._running:
             raise UsageError(f"prediction {prediction_id} is already running; give each its own id")
-        names = input_names(self._schema)
-        if names is not None:
-            check_names(inputs, names)
+        if self._input_names is not None:
+            check_names(inputs, self._input_names)
         body = encode_body(inputs, context)
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._running.add(prediction_id)
         self._idle.clear()
-        reader = asyncio.create_task(self._read(events, prediction_id, body, busy_timeout_s))
         try:
-            while (event := await events.get()) is not None:
-                yield event
-            await reader  # raises what ended it
+            received = self._receive(prediction_id, body, busy_timeout_s, progress)
+            async with aclosing(_read_ahead(received) if progress else received) as events:
+                async for event in events:
+                    yield event
         finally:
-            reader.cancel()
-            await asyncio.wait([reader])
             self._running.discard(prediction_id)
             if not self._running:
                 self._idle.set()
@@ -184,28 +184,26 @@ class Worker:
         if self._server is not None:
             await self._server.stop(grace_s)
 
-    async def _read(
-        self, events: asyncio.Queue[Event | None], prediction_id: str, body: bytes, busy_timeout_s: float
-    ) -> None:
-        """Puts the events of one prediction into the queue, and ``None`` after the last one, whatever ends it."""
+    async def _receive(
+        self, prediction_id: str, body: bytes, busy_timeout_s: float, progress: bool
+    ) -> AsyncGenerator[Event, None]:
+        """What the server says of one prediction, or what became of the server."""
         server = self._started
+        said = server.api.events(prediction_id, body, busy_timeout_s=busy_timeout_s, progress=progress)
         try:
-            async with aclosing(server.api.events(prediction_id, body, busy_timeout_s=busy_timeout_s)) as received:
-                async for event in received:
+            async with aclosing(said) as events:
+                async for event in events:
                     if isinstance(event, Completed):
                         await self._raise_if_lost(event.prediction)
-                    events.put_nowait(event)
+                    yield event
                     if isinstance(event, Completed):
-                        break
-                else:
-                    # Ended by the server without a word, as it does when it is killed.
-                    raise server.crashed("the Cog server closed the connection in mid-prediction")
+                        return
+            # Ended by the server without a word, as it does when it is killed.
+            raise server.crashed("the Cog server closed the connection in mid-prediction")
         except WorkerCrashedError as error:
             if error.logs:
                 raise
             raise server.crashed(str(error)) from error
-        finally:
-            events.put_nowait(None)
 
     async def _raise_if_lost(self, prediction: Prediction) -> None:
         """Tells a crash from a predictor that raises an exception with the same words: the crash leaves no health."""
@@ -224,6 +222,28 @@ class Worker:
         if self._server is None:
             raise WorkerError("the worker has not been started")
         return self._server
+
+
+async def _read_ahead(source: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """The events of ``source``, which are read as they come, however slow whoever reads these is."""
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def read() -> None:
+        try:
+            async with aclosing(source):
+                async for event in source:
+                    events.put_nowait(event)
+        finally:
+            events.put_nowait(None)
+
+    reader = asyncio.create_task(read())
+    try:
+        while (event := await events.get()) is not None:
+            yield event
+        await reader  # raises what ended it
+    finally:
+        reader.cancel()
+        await asyncio.wait([reader])
 
 
 async def last_prediction(stream: AsyncGenerator[Event, None]) -> Prediction:

@@ -12,8 +12,11 @@ from contextlib import aclosing
 import httpx2
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import Response, StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from pilotlight.adapters.web import PredictionError, answer_error, while_asked
 
 
 @contextlib.contextmanager
@@ -42,6 +45,22 @@ def frame(headers, payload):
     return message + struct.pack("!I", zlib.crc32(message))
 
 
+def hanging_up(answer, client):
+    """What ends a request to the container, however its answer was passed on: in part, or not at all."""
+
+    async def close():
+        await answer.aclose()
+        await client.aclose()
+
+    return BackgroundTask(close)
+
+
+async def unavailable(request, error):
+    """What both clouds say while no container can be reached."""
+    body = {"error": {"code": 503, "message": "no replica of the model can be reached", "status": "UNAVAILABLE"}}
+    return JSONResponse(body, 503, {"x-amzn-ErrorType": "ServiceUnavailable"})
+
+
 def sagemaker_runtime(container, endpoint):
     """SageMaker's runtime API for one endpoint whose container is at this URL."""
 
@@ -61,7 +80,7 @@ def sagemaker_runtime(container, endpoint):
     async def invoke(request):
         if request.path_params["name"] != endpoint:
             return missing(request.path_params["name"])
-        async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60, verify=False) as client:
             url = f"{container}/invocations"
             answer = await client.post(url, content=await request.body(), headers=headers(request))
         if answer.status_code != 200:
@@ -71,33 +90,31 @@ def sagemaker_runtime(container, endpoint):
     async def stream(request):
         if request.path_params["name"] != endpoint:
             return missing(request.path_params["name"])
-        client = httpx2.AsyncClient(trust_env=False, timeout=60)
+        client = httpx2.AsyncClient(trust_env=False, timeout=60, verify=False)
         url = f"{container}/invocations"
         asked = client.build_request("POST", url, content=await request.body(), headers=headers(request))
         asked.headers["Accept"] = request.headers["x-amzn-sagemaker-accept"]
-        answer = await client.send(asked, stream=True)
+        answer = await while_asked(request, client.send(asked, stream=True))
         if answer.status_code != 200:
             body = (await answer.aread()).decode()
             await client.aclose()
             return refused(answer.status_code, body)
 
         async def frames():
-            try:
-                async with aclosing(answer.aiter_bytes()) as parts:
-                    async for part in parts:
-                        kinds = {":message-type": "event", ":event-type": "PayloadPart"}
-                        yield frame({**kinds, ":content-type": "application/octet-stream"}, part)
-            finally:
-                await answer.aclose()
-                await client.aclose()
+            async with aclosing(answer.aiter_bytes()) as parts:
+                async for part in parts:
+                    kinds = {":message-type": "event", ":event-type": "PayloadPart"}
+                    yield frame({**kinds, ":content-type": "application/octet-stream"}, part)
 
-        return StreamingResponse(frames(), media_type="application/vnd.amazon.eventstream")
+        kind = "application/vnd.amazon.eventstream"
+        return StreamingResponse(frames(), media_type=kind, background=hanging_up(answer, client))
 
     return Starlette(
         routes=[
             Route("/endpoints/{name}/invocations", invoke, methods=["POST"]),
             Route("/endpoints/{name}/invocations-response-stream", stream, methods=["POST"]),
-        ]
+        ],
+        exception_handlers={PredictionError: answer_error, httpx2.TransportError: unavailable},
     )
 
 
@@ -110,20 +127,16 @@ def vertex_api(container, endpoint):
             return Response('{"error": {"code": 404, "message": "no such endpoint"}}', 404)
         if request.headers.get("authorization") != "Bearer token":
             return Response('{"error": {"code": 401, "message": "no such token"}}', 401)
-        client = httpx2.AsyncClient(trust_env=False, timeout=60)
+        client = httpx2.AsyncClient(trust_env=False, timeout=60, verify=False)
         accept = request.headers["accept"] if verb == "streamRawPredict" else "application/json"
         headers = {"Content-Type": "application/json", "Accept": accept}
         asked = client.build_request("POST", f"{container}/predict", content=await request.body(), headers=headers)
-        answer = await client.send(asked, stream=True)
+        answer = await while_asked(request, client.send(asked, stream=True))
+        kind = answer.headers["content-type"]
+        closing = hanging_up(answer, client)
+        return StreamingResponse(answer.aiter_bytes(), answer.status_code, media_type=kind, background=closing)
 
-        async def parts():
-            try:
-                async for part in answer.aiter_bytes():
-                    yield part
-            finally:
-                await answer.aclose()
-                await client.aclose()
-
-        return StreamingResponse(parts(), answer.status_code, media_type=answer.headers["content-type"])
-
-    return Starlette(routes=[Route("/v1/{path:path}", pass_on, methods=["POST"])])
+    return Starlette(
+        routes=[Route("/v1/{path:path}", pass_on, methods=["POST"])],
+        exception_handlers={PredictionError: answer_error, httpx2.TransportError: unavailable},
+    )

@@ -29,17 +29,23 @@ class LostJob:
 
 
 class FakeConnection:
-    """Runs predictions on a ``FakeWorker``; ``down`` raises that instead of taking one."""
+    """Runs predictions on a ``FakeWorker``; ``down`` raises that instead of taking one.
+
+    None is accepted while ``accepting`` is not set, and none begins while ``beginning`` is not.
+    """
 
     def __init__(self, *, down=None, schema=None, **options):
         self.worker = FakeWorker(**{"slots": 100, **options})
         self.down = down
         self.closed = False
         self.refused = 0
+        self.asked = 0
         self.seen = []
         self.deadlines = []
         self.accepting = asyncio.Event()
         self.accepting.set()
+        self.beginning = asyncio.Event()
+        self.beginning.set()
         self._schema = schema
 
     async def schema(self):
@@ -49,6 +55,7 @@ class FakeConnection:
         if self.down is not None:
             self.refused += 1
             raise self.down
+        self.asked += 1
         await self.accepting.wait()
         self.seen.append(inputs)
         self.deadlines.append(total_s)
@@ -64,6 +71,7 @@ class FakeConnection:
         self.closed = True
 
     async def stream(self, inputs, prediction_id):
+        await self.beginning.wait()
         async with aclosing(self.worker.stream(inputs, prediction_id=prediction_id)) as events:
             async for event in events:
                 yield event

@@ -1,6 +1,7 @@
 """What the client adds to its targets: deadlines, cancels, hedges, files; with a target in memory."""
 
 import asyncio
+import io
 
 import pytest
 
@@ -9,13 +10,15 @@ from pilotlight.errors import (
     ConfigError,
     DeadlineError,
     InputError,
+    PredictionCanceledError,
     PredictionFailedError,
     TargetBusyError,
     TargetError,
     TargetUnavailableError,
     UsageError,
 )
-from pilotlight.types import Status
+from pilotlight.runtime import Completed, Started
+from pilotlight.types import Prediction, Status
 from tests.client.fakes import FakeConnection, LostJob
 
 
@@ -159,6 +162,43 @@ def test_a_handle_is_told_that_its_client_was_closed():
     asyncio.run(scenario())
 
 
+def test_closing_a_client_cancels_what_it_runs_and_not_what_was_submitted():
+    canceled = []
+
+    class Remote(LostJob):
+        """A prediction that lives without its connection."""
+
+        def __init__(self, name):
+            self.id = name
+            self.left = asyncio.Event()
+
+        async def events(self):
+            yield Started(self.id)
+            await self.left.wait()
+            yield Completed(Prediction(self.id, Status.CANCELED))
+
+        async def cancel(self):
+            canceled.append(self.id)
+            self.left.set()
+
+    class Connection(FakeConnection):
+        async def submit(self, inputs, *, total_s):
+            self.asked += 1
+            return Remote(inputs["a"])
+
+    async def scenario():
+        connection = Connection()
+        async with AsyncClient(connection) as client:
+            await client.submit({"a": "submitted"})
+            running = asyncio.create_task(client.run({"a": "run"}))
+            await until(lambda: connection.asked == 2)
+        with pytest.raises(PredictionCanceledError):
+            await running
+        assert canceled == ["run"]
+
+    asyncio.run(scenario())
+
+
 def test_a_target_that_does_not_accept_in_time_is_a_deadline():
     async def scenario(client, connection):
         connection.accepting.clear()
@@ -205,6 +245,55 @@ def test_a_hedge_is_sent_only_when_the_first_is_slow():
     run(scenario)
 
 
+def test_a_hedge_that_is_not_accepted_does_not_hold_up_the_first():
+    async def scenario(client, connection):
+        connection.worker.hold()
+        running = asyncio.create_task(client.run({"a": 1}, hedge_after_s=0.01))
+        await until(lambda: connection.worker.running == 1)
+        connection.accepting.clear()
+        await until(lambda: connection.asked == 2)
+        connection.worker.release()
+        assert (await running).output == [1]
+        connection.accepting.set()
+
+    run(scenario)
+
+
+def test_a_hedge_has_no_more_time_than_the_caller():
+    async def scenario(client, connection):
+        connection.worker.hold()
+        with pytest.raises(DeadlineError):
+            await client.run({"a": 1}, timeout_s=0.2, hedge_after_s=0.15)
+        assert connection.deadlines == [0.2, pytest.approx(0.05)]
+
+    run(scenario)
+
+
+def test_a_caller_who_leaves_a_hedge_cancels_both():
+    async def scenario(client, connection):
+        connection.worker.hold()
+        running = asyncio.create_task(client.run({"a": 1}, hedge_after_s=0.0))
+        await until(lambda: connection.worker.running == 2)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: connection.worker.running == 0)
+
+    run(scenario)
+
+
+def test_a_hedge_reads_an_open_file_once():
+    async def scenario(client, connection):
+        connection.worker.hold()
+        running = asyncio.create_task(client.run({"a": io.BytesIO(b"hi")}, hedge_after_s=0.0))
+        await until(lambda: connection.worker.running == 2)
+        connection.worker.release()
+        await running
+        assert connection.seen == [{"a": "data:application/octet-stream;base64,aGk="}] * 2
+
+    run(scenario)
+
+
 def test_a_hedge_of_failures_is_a_failure():
     def broken(inputs):
         raise ValueError("no")
@@ -215,6 +304,73 @@ def test_a_hedge_of_failures_is_a_failure():
             await client.run({"a": 2}, hedge_after_s=0.0)
 
     run(scenario, answer=broken)
+
+
+class DeafJob(LostJob):
+    """A prediction that goes on, and cannot be cancelled."""
+
+    async def events(self):
+        yield Started(self.id)
+        await asyncio.Event().wait()
+
+    async def cancel(self):
+        self.cancels += 1
+        raise TargetUnavailableError("nobody listens")
+
+
+class Deaf(FakeConnection):
+    async def submit(self, inputs, *, total_s):
+        self.asked += 1
+        await self.accepting.wait()
+        self.job = DeafJob()
+        return self.job
+
+
+def test_a_deadline_says_when_the_target_could_not_be_told():
+    async def scenario():
+        connection = Deaf()
+        async with AsyncClient(connection) as client:
+            with pytest.raises(DeadlineError, match=r"could not be told to cancel it \(nobody listens\)"):
+                await client.run({"a": 1}, timeout_s=0.05)
+        assert connection.job.cancels >= 1
+
+    asyncio.run(scenario())
+
+
+def test_a_cancel_that_fails_takes_nobodys_own_cancellation_away():
+    async def scenario():
+        connection = Deaf()
+        async with AsyncClient(connection) as client:
+            connection.accepting.clear()
+            running = asyncio.create_task(client.run({"a": 1}, timeout_s=0.0))
+            await until(lambda: connection.asked == 1)
+            connection.accepting.set()
+            with pytest.raises(DeadlineError, match="not accepted"):
+                await running
+        assert connection.job.cancels == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "kind", ["runpod:abc", "replicate:a/b", "gateway:http://127.0.0.1:1", "vertex:projects/p/locations/l/endpoints/e"]
+)
+def test_a_token_or_an_address_that_is_none_is_named(kind):
+    async def scenario():
+        with pytest.raises(UsageError, match="characters that no token has"):
+            AsyncClient(kind, token="t\u00f6ken")
+        with pytest.raises(UsageError, match="url 'localhost:80': expected the address"):
+            AsyncClient(kind, token="token", url="localhost:80")
+        await AsyncClient(kind, token="token\n").close()
+
+    asyncio.run(scenario())
+
+
+def test_a_target_without_a_control_plane_says_nothing_of_how_it_stands():
+    async def scenario(client, connection):
+        assert await client.state() is None
+
+    run(scenario)
 
 
 def test_files_become_urls(tmp_path):

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from pilotlight.client import Retry, Timeouts
+from pilotlight.client.failures import following, mapped_errors, retry_after_s, understood, unsent
 from pilotlight.client.http import Http, decoded, is_local
 from pilotlight.errors import (
     InputError,
@@ -129,6 +130,87 @@ def test_an_answer_that_is_no_json_is_an_error_and_none_is_none():
     with pytest.raises(TargetError, match="not JSON"):
         Api(httpx2.Response(200, text="<html>")).call("GET")
     assert Api(httpx2.Response(204)).call("DELETE") is None
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_being_sent_elsewhere_is_no_answer(status):
+    with pytest.raises(TargetError, match=rf"{status}: "):
+        Api(httpx2.Response(status, headers={"Location": "https://other.example"})).call("POST")
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 529, 530, 599])
+def test_a_server_in_trouble_is_unavailable_whatever_its_number(status):
+    with pytest.raises(TargetUnavailableError, match=str(status)) as caught:
+        Api(httpx2.Response(status)).call("POST")
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_question_without_inputs_has_none_that_are_wrong(status):
+    with pytest.raises(TargetError, match=str(status)):
+        Api(httpx2.Response(status, json={"detail": "no such id"})).call("GET")
+
+
+def test_a_body_that_does_not_unpack_is_an_answer_that_cannot_be_read():
+    broken = httpx2.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx2.ByteStream(b"no gzip"))
+    with pytest.raises(TargetUnavailableError, match="cannot be read"):
+        Api(broken).call("POST")
+
+
+def test_a_url_that_is_none_is_the_targets_mistake():
+    with pytest.raises(TargetError, match="a URL that is none") as caught, mapped_errors("x"):
+        raise httpx2.UnsupportedProtocol("no scheme")
+    assert not isinstance(caught.value, TargetUnavailableError)
+
+
+@pytest.mark.parametrize("wrong", [{}, [], None, "text", {"a": 1}, {"a": {"b": "x"}}])
+def test_an_answer_of_another_shape_is_the_targets_mistake(wrong):
+    with pytest.raises(TargetError, match="the target sent an answer that makes no sense"), understood("the target"):
+        int(wrong["a"]["b"])
+
+
+def test_whether_it_may_have_begun_depends_on_when_it_failed():
+    broken = TargetUnavailableError("x", retry_after_s=3)
+    with pytest.raises(TargetUnavailableError) as before, unsent():
+        raise broken
+    assert (before.value.sent, before.value.retry_after_s) == (False, 3)
+    for trouble in (TargetUnavailableError("x", sent=False), TargetBusyError("x", retry_after_s=3)):
+        with pytest.raises(TargetUnavailableError, match="p cannot be followed") as after, following("prediction p"):
+            raise trouble
+        assert after.value.sent
+
+
+@pytest.mark.parametrize(
+    ("value", "asked_s"),
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        ("-3", 0),
+        ("Wed, 21 Oct 2015 07:28:30 GMT", 30),
+        ("Wed, 21 Oct 2015 07:00:00 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+    ],
+)
+def test_both_forms_of_retry_after_are_read(value, asked_s):
+    assert retry_after_s(value, now=1445412480.0) == asked_s
+
+
+def test_a_server_that_is_down_says_when_to_come_back_too():
+    with pytest.raises(TargetUnavailableError) as caught:
+        Api(httpx2.Response(503, headers={"Retry-After": "3600"})).call("GET")
+    assert caught.value.retry_after_s == 3600
+    api = Api(httpx2.Response(503, headers={"Retry-After": "0"}), good())
+    assert api.call("GET") == {"ok": True}
+
+
+def test_no_try_begins_after_the_deadline():
+    api = Api(busy("5"), good())
+    with pytest.raises(TargetBusyError):
+        api.call("POST", within_s=4.0)
+    assert len(api.asked) == 1
 
 
 def test_waits_grow_are_spread_and_never_shorter_than_asked():

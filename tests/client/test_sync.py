@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 
 import pytest
 
@@ -37,6 +38,32 @@ def test_a_stream_that_is_left_open_ends_with_the_client():
         handle.wait()
     del stream, mapped, held
     gc.collect()
+
+
+def test_a_thread_that_waits_is_told_that_the_client_was_closed_and_its_prediction_is_cancelled():
+    connection = FakeConnection()
+    told = []
+
+    def read(items):
+        try:
+            list(items)
+        except UsageError as error:
+            told.append(str(error))
+
+    with Client(connection) as client:
+        connection.worker.hold()
+        threads = [threading.Thread(target=read, args=(items,)) for items in (client.stream({"a": 1}), waits(client))]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: connection.worker.running == 2)
+    for thread in threads:
+        thread.join(30)
+    assert told == ["the client is closed"] * 2
+    assert connection.worker.running == 0
+
+
+def waits(client):
+    yield client.run({"a": 2})
 
 
 def test_it_can_be_closed_twice_and_not_used_after():

@@ -69,7 +69,8 @@ def test_when_the_wait_runs_out_the_client_goes_on_by_polling(client):
 
 
 def test_streams(client):
-    events = events_of(client, prompt="one\ntwo\u2028", count=2)
+    # Long enough that the client is there before its end: a stream that is replayed has its logs in one piece.
+    events = events_of(client, prompt="one\ntwo\u2028", count=2, pause_s=0.2)
     assert events == [
         ("logs", "mode echo\n"),
         ("logs", "to stderr\n"),

@@ -11,9 +11,13 @@ from __future__ import annotations
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from pilotlight.engines.backend import BackendEngine
 from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
@@ -26,11 +30,13 @@ from pilotlight.engines.torch_engine import TorchEngine
 from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError
 from tests.engines.exported import exported_model, staged_model
 from tests.engines.exported_onnx import onnx_model
+from tests.models import tiny_model
 
 # The first run makes the exporter's environment and the artifacts; see exported.py.
 pytestmark = pytest.mark.timeout(600)
 
 Opener = Callable[[int, int], BackendEngine]
+PENALIZED_TOKENS = 24
 STOPS = ("two", " t", "\n", "e", "ne t")
 KINDS = ("continuous", "serial", "openvino", "first", "staged", "onnx")
 MAKERS = {"onnx": onnx_model, "first": staged_model, "staged": staged_model}
@@ -78,6 +84,66 @@ def test_a_seed_gives_the_same_text_alone_and_in_any_company(engine: BackendEngi
         other.text()
     different = GenerationRequest("one two", Sampling(seed=8, max_tokens=40, temperature=1.0))
     assert engine.submit(different).text() != alone
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedModel:
+    """The model of every engine here, by transformers itself."""
+    return AutoModelForCausalLM.from_pretrained(tiny_model("llama", tmp_path_factory.mktemp("network")))
+
+
+@cache
+def by_hand(
+    network: PreTrainedModel, prompt_ids: tuple[int, ...], repetition: float, presence: float, frequency: float
+) -> list[int]:
+    """What greedy decoding chooses, from the model's own scores and the words of ``Sampling``, token by token."""
+    output: list[int] = []
+    for _ in range(PENALIZED_TOKENS):
+        with torch.inference_mode():
+            scores = network(torch.tensor([[*prompt_ids, *output]])).logits[0, -1].tolist()
+        for token in {*prompt_ids, *output}:
+            scores[token] *= repetition if scores[token] < 0 else 1 / repetition
+        for token, count in Counter(output).items():
+            scores[token] -= presence + frequency * count
+        scores[network.config.eos_token_id] = -torch.inf
+        output.append(scores.index(max(scores)))
+    return output
+
+
+@pytest.mark.parametrize(
+    ("repetition", "presence", "frequency"),
+    [(1, 2, 0), (1, -2, 0), (1, 0, 1.5), (1, 0, -1), (1, 100, 0), (1.3, 1, 0.5), (0.8, 0.5, 0.5), (1.2, -1, -0.2)],
+)
+def test_penalties_are_what_they_say_alone_and_beside_requests_without(
+    engine: BackendEngine, network: PreTrainedModel, repetition: float, presence: float, frequency: float
+) -> None:
+    rules = {
+        "min_tokens": PENALIZED_TOKENS,
+        "repetition_penalty": repetition,
+        "presence_penalty": presence,
+        "frequency_penalty": frequency,
+    }
+    prompts = ("one two three one two three one two", "def main(args):")
+    plain = engine.submit(greedy(prompts[0], PENALIZED_TOKENS))
+    without = plain.text()
+    running = [engine.submit(greedy(prompt, PENALIZED_TOKENS, **rules)) for prompt in prompts]
+    beside = engine.submit(greedy(prompts[0], PENALIZED_TOKENS))
+    again = engine.submit(greedy(prompts[0], PENALIZED_TOKENS, **rules))
+    for generation in (*running, again):
+        generation.text()
+        expected = by_hand(network, tuple(generation.prompt_ids), repetition, presence, frequency)
+        assert generation.output_ids == expected
+    assert running[0].output_ids != plain.output_ids
+    assert beside.text() == without
+
+
+def test_a_seed_gives_the_same_text_with_penalties_too(engine: BackendEngine) -> None:
+    rules = {"max_tokens": 30, "temperature": 1.5, "presence_penalty": 1.5, "frequency_penalty": 0.3}
+    request = GenerationRequest("one two", Sampling(seed=7, **rules))  # type: ignore[arg-type]  # no one type
+    alone = engine.submit(request).text()
+    other = engine.submit(GenerationRequest("x", Sampling(seed=1, max_tokens=40)))
+    assert engine.submit(request).text() == alone
+    other.text()
 
 
 def test_max_tokens_ends_with_length_and_counts(engine: BackendEngine) -> None:
@@ -155,10 +221,15 @@ def test_a_mixed_crowd_in_the_fake_engine() -> None:
 
 
 def mixed_crowd(opener: Callable[[int, int], Engine]) -> None:
-    """Greedy requests of random lengths, stops and prompts, a third of them cancelled somewhere on their way."""
+    """Greedy requests of random lengths, stops, penalties and prompts, a third cancelled somewhere on their way."""
     dice = random.Random(0)
     kinds = [
-        greedy("one two three " * dice.randint(1, 12), dice.randint(1, 40), stop=tuple(dice.sample(STOPS, i % 3)))
+        greedy(
+            "one two three " * dice.randint(1, 12),
+            dice.randint(1, 40),
+            stop=tuple(dice.sample(STOPS, i % 3)),
+            presence_penalty=1.5 if i % 4 == 1 else 0,
+        )
         for i in range(12)
     ]
     engine = opener(8, MIXED_REQUESTS)

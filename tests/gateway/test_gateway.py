@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from pilotlight.errors import UsageError, WorkerBusyError
+from pilotlight.errors import StoreError, UsageError, WorkerBusyError
 from pilotlight.gateway import ClosingError, states
-from pilotlight.gateway.gateway import NOT_KEPT, NOT_SERVED
+from pilotlight.gateway.recovery import NOT_KEPT, NOT_SERVED
 from pilotlight.runtime.validation import InvalidInputError
 from pilotlight.types import Prediction, Status
 from tests.gateway.made import Fakes, Limits, made_record, made_version, opened, run, until
@@ -45,6 +45,27 @@ def test_what_is_refused_leaves_nothing_behind(tmp_path):
             with pytest.raises(ClosingError):
                 await gateway.create(version, {"prompt": "d"})
             assert [one.id for one in await gateway.store.unfinished()] == [running.id, waiting.id]
+
+    run(scenario())
+
+
+def test_one_that_need_not_wait_is_stored_as_running_and_one_that_cannot_be_stored_does_not_run(tmp_path):
+    async def scenario():
+        fakes = Fakes()
+        fakes.hold()
+        async with opened(tmp_path, fakes=fakes, limits=Limits(min_workers=1)) as gateway:
+            version = gateway.versions[0]
+            await until(lambda: gateway.pool(version).gauges.ready_workers == 1)
+            await gateway.store.add(made_record("taken"))
+            with pytest.raises(StoreError, match="UNIQUE"):
+                await gateway.create(version, {"prompt": "lost"}, prediction_id="taken")
+            running = await gateway.create(version, {"prompt": "a"})
+            waiting = await gateway.create(version, {"prompt": "b"})
+            found = [(await gateway.store.get(one.id)).status for one in (running, waiting)]
+            assert found == [Status.PROCESSING, Status.STARTING]
+            fakes.release()
+            assert await waiting.wait_ended()
+            assert [inputs["prompt"] for inputs in fakes.made[0].served] == ["a", "b"]
 
     run(scenario())
 

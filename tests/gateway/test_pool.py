@@ -55,11 +55,14 @@ async def pool_of(fakes, *, clock=None, kept=None, restarts=None, **limits):
 
 
 def put(pool, name, created_at=0.0, **inputs):
-    pool.reserve()
-    live = Live(made_record(name, input=inputs or {"prompt": name}, created_at=created_at))
-    pool.release()
+    """As one that was left by the gateway before: nothing is reserved for it."""
+    live = made_live(name, created_at, **inputs)
     pool.put(live)
     return live
+
+
+def made_live(name, created_at=0.0, **inputs):
+    return Live(made_record(name, input=inputs or {"prompt": name}, created_at=created_at))
 
 
 def test_the_first_prediction_wakes_a_worker_and_its_cold_start_is_told():
@@ -109,16 +112,105 @@ def test_a_full_queue_refuses_and_counts_those_that_are_being_stored():
             put(pool, "a")
             await until(lambda: pool.gauges.running == 1)
             put(pool, "b")
-            pool.reserve()
+            lost, refused, last = map(made_live, ("lost", "refused", "last"))
+            assert not pool.reserve(lost)
             with pytest.raises(WorkerBusyError, match="2 predictions are waiting"):
-                pool.reserve()
+                pool.reserve(refused)
             assert pool.metrics.refused == 1
             room = asyncio.create_task(pool.wait_room())
             await asyncio.sleep(0)
-            pool.release()
+            pool.release(lost)
             await room
-            pool.reserve()
-            pool.release()
+            assert not pool.reserve(last)
+            pool.put(last)
+            assert pool.gauges.waiting == 2
+            fakes.release()
+            assert await last.wait_ended()
+
+    run(scenario())
+
+
+def test_a_free_slot_is_taken_before_the_prediction_is_stored():
+    async def scenario():
+        kept, fakes = Kept(), Fakes(slots=2)
+        fakes.hold()
+        async with pool_of(fakes, kept=kept, min_workers=1, slots=2) as pool:
+            lost, first, second = map(made_live, ("lost", "first", "second"))
+            assert not pool.reserve(lost)  # the worker still starts
+            pool.release(lost)
+            await until(lambda: pool.gauges.ready_workers == 1)
+            assert pool.reserve(first)
+            assert pool.reserve(lost)
+            assert (pool.gauges.running, pool.gauges.waiting) == (2, 0)
+            assert not pool.reserve(second)
+            pool.put(second)
+            pool.release(lost)  # whose slot goes to the one that waits
+            await until(lambda: fakes.made[0].running == 1)
+            assert kept.steps == [("second", Status.PROCESSING)]
+            pool.put(first)
+            fakes.release()
+            assert await first.wait_ended()
+            assert await second.wait_ended()
+            # The store was told by whoever reserved the slot that it runs.
+            assert [status for name, status in kept.steps if name == "first"] == [Status.SUCCEEDED]
+            assert (pool.gauges.running, pool.gauges.waiting) == (0, 0)
+
+    run(scenario())
+
+
+def test_nobody_overtakes_one_that_is_being_stored():
+    async def scenario():
+        fakes = Fakes()
+        fakes.hold()
+        async with pool_of(fakes, min_workers=1) as pool:
+            early, late = made_live("early"), made_live("late")
+            assert not pool.reserve(early)
+            await until(lambda: pool.gauges.ready_workers == 1)
+            assert not pool.reserve(late)
+            pool.put(early)
+            pool.put(late)
+            fakes.release()
+            assert await late.wait_ended()
+            assert [inputs["prompt"] for inputs in fakes.made[0].served] == ["early", "late"]
+
+    run(scenario())
+
+
+def test_progress_is_asked_for_where_somebody_may_look_or_the_version_is_not_known_to_be_quick():
+    class Noted(Fakes):
+        def __init__(self):
+            super().__init__()
+            self.progress = {}
+
+        def __call__(self, *_):
+            worker = super().__call__()
+            stream = worker.stream
+
+            def note(inputs, *, progress, **options):
+                self.progress[inputs["prompt"]] = progress
+                return stream(inputs, **options)
+
+            worker.stream = note
+            return worker
+
+    async def scenario():
+        clock, fakes = Clock(), Noted()
+        async with pool_of(fakes, clock=clock) as pool:
+
+            async def serve(name, *, watched, takes_s=0.01):
+                fakes.hold()
+                live = Live(made_record(name), watched=watched)
+                pool.put(live)
+                await until(lambda: fakes.made and fakes.made[0].running == 1)
+                clock.now += takes_s
+                fakes.release()
+                assert await live.wait_ended()
+
+            await serve("first", watched=False)
+            await serve("quick", watched=False)
+            await serve("watched", watched=True, takes_s=100.0)
+            await serve("slow", watched=False)
+        assert fakes.progress == {"first": True, "quick": False, "watched": True, "slow": True}
 
     run(scenario())
 

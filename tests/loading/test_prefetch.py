@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.loading.prefetch import Prefetch, resident_share
+from pilotlight.loading.prefetch import Prefetch
+from pilotlight.loading.residency import resident_share
 
 SIZE_BYTES = 20 * 2**20 + 17
 

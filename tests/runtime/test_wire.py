@@ -82,6 +82,7 @@ def test_a_connection_that_the_server_closes_is_not_used_again(head):
         ([b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n"], "gave '-2' as a length"),
         ([CHUNKED.replace(b"5;x=y", b"z")], "as a length"),
         ([CHUNKED.replace(b"5;x=y", b"4")], "a chunk that is longer than it said"),
+        ([CHUNKED.partition(b"y")[0] + b"y" * 70_000], "a line of more than 65,536 bytes among its chunks"),
         ([b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000], "bytes of headers"),
     ],
 )

@@ -6,12 +6,14 @@ import json
 import math
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pilotlight.loading.manifest import Manifest, read_manifest
 from scripts.demo_card import card, main, sample, update
 from tests.models import tiny_model
 
@@ -58,6 +60,7 @@ MEASURED: dict[str, Any] = {
         "probability_within": 0.0001,
     },
 }
+BARE = Manifest(source="made up", created_at=datetime(2026, 1, 1, tzinfo=UTC), files=())
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -65,7 +68,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_card_has_the_figures_the_samples_and_valid_front_matter() -> None:
-    text = card(TRAINED | MEASURED, "a-model", "loss.png")
+    text = card(TRAINED | MEASURED, BARE, "a-model", "loss.png")
     _, front, body = text.split("---\n", 2)
     assert yaml.safe_load(front) == {
         "license": "other",
@@ -104,7 +107,7 @@ def test_sampling_adds_to_the_report_what_the_card_needs(tmp_path: Path) -> None
     assert report["shape"]["hidden_size"] == 64
     assert 0 <= report["end_of_text"]["ended"] <= report["end_of_text"]["prompts"] == 20
     assert all(sample["greedy"] != sample["sampled"] for sample in report["samples"])
-    assert "def main(args):" in card(report, "tiny", "loss.png")
+    assert "def main(args):" in card(report, BARE, "tiny", "loss.png")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,8 @@ def test_mistake_is_one_message(
 
 def test_card_in_the_repository_is_that_of_its_report() -> None:
     report = json.loads((MODEL / "training.json").read_text())
-    assert (MODEL / "README.md").read_text() == card(report, MODEL.name, "loss.png")
+    manifest = read_manifest(MODEL)
+    assert (MODEL / "README.md").read_text() == card(report, manifest, MODEL.name, "loss.png")
     assert report["held_out"]["bits_per_byte"] < report["held_out"]["xz_9_bits_per_byte"]
 
 
@@ -133,3 +137,14 @@ def test_a_card_is_rendered_without_torch() -> None:
     code = "import sys; sys.path.insert(0, 'scripts'); import demo_card; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_card_has_the_figures_of_what_was_exported() -> None:
+    manifest = read_manifest(MODEL)
+    (artifact,) = manifest.artifacts
+    assert artifact.name == "openvino-bf16-cpu"
+    assert 0 <= artifact.check.loss < 0.01
+    text = card(TRAINED | MEASURED, manifest, "a-model", "loss.png")
+    assert "| `openvino-bf16-cpu` |  |" in text
+    assert f"| lost | {artifact.check.loss:.2%} |" in text
+    assert "## For a faster start" not in card(TRAINED | MEASURED, BARE, "a-model", "loss.png")

@@ -1,36 +1,44 @@
-"""The openvino engine's first stage: one request at a time, the others in order behind it, as early as possible."""
+"""The openvino engine, one request at a time: its first stage, and later whatever cannot be batched."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from pilotlight.engines.generation import Generation
 from pilotlight.engines.model_files import ModelFacts
 from pilotlight.engines.openvino_runtime import Runtime
 from pilotlight.engines.openvino_sampler import Sampler
-from pilotlight.engines.openvino_sampling import refuse_unfit, rules_of
+from pilotlight.engines.openvino_sampling import require_embedded, rules_of
 from pilotlight.engines.openvino_stateful import PIECE_TOKENS, StatefulModel
 from pilotlight.errors import EngineStoppedError
 
-__all__ = ["OpenVINOFirst"]
+__all__ = ["OpenVINOSerial"]
 
 
-class OpenVINOFirst:
-    """A ``FirstStage`` over a compiled model.
+class OpenVINOSerial:
+    """A ``FirstStage`` over a compiled model, the others in order behind the one that runs.
 
     Args:
         runtime: the modules.
-        model: opened; let go of when this stage ends.
+        open_model: called on this stage's thread when the first request comes; the model is let go of when the stage
+            ends. Should it fail, it is called again for the next one.
         facts: of the model.
         context_tokens: prompt and output together, at most.
-        cache_bytes: what it takes.
+        cache_bytes: what the model takes.
     """
 
     slots = 1
 
     def __init__(
-        self, runtime: Runtime, model: StatefulModel, facts: ModelFacts, *, context_tokens: int, cache_bytes: int
+        self,
+        runtime: Runtime,
+        open_model: Callable[[], StatefulModel],
+        facts: ModelFacts,
+        *,
+        context_tokens: int,
+        cache_bytes: int,
     ) -> None:
         self.context_tokens = context_tokens
         self.cache_bytes = cache_bytes
@@ -41,11 +49,11 @@ class OpenVINOFirst:
         self._leaving = False
         self._closed = False
         self._settled = False
-        self._thread = threading.Thread(target=self._run, args=(model,), name="pilotlight-first", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(open_model,), name="pilotlight-serial", daemon=True)
         self._thread.start()
 
     def add(self, generation: Generation) -> None:
-        refuse_unfit(generation, self._facts.vocab_size)
+        require_embedded(generation, self._facts.vocab_size)
         with self._changed:
             if self._leaving:
                 raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
@@ -82,9 +90,11 @@ class OpenVINOFirst:
 
     # The thread's side
 
-    def _run(self, model: StatefulModel) -> None:
+    def _run(self, open_model: Callable[[], StatefulModel]) -> None:
+        model: StatefulModel | None = None
         while (generation := self._next()) is not None:
             try:
+                model = model or open_model()
                 self._generate(model, generation)
             except Exception as error:  # noqa: BLE001 - the runtime failed under this request, which is told
                 generation.fail(error)

@@ -1,0 +1,222 @@
+"""Cog's own HTTP API in front of whatever runs predictions, so that a client of a Cog server needs to know no other.
+
+Two things of a Cog server are not offered, and refused rather than passed over: ``Prefer: respond-async`` and webhooks.
+A prediction lives as long as the connection that asked for it; who hangs up cancels it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from pilotlight.adapters.calls import Calls
+from pilotlight.adapters.cog_wire import (
+    RefusedError,
+    encode_event,
+    encode_prediction,
+    read_request,
+    unprocessable,
+)
+from pilotlight.adapters.web import PredictionError, answer_error, while_asked
+from pilotlight.errors import InputError, WorkerBusyError, WorkerError
+from pilotlight.runtime import Completed, Event, HealthStatus
+from pilotlight.runtime.openapi import streaming_everywhere
+from pilotlight.runtime.validation import InvalidInputError, Mistake, Validator
+from pilotlight.types import Prediction
+
+__all__ = ["Backend", "create_app"]
+
+# How long a stream may wait for its prediction to begin before the answer does: until then a refusal has a status of
+# its own. After that, and whenever a predictor says nothing, a comment every so often: clients of a Cog server give a
+# silent connection up after a minute.
+_PATIENCE_S = 10.0
+_COMMENT_S = 15.0
+_SSE = "text/event-stream"
+
+
+class Backend(Protocol):
+    """Runs predictions, somewhere."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The predictor's OpenAPI document."""
+
+    def stream(
+        self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None
+    ) -> AsyncGenerator[Event, None]:
+        """What happens to one prediction, ``Completed`` last; leaving early cancels it.
+
+        Raises:
+            InputError: an input is wrong.
+            WorkerBusyError: too many are waiting.
+            WorkerError: it cannot run, or has been lost.
+        """
+
+    async def cancel(self, prediction_id: str) -> bool:
+        """Cancels a prediction that somebody asked for elsewhere; ``False`` when there is none."""
+
+    async def health(self) -> HealthStatus:
+        """Whether a prediction would run now."""
+
+
+def create_app(backend: Backend, calls: Calls) -> Starlette:
+    """Routes and answers of a Cog server, and the ``/health`` of the other homes: 200 while a prediction would run.
+
+    Args:
+        backend: runs the predictions.
+        calls: where they can be cancelled by their id.
+    """
+    validator = Validator(backend.document)
+    described = streaming_everywhere(dict(backend.document))
+
+    async def predictions(request: Request) -> Response:
+        asked = await read_request(request)
+        inputs = validator.check(asked.inputs)
+        if asked.id in calls:
+            return JSONResponse({"id": asked.id, "status": "processing"}, 202)
+        events = calls.run(asked.id, backend.stream(inputs, asked.id, asked.context))
+        if _SSE in request.headers.get("accept", "").lower():
+            return await _stream(request, events)
+        return JSONResponse(encode_prediction(await while_asked(request, _last(events))))
+
+    async def cancel(request: Request) -> Response:
+        prediction_id = request.path_params["prediction_id"]
+        found = calls.cancel(prediction_id) or await backend.cancel(prediction_id)
+        return JSONResponse({}, 200 if found else 404)
+
+    async def health_check(_: Request) -> Response:
+        return JSONResponse({"status": await backend.health()})
+
+    async def ready(_: Request) -> Response:
+        status = await backend.health()
+        good = status in (HealthStatus.READY, HealthStatus.BUSY)
+        return JSONResponse({"ready": good}, 200 if good else 503)
+
+    async def document(_: Request) -> Response:
+        return JSONResponse(described)
+
+    return Starlette(
+        routes=[
+            Route("/", _index),
+            Route("/health", ready),
+            Route("/health-check", health_check),
+            Route("/openapi.json", document),
+            Route("/predictions", predictions, methods=["POST"]),
+            Route("/predictions/{prediction_id}", predictions, methods=["PUT"]),
+            Route("/predictions/{prediction_id}/cancel", cancel, methods=["POST"]),
+        ],
+        exception_handlers={
+            RefusedError: _answer_refused,
+            InputError: _answer_input,
+            WorkerError: _answer_worker,
+            PredictionError: answer_error,  # the caller has gone
+        },
+    )
+
+
+async def _index(_: Request) -> Response:
+    return JSONResponse(
+        {
+            "healthcheck_url": "/health-check",
+            "openapi_url": "/openapi.json",
+            "predictions_url": "/predictions",
+            "predictions_idempotent_url": "/predictions/{prediction_id}",
+            "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
+        }
+    )
+
+
+async def _last(found: AsyncGenerator[Event, None]) -> Prediction:
+    async with aclosing(found) as events:
+        async for event in events:
+            if isinstance(event, Completed):
+                return event.prediction
+    raise AssertionError("this is a bug: a stream ended without Completed")
+
+
+class _EventStream(StreamingResponse):
+    """The events of one prediction. Whatever ends the answer early cancels it, also before its first piece."""
+
+    def __init__(self, found: AsyncGenerator[Event, None], first: asyncio.Task[Event]) -> None:
+        super().__init__(self._pieces(), media_type=_SSE, headers={"Cache-Control": "no-cache"})
+        self._found = found
+        self._coming = first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await _leave(self._found, self._coming)
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                await asyncio.wait([self._coming], timeout=_COMMENT_S)
+                if not self._coming.done():
+                    yield b": still there\n\n"
+                    continue
+                event = self._coming.result()
+                yield encode_event(event)
+                if isinstance(event, Completed):
+                    return
+                self._coming = asyncio.create_task(_next(self._found))
+        except (InputError, WorkerError) as error:  # too late for a status
+            yield f"event: error\ndata: {json.dumps({'error': str(error)})}\n\n".encode()
+
+
+async def _stream(request: Request, found: AsyncGenerator[Event, None]) -> Response:
+    """The answer, once the prediction has begun or has been waiting for a while.
+
+    Raises:
+        InputError, WorkerError: it cannot begin.
+        PredictionError: the caller has gone.
+    """
+    first = asyncio.create_task(_next(found))
+    try:
+        await while_asked(request, _patience(first))
+        if first.done():
+            first.result()
+    except BaseException:
+        await _leave(found, first)
+        raise
+    return _EventStream(found, first)
+
+
+async def _patience(first: asyncio.Task[Event]) -> None:
+    await asyncio.wait([first], timeout=_PATIENCE_S)
+
+
+async def _next(found: AsyncGenerator[Event, None]) -> Event:
+    return await anext(found)
+
+
+async def _leave(found: AsyncGenerator[Event, None], coming: asyncio.Task[Event]) -> None:
+    coming.cancel()
+    await asyncio.gather(coming, return_exceptions=True)  # nobody is left to hear of it
+    await found.aclose()
+
+
+async def _answer_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError), "this is a bug: registered for another error"
+    return error.response
+
+
+async def _answer_input(_: Request, error: Exception) -> Response:
+    if isinstance(error, InvalidInputError):
+        return unprocessable([mistake.detail for mistake in error.mistakes])
+    assert isinstance(error, InputError), "this is a bug: registered for another error"
+    return unprocessable([Mistake(error.name, error.problem).detail])
+
+
+async def _answer_worker(_: Request, error: Exception) -> Response:
+    status = 409 if isinstance(error, WorkerBusyError) else 503
+    return JSONResponse({"error": str(error), "status": "failed"}, status)

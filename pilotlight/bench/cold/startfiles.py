@@ -1,0 +1,67 @@
+"""Finds out what a start of a project reads from the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pilotlight.bench.cold.observe import observe
+from pilotlight.bench.cold.pagecache import drop, pick_method
+from pilotlight.bench.targets import StartOptions
+from pilotlight.loading.residency import resident_ranges
+from pilotlight.loading.startfiles import SWITCH, FileRanges, Places
+from pilotlight.runtime import Project
+
+__all__ = ["record"]
+
+# A disk that is asked for two pieces so close to each other reads what is between them in no time.
+GAP_BYTES = 128 * 1024
+
+
+async def record(
+    project: Project, inputs: Mapping[str, Any], options: StartOptions, announce: Callable[[str], None]
+) -> list[FileRanges]:
+    """Starts a project twice, with a prediction each: to see which files, then which parts of them.
+
+    In between the page cache is dropped; where only single files can be dropped (see ``pagecache``), those that other
+    processes use are recorded whole.
+
+    Args:
+        project: whose start is recorded; a list that it has already is not used meanwhile.
+        inputs: of the prediction.
+        options: of the workers.
+        announce: called with what comes next.
+
+    Returns:
+        the files, the smallest first: modules are needed before libraries, and these before weights.
+
+    Raises:
+        WorkerError: a start did not succeed.
+        UsageError: the project cannot be served as it stands, or refuses the inputs.
+    """
+    options = replace(options, env={**options.env, SWITCH: "0"})
+    announce("starting it, to see which files it reads")
+    began = await observe(project, inputs, options, note_files=True)
+    announce("starting it with an empty page cache, to see which parts of them")
+    await asyncio.to_thread(drop, pick_method(), began.files)
+    await observe(project, inputs, options)
+    places = Places.of(options.python, project.root)
+    return await asyncio.to_thread(_ranges, began.files, places)
+
+
+def _ranges(files: Iterable[Path], places: Places) -> list[FileRanges]:
+    found = []
+    for path in sorted(files):
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                continue
+            ranges = resident_ranges(path, gap_bytes=GAP_BYTES)
+        except OSError:  # gone by now
+            continue
+        if ranges:
+            found.append(FileRanges(places.shorten(path), tuple(ranges)))
+    return sorted(found, key=lambda file: (file.read_bytes, file.path))

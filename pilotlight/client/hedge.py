@@ -1,0 +1,45 @@
+"""A prediction that is sent a second time when the first one is slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pilotlight.client.results import Result
+
+
+async def hedged(
+    run: Callable[[float | None], Coroutine[Any, Any, Result]],
+    *,
+    after_s: float,
+    total_s: float | None,
+    apart: Callable[[Coroutine[Any, Any, Any]], object],
+) -> Result:
+    """The answer that comes first; if none is good, what became of the first.
+
+    Args:
+        run: runs it once, within so many seconds; cancelled, it cancels the prediction.
+        after_s: when to send it again.
+        total_s: for both together.
+        apart: has something done that the caller need not wait for: the end of whichever is late.
+    """
+    runs = [asyncio.create_task(run(total_s))]
+    try:
+        await asyncio.wait(runs, timeout=after_s)
+        if not runs[0].done():
+            runs.append(asyncio.create_task(run(None if total_s is None else max(0.0, total_s - after_s))))
+        pending = set(runs)
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if good := [one for one in done if one.exception() is None]:
+                return good[0].result()
+        return runs[0].result()  # raises
+    finally:
+        for one in runs:
+            one.cancel()
+        apart(_settled(runs))
+
+
+async def _settled(runs: list[asyncio.Task[Result]]) -> None:
+    await asyncio.gather(*runs, return_exceptions=True)
