@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -42,17 +42,24 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             work.close()
             raise UsageError("this is the client's own thread, as in the inputs of map: make another client for it")
+        try:
+            return self._wait(work, refuse=lambda: self._leaving)
+        except UsageError:
+            raise
+        except Exception as error:
+            # Whatever it met, it met because of that: a cancel of its own, a reader that is being closed.
+            if self._leaving:
+                raise UsageError("the client is closed") from error
+            raise
+
+    def _wait(self, work: Coroutine[Any, Any, T], *, refuse: Callable[[], bool]) -> T:
         with self._handing_over:
-            if self._stopped:
+            if refuse():
                 work.close()
                 raise UsageError("the client is closed")
             made, ended = self._hand_over(work)
         try:
             return ended.result()
-        except CancelledError:
-            if self._leaving:
-                raise UsageError("the client is closed") from None
-            raise
         except BaseException:
             if not ended.done():
                 self._loop.call_soon_threadsafe(made.result().cancel)
@@ -81,7 +88,8 @@ class LoopThread:
             yield from self.each(items)
         finally:
             self._reading.discard(items)
-            if not self.closed:
+            # Where the client is being closed, what closes it closes these as well, and may be at it just now.
+            with suppress(RuntimeError, UsageError):
                 self.run(items.aclose())
 
     def each(self, items: AsyncIterator[T]) -> Iterator[T]:
@@ -93,13 +101,15 @@ class LoopThread:
                 return
             yield item
 
-    def leave(self) -> None:
-        """Cancels what other threads wait for, and closes all that is being iterated over."""
-        self._leaving = True
-        self.run(self._cancel_calls())
+    def leave(self, then: Coroutine[Any, Any, None]) -> None:
+        """Cancels what other threads wait for, closes all that is being iterated over, and waits for ``then``."""
+        with self._handing_over:
+            self._leaving = True
+        self._wait(self._cancel_calls(), refuse=lambda: self._stopped)
         for items in list(self._reading):
             with suppress(RuntimeError):  # its reader closes it just now
-                self.run(items.aclose())
+                self._wait(items.aclose(), refuse=lambda: self._stopped)
+        self._wait(then, refuse=lambda: self._stopped)
 
     @property
     def closed(self) -> bool:

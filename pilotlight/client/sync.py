@@ -49,8 +49,7 @@ class _Front(Generic[C]):
         if self._loop.closed:
             return
         try:
-            self._loop.leave()
-            self._loop.run(self._client.close())
+            self._loop.leave(self._client.close())
         finally:
             self._loop.close()
 

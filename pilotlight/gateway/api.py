@@ -115,13 +115,12 @@ async def accept(
     *,
     deployment: str | None,
     wishes: Wishes | None = None,
-    waits: bool = False,
 ) -> Live:
-    """A new prediction, for whose end its caller ``waits`` or not; 429 when too many are waiting."""
+    """A new prediction; 429 when too many are waiting."""
     gateway = gateway_of(request)
     try:
         if wishes is None:
-            return await gateway.create(version, inputs, deployment=deployment, watched=not waits)
+            return await gateway.create(version, inputs, deployment=deployment)
         live = await gateway.create(
             version, inputs, deployment=deployment, prediction_id=wishes.prediction, also=wishes.store
         )
@@ -145,8 +144,7 @@ async def _create(
 ) -> Response:
     wait_s = read_wait(request.headers.get("prefer"))
     wishes = _wishes(request, body)
-    waits = wait_s is not None
-    live = await accept(request, version, body.input or {}, deployment=deployment, wishes=wishes, waits=waits)
+    live = await accept(request, version, body.input or {}, deployment=deployment, wishes=wishes)
     ended = wait_s is not None and await live.wait_ended(wait_s)
     shown = wire.prediction(live.record, base_of(request), hide_progress=True)
     status = HTTPStatus.CREATED if ended or wait_s is None else HTTPStatus.ACCEPTED

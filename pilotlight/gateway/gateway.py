@@ -161,7 +161,6 @@ class Gateway:
         *,
         deployment: str | None = None,
         prediction_id: str | None = None,
-        watched: bool = True,
         also: Callable[[sqlite3.Connection], object] | None = None,
     ) -> Live:
         """Accepts a prediction: it is stored when this returns, and will reach an end whatever happens.
@@ -171,7 +170,6 @@ class Gateway:
             inputs: by name.
             deployment: ``owner/name`` when it was asked for by that.
             prediction_id: a new one by default.
-            watched: ``False`` where the caller waits for the end, and nobody is told of anything before.
             also: writes what has to be stored with it, or not at all.
 
         Raises:
@@ -195,7 +193,7 @@ class Gateway:
             stream_key=secrets.token_urlsafe(24),
         )
         pool = self.pool(version, deployment)
-        live = self._made(version, record, given, watched=watched or version.iterates)
+        live = self._made(version, record, given)
         # With its start in the same write where it need not wait: it may not run before the store says that it does.
         accepted = states.begin(record, self.clock()) if pool.reserve(live) else record
         storing = self._keep(self.store.adding(accepted, also))
@@ -241,8 +239,8 @@ class Gateway:
     def _canceling(self, live: Live, pool: Pool) -> asyncio.Future[None]:
         return self._keep(asyncio.create_task(pool.cancel(live)))
 
-    def _made(self, version: Version, record: Record, given: Mapping[str, Any], *, watched: bool = True) -> Live:
-        return Live(record, given, iterates=version.iterates, watched=watched, on_end=self._forget, on_log=self._note)
+    def _made(self, version: Version, record: Record, given: Mapping[str, Any]) -> Live:
+        return Live(record, given, iterates=version.iterates, on_end=self._forget, on_log=self._note)
 
     def _take(self, pool: Pool, live: Live, stored: asyncio.Future[None]) -> None:
         """A prediction has been stored, or could not be, which its caller is told."""

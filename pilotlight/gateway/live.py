@@ -22,7 +22,6 @@ class Live:
         record: as it was accepted.
         inputs: what the worker gets, where that is not what may be shown.
         iterates: whether its output is a list that grows chunk by chunk; anything else is shown whole at its end.
-        watched: whether somebody may want to see its progress; not, where its caller waits for the end.
         on_end: called when it has ended.
         on_log: called with what it prints.
     """
@@ -33,12 +32,10 @@ class Live:
         inputs: Mapping[str, Any] | None = None,
         *,
         iterates: bool = True,
-        watched: bool = True,
         on_end: Callable[[Live], None] | None = None,
         on_log: Callable[[Live, str], None] | None = None,
     ) -> None:
         self.inputs = record.input if inputs is None else inputs
-        self.watched = watched
         self.cancel_asked = False
         self._record = record
         self._iterates = iterates

@@ -19,10 +19,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
-
-# As long as a person takes for a glance.
-_QUICK_S = 0.1
-
 # Enough for a 95th percentile, and few enough to be of now.
 _RECENT = 200
 
@@ -86,11 +82,6 @@ class Metrics:
     def mean_predict_s(self) -> float:
         """Of all that have run; 0 before the first."""
         return self.predict_s.total / max(1, sum(self.predict_s.counts))
-
-    @property
-    def quick(self) -> bool:
-        """Whether those that have run have mostly ended before anybody could have looked."""
-        return 0 < self.mean_predict_s <= _QUICK_S
 
     @property
     def cold_share(self) -> float | None:

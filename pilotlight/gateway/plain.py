@@ -64,7 +64,7 @@ async def predict(request: Request) -> Response:
     body = wire.parse(await request.body(), wire.PlainBody)
     version = gateway_of(request).catalog.main
     try:
-        live = await accept(request, version, body.input or {}, deployment=None, waits=True)
+        live = await accept(request, version, body.input or {}, deployment=None)
     except InvalidInputError as error:
         detail = [mistake.detail for mistake in error.mistakes]
         return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -126,7 +126,7 @@ async def _accept_item(gateway: Gateway, version: Version, item: Any) -> Live:
 
 async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any]) -> Live:
     """As ``Gateway.create``; a caller who leaves meanwhile cancels what is accepted then."""
-    accepting = asyncio.ensure_future(gateway.create(version, inputs, watched=False))
+    accepting = asyncio.ensure_future(gateway.create(version, inputs))
     try:
         return await asyncio.shield(accepting)
     except asyncio.CancelledError:

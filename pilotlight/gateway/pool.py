@@ -248,10 +248,7 @@ class Pool:
 
     async def _stream(self, live: Live, replica: Replica, inputs: Mapping[str, Any]) -> Prediction:
         said_at: float | None = None
-        # What a predictor that is quick says is soon enough at the end; a slow one's says how far it has come.
-        progress = live.watched or not self.metrics.quick
-        stream = replica.supervisor.stream(inputs, prediction_id=live.id, progress=progress)
-        async with aclosing(stream) as events:
+        async with aclosing(replica.supervisor.stream(inputs, prediction_id=live.id)) as events:
             async for event in events:
                 if isinstance(event, Completed):
                     return event.prediction

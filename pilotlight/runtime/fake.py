@@ -96,7 +96,6 @@ class FakeWorker:
         prediction_id: str | None = None,
         context: Mapping[str, str] | None = None,
         busy_timeout_s: float = 1.0,
-        progress: bool = True,
     ) -> AsyncGenerator[Event, None]:
         prediction_id = check_prediction_id(prediction_id or new_prediction_id())
         self._raise_if_crashed()

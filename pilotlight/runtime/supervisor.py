@@ -116,7 +116,6 @@ class Supervisor:
         *,
         prediction_id: str | None = None,
         context: Mapping[str, str] | None = None,
-        progress: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """As ``Worker.stream``, after waiting for a worker and a slot. Leaving early cancels the prediction.
 
@@ -130,7 +129,7 @@ class Supervisor:
         self._raise_if_over()
         if self._draining:
             raise WorkerError("the supervisor is stopping and takes no more predictions")
-        ticket = self._queue.admit(check_prediction_id(prediction_id or new_prediction_id()), inputs, context, progress)
+        ticket = self._queue.admit(check_prediction_id(prediction_id or new_prediction_id()), inputs, context)
         try:
             async with aclosing(ticket.read()) as events:
                 async for event in events:
@@ -237,7 +236,7 @@ class Supervisor:
     async def _run(self, worker: WorkerLike, ticket: Ticket, broken: asyncio.Future[WorkerError]) -> None:
         ticket.running = True
         last: Completed | None = None
-        stream = worker.stream(ticket.inputs, prediction_id=ticket.id, context=ticket.context, progress=ticket.progress)
+        stream = worker.stream(ticket.inputs, prediction_id=ticket.id, context=ticket.context)
         try:
             async with asyncio.timeout(None) as ticket.limit, aclosing(stream) as events:
                 async for event in events:

@@ -20,7 +20,6 @@ class Ticket:
     id: str = field(compare=False)
     inputs: Mapping[str, Any] = field(compare=False)
     context: Mapping[str, str] | None = field(compare=False, default=None)
-    progress: bool = field(compare=False, default=True)
     running: bool = field(compare=False, default=False)
     canceled: bool = field(compare=False, default=False)
     ended: bool = field(compare=False, default=False)
@@ -74,9 +73,7 @@ class TicketQueue:
         """How many wait for a slot."""
         return len(self._tickets) - self.running
 
-    def admit(
-        self, prediction_id: str, inputs: Mapping[str, Any], context: Mapping[str, str] | None, progress: bool
-    ) -> Ticket:
+    def admit(self, prediction_id: str, inputs: Mapping[str, Any], context: Mapping[str, str] | None) -> Ticket:
         """A new ticket at the end of the queue.
 
         Raises:
@@ -88,7 +85,7 @@ class TicketQueue:
         if self.waiting >= self._max_waiting:
             raise WorkerBusyError(f"{self.waiting} predictions are waiting, which is the limit; try again later")
         self._count += 1
-        ticket = Ticket(self._count, prediction_id, inputs, context, progress)
+        ticket = Ticket(self._count, prediction_id, inputs, context)
         self._tickets[prediction_id] = ticket
         self._settled.clear()
         self._waiting.put_nowait(ticket)

@@ -110,7 +110,6 @@ class Worker:
         prediction_id: str | None = None,
         context: Mapping[str, str] | None = None,
         busy_timeout_s: float = 1.0,
-        progress: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """Runs one prediction, whose last event is ``Completed``, failed predictions included.
 
@@ -122,7 +121,6 @@ class Worker:
             prediction_id: 1 to 128 letters, digits, ``-`` and ``_``; made up when not given.
             context: what the predictor reads as ``current_scope().context``.
             busy_timeout_s: how long to ask again when every slot is taken.
-            progress: ``False`` for those who look at nothing before the end: all events come then, and cost less.
 
         Raises:
             InputError: an input is unknown, cannot be sent or is refused by the server.
@@ -141,8 +139,7 @@ class Worker:
         self._running.add(prediction_id)
         self._idle.clear()
         try:
-            received = self._receive(prediction_id, body, busy_timeout_s, progress)
-            async with aclosing(_read_ahead(received) if progress else received) as events:
+            async with aclosing(_read_ahead(self._receive(prediction_id, body, busy_timeout_s))) as events:
                 async for event in events:
                     yield event
         finally:
@@ -184,12 +181,10 @@ class Worker:
         if self._server is not None:
             await self._server.stop(grace_s)
 
-    async def _receive(
-        self, prediction_id: str, body: bytes, busy_timeout_s: float, progress: bool
-    ) -> AsyncGenerator[Event, None]:
+    async def _receive(self, prediction_id: str, body: bytes, busy_timeout_s: float) -> AsyncGenerator[Event, None]:
         """What the server says of one prediction, or what became of the server."""
         server = self._started
-        said = server.api.events(prediction_id, body, busy_timeout_s=busy_timeout_s, progress=progress)
+        said = server.api.events(prediction_id, body, busy_timeout_s=busy_timeout_s)
         try:
             async with aclosing(said) as events:
                 async for event in events:

@@ -70,23 +70,6 @@ def test_events_in_their_order():
     assert prediction.metrics["count"] == 2
 
 
-def test_without_progress_everything_comes_at_the_end_and_a_cancel_is_heeded_all_the_same():
-    async def scenario(worker):
-        stream = worker.stream({"prompt": "a", "count": 2}, prediction_id="mine", progress=False)
-        said = [event async for event in stream]
-        assert said[0] == Started("mine")
-        assert [event.chunk for event in said if isinstance(event, Output)] == ["a0 ", "a1 "]
-        assert said[-1].prediction.logs == "mode echo\nto stderr\n"
-        slow = worker.stream({"prompt": "a", "count": 1000, "pause_s": 0.05}, prediction_id="slow", progress=False)
-        running = asyncio.create_task(anext(slow))
-        while not await worker.cancel("slow"):  # noqa: ASYNC110 - the server says when it has it
-            await asyncio.sleep(0.01)
-        await running
-        return [event async for event in slow][-1]
-
-    assert on_worker("run_text", scenario).prediction.status is Status.CANCELED
-
-
 def test_predictions_that_fail_and_the_environment():
     async def scenario(worker):
         failed = await worker.predict({"prompt": "a", "count": 1, "mode": "raise"})

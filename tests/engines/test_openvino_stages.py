@@ -73,6 +73,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def opener() -> Iterator[Opener]:
     """Opens engines that are closed at the test's end, however it ends."""
     opened: list[OpenVINOEngine] = []
+    before = set(threading.enumerate())
 
     def open_engine(model: Model, stages: Stages = Stages.BOTH, **kwargs: Any) -> OpenVINOEngine:
         opened.append(OpenVINOEngine(*model, stages=stages, **kwargs))
@@ -81,7 +82,8 @@ def opener() -> Iterator[Opener]:
     yield open_engine
     for engine in opened:
         engine.close()
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("pilotlight-")]
+    left = set(threading.enumerate()) - before
+    assert not [thread.name for thread in left if thread.name.startswith("pilotlight-")]
 
 
 def outputs(engine: BackendEngine, **rules: Any) -> list[tuple[list[int], str]]:

@@ -176,45 +176,6 @@ def test_nobody_overtakes_one_that_is_being_stored():
     run(scenario())
 
 
-def test_progress_is_asked_for_where_somebody_may_look_or_the_version_is_not_known_to_be_quick():
-    class Noted(Fakes):
-        def __init__(self):
-            super().__init__()
-            self.progress = {}
-
-        def __call__(self, *_):
-            worker = super().__call__()
-            stream = worker.stream
-
-            def note(inputs, *, progress, **options):
-                self.progress[inputs["prompt"]] = progress
-                return stream(inputs, **options)
-
-            worker.stream = note
-            return worker
-
-    async def scenario():
-        clock, fakes = Clock(), Noted()
-        async with pool_of(fakes, clock=clock) as pool:
-
-            async def serve(name, *, watched, takes_s=0.01):
-                fakes.hold()
-                live = Live(made_record(name), watched=watched)
-                pool.put(live)
-                await until(lambda: fakes.made and fakes.made[0].running == 1)
-                clock.now += takes_s
-                fakes.release()
-                assert await live.wait_ended()
-
-            await serve("first", watched=False)
-            await serve("quick", watched=False)
-            await serve("watched", watched=True, takes_s=100.0)
-            await serve("slow", watched=False)
-        assert fakes.progress == {"first": True, "quick": False, "watched": True, "slow": True}
-
-    run(scenario())
-
-
 def test_an_idle_worker_is_stopped_and_the_next_prediction_starts_another():
     async def scenario():
         fakes = Fakes()

@@ -88,20 +88,6 @@ def test_a_server_that_refuses_streams_is_asked_without_from_then_on():
     assert server.accepts == [True, False, False]
 
 
-def test_who_wants_no_progress_gets_everything_at_the_end():
-    server = Server(as_json(200, DONE), COMPLETED)
-
-    async def scenario(api):
-        at_the_end = [event async for event in api.events("p", b"{}", busy_timeout_s=5.0, progress=False)]
-        return at_the_end, await events(api)
-
-    prediction = Prediction("p", Status.SUCCEEDED, output="hello")
-    at_the_end, as_it_comes = run(server, scenario)
-    assert at_the_end == [Started("p"), Output("hello", 0), Completed(prediction)]
-    assert as_it_comes == [Completed(prediction)]
-    assert server.accepts == [False, True]
-
-
 def test_a_busy_server_is_asked_again():
     server = Server(as_json(409, {}), as_json(409, {}), COMPLETED)
     assert [type(event) for event in run(server, events)] == [Completed]
