@@ -26,7 +26,7 @@ from pilotlight.adapters.cog_wire import (
     read_request,
     unprocessable,
 )
-from pilotlight.adapters.web import PredictionError, answer_error, while_asked
+from pilotlight.adapters.web import PredictionError, answer_error, next_event, while_asked
 from pilotlight.errors import InputError, WorkerBusyError, WorkerError
 from pilotlight.runtime import Completed, Event, HealthStatus
 from pilotlight.runtime.openapi import streaming_everywhere
@@ -168,7 +168,7 @@ class _EventStream(StreamingResponse):
                 yield encode_event(event)
                 if isinstance(event, Completed):
                     return
-                self._coming = asyncio.create_task(_next(self._found))
+                self._coming = asyncio.create_task(next_event(self._found))
         except (InputError, WorkerError) as error:  # too late for a status
             yield f"event: error\ndata: {json.dumps({'error': str(error)})}\n\n".encode()
 
@@ -180,7 +180,7 @@ async def _stream(request: Request, found: AsyncGenerator[Event, None]) -> Respo
         InputError, WorkerError: it cannot begin.
         PredictionError: the caller has gone.
     """
-    first = asyncio.create_task(_next(found))
+    first = asyncio.create_task(next_event(found))
     try:
         await while_asked(request, _patience(first))
         if first.done():
@@ -193,10 +193,6 @@ async def _stream(request: Request, found: AsyncGenerator[Event, None]) -> Respo
 
 async def _patience(first: asyncio.Task[Event]) -> None:
     await asyncio.wait([first], timeout=_PATIENCE_S)
-
-
-async def _next(found: AsyncGenerator[Event, None]) -> Event:
-    return await anext(found)
 
 
 async def _leave(found: AsyncGenerator[Event, None], coming: asyncio.Task[Event]) -> None:

@@ -88,7 +88,7 @@ async def streamed(
     """
     events = host.stream(inputs, new_prediction_id())
     try:
-        first = await while_asked(request, _next(events))
+        first = await while_asked(request, next_event(events))
     except PilotlightError as error:
         raise as_prediction_error(error) from error
     # Of a caller who has gone by now not even the first piece is asked for, and nothing else would close the events.
@@ -96,7 +96,8 @@ async def streamed(
     return StreamingResponse(_encoded(first, events, encode), media_type=media_type, background=closing)
 
 
-async def _next(events: AsyncGenerator[Event, None]) -> Event:
+async def next_event(events: AsyncGenerator[Event, None]) -> Event:
+    """``anext`` as a coroutine, which a task can be made of."""
     return await anext(events)
 
 

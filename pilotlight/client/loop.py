@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ class LoopThread:
             work.close()
             raise UsageError("this is the client's own thread, as in the inputs of map: make another client for it")
         try:
-            return self._wait(work, refuse=lambda: self._leaving)
+            return self._wait(work)
         except UsageError:
             raise
         except Exception as error:
@@ -52,9 +52,10 @@ class LoopThread:
                 raise UsageError("the client is closed") from error
             raise
 
-    def _wait(self, work: Coroutine[Any, Any, T], *, refuse: Callable[[], bool]) -> T:
+    def _wait(self, work: Coroutine[Any, Any, T], *, leaving: bool = False) -> T:
+        """As ``run``; only what belongs to ``leaving`` is still taken once that has begun."""
         with self._handing_over:
-            if refuse():
+            if self._stopped or (self._leaving and not leaving):
                 work.close()
                 raise UsageError("the client is closed")
             made, ended = self._hand_over(work)
@@ -105,11 +106,11 @@ class LoopThread:
         """Cancels what other threads wait for, closes all that is being iterated over, and waits for ``then``."""
         with self._handing_over:
             self._leaving = True
-        self._wait(self._cancel_calls(), refuse=lambda: self._stopped)
+        self._wait(self._cancel_calls(), leaving=True)
         for items in list(self._reading):
             with suppress(RuntimeError):  # its reader closes it just now
-                self._wait(items.aclose(), refuse=lambda: self._stopped)
-        self._wait(then, refuse=lambda: self._stopped)
+                self._wait(items.aclose(), leaving=True)
+        self._wait(then, leaving=True)
 
     @property
     def closed(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import mmap
 import os
 from pathlib import Path
@@ -58,7 +57,7 @@ def _runs(pages: bytes) -> list[tuple[int, int]]:
 
 def _pages(path: Path) -> bytes:
     """A byte for each page, 1 where it is there; none for an empty file, or where the system cannot tell."""
-    libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    libc = ctypes.CDLL(None)  # what this process has loaded: to look for the C library by its name runs another program
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0 or not hasattr(libc, "mincore"):

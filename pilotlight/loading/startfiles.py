@@ -11,13 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL
 
 from pilotlight.loading.residency import resident_share
 
@@ -155,6 +153,8 @@ def _shares(files: Iterable[FileRanges], places: Places) -> Iterator[float]:
 
 def _sweep(files: Iterable[FileRanges], places: Places) -> None:
     """Has another process ask for everything, in the order of the list."""
+    import subprocess  # most starts have no use for it
+
     pieces = [
         b"%d %d %s\n" % (start, size, os.fsencode(path))
         for file in files
@@ -162,4 +162,4 @@ def _sweep(files: Iterable[FileRanges], places: Places) -> None:
         for start, size in file.ranges
     ]
     program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("sweep.py"))]
-    subprocess.run(program, input=b"".join(pieces), stdout=DEVNULL, stderr=DEVNULL, check=False)
+    subprocess.run(program, input=b"".join(pieces), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
