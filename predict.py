@@ -9,7 +9,7 @@ from coglet import CancelationException, _sdk
 from pilotlight.adapters import coglet
 from pilotlight.adapters.text import TextPredictor
 from pilotlight.adapters.text_inputs import TextInputs
-from pilotlight.loading.startfiles import read_ahead
+from pilotlight.loading.start.start_files import read_ahead
 
 read_ahead(Path(__file__).parent)
 coglet.install()

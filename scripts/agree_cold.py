@@ -28,7 +28,7 @@ from typing import Any
 
 from pilotlight import PilotlightError
 from pilotlight.bench.cold.observe import observe
-from pilotlight.bench.targets import StartOptions
+from pilotlight.bench.harness.targets import StartOptions
 from pilotlight.runtime import Project
 
 DRIVER = Path(__file__).resolve().with_name("cold_driver.py")

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight import PilotlightError
-from pilotlight.bench.inputs import default_inputs
+from pilotlight.bench.harness.example_inputs import default_inputs
+from pilotlight.bench.harness.targets import StartOptions
 from pilotlight.bench.load.measure import LoadPlan, measure
-from pilotlight.bench.load.results import Settings
+from pilotlight.bench.load.results import LoadSettings
 from pilotlight.bench.load.steps import closed_steps
-from pilotlight.bench.targets import StartOptions
 from pilotlight.runtime import Project, Worker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +66,7 @@ async def run_wrk(url: str, script: Path, clients: int, seconds: int) -> float:
 
 
 async def run_ours(url: str, clients: int, seconds: int) -> float:
-    settings = Settings(
+    settings = LoadSettings(
         url=url,
         mode="plain",
         loop="closed",

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from classifier_data import snippets
 
-from pilotlight.engines.choice import Wishes
-from pilotlight.engines.encoder import EncoderInfo, TextRequest
-from pilotlight.engines.encoder_batches import Cost, Limits
-from pilotlight.engines.encoder_batching import BatchingEncoder
-from pilotlight.engines.encoder_choice import open_encoder
-from pilotlight.engines.encoder_files import native_task
+from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batching import BatchingEncoder
+from pilotlight.engines.encoders.model_config import native_task
+from pilotlight.engines.encoders.types import EncoderInfo, TextRequest
+from pilotlight.engines.select import EngineOptions
+from pilotlight.engines.select_encoder import open_encoder
 from pilotlight.errors import PilotlightError, UsageError
 
 ROWS = 32
@@ -93,8 +93,8 @@ def main() -> None:
         task = native_task(args.model)
         if task is None:
             raise UsageError(f"{args.model} is no encoder")
-        wishes = Wishes(args.engine, args.device, args.dtype)
-        engine = open_encoder(args.model, task, wishes, queue_size=args.texts, limits=Limits(max_rows=ROWS))
+        options = EngineOptions(args.engine, args.device, args.dtype)
+        engine = open_encoder(args.model, task, options, queue_size=args.texts, limits=Limits(max_rows=ROWS))
     except PilotlightError as error:
         parser.error(str(error))
     _, held_out = snippets()

@@ -30,10 +30,10 @@ from typing import Any, Literal
 from baselines.gpu import rates
 
 from pilotlight import PilotlightError
-from pilotlight.bench.documents import Document, Strict, write_document
-from pilotlight.bench.environment import read_environment
-from pilotlight.bench.stats import TooSmall, median_interval
-from pilotlight.bench.targets import StartOptions, Target, describe
+from pilotlight.bench.harness.documents import Document, Strict, write_document
+from pilotlight.bench.harness.environment import read_environment
+from pilotlight.bench.harness.targets import StartOptions, Target, describe
+from pilotlight.bench.stats.intervals import TooSmall, median_interval
 from pilotlight.runtime import Project
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,8 +26,8 @@ import httpx2
 from drive.burst_chart import burst_chart
 from drive.gateway import PROJECTS, ROOT, Gateway
 
-from pilotlight.bench.environment import read_environment
-from pilotlight.bench.report.chart import as_png
+from pilotlight.bench.harness.environment import read_environment
+from pilotlight.bench.report.charts.chart import as_png
 from pilotlight.runtime import Project
 
 FORMAT = 1

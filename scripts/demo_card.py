@@ -20,7 +20,7 @@ from typing import Any
 
 from demo_data import read_source, stdlib_files, top_level_definitions
 
-from pilotlight.loading.manifest import ArtifactCheck, Manifest, write_manifest
+from pilotlight.loading.files.manifest import ArtifactCheck, Manifest, write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = "scripts/train_demo.py"

@@ -4,8 +4,8 @@
     scripts/fuzz_gateway.py
     scripts/fuzz_gateway.py --examples 500 --project path/to/project
 
-It starts `pilotlight gateway` with a home of its own, and leaves nothing behind. tests/gateway/test_openapi.py does the
-same with few requests and workers that are fakes. Needs what scripts/test installs.
+It starts `pilotlight gateway` with a home of its own, and leaves nothing behind. tests/gateway/api/test_openapi.py does
+the same with few requests and workers that are fakes. Needs what scripts/test installs.
 """
 
 from __future__ import annotations

@@ -30,20 +30,20 @@ from typing import Any
 
 from pilotlight import PilotlightError
 from pilotlight.bench.cold.pagecache import pick_method
-from pilotlight.bench.documents import ProjectInfo, read_document, write_document
-from pilotlight.bench.environment import weight_hashes
-from pilotlight.bench.targets import StartOptions, Target, describe
-from pilotlight.bench.versus.cog import CogContestant
-from pilotlight.bench.versus.contestant import Contestant
-from pilotlight.bench.versus.goals import Figure, Goal, Kind
-from pilotlight.bench.versus.measure import VersusPlan, measure
-from pilotlight.bench.versus.programs import CrowdContestant, FloorContestant
-from pilotlight.bench.versus.render import markdown
-from pilotlight.bench.versus.results import Settings, VersusResult
-from pilotlight.bench.versus.server import ServerContestant
-from pilotlight.loading.artifacts import artifact_name, find_artifacts
-from pilotlight.loading.export_environment import CACHE_VARIABLE, environment
-from pilotlight.loading.watch import Silent
+from pilotlight.bench.harness.documents import ProjectInfo, read_document, write_document
+from pilotlight.bench.harness.environment import weight_hashes
+from pilotlight.bench.harness.targets import StartOptions, Target, describe
+from pilotlight.bench.systems.cog import CogSystem
+from pilotlight.bench.systems.goals import Figure, Goal, Kind
+from pilotlight.bench.systems.measure import ComparisonPlan, measure
+from pilotlight.bench.systems.programs import ConcurrentProgram, LowerBoundProgram
+from pilotlight.bench.systems.render import markdown
+from pilotlight.bench.systems.results import ComparisonResult, ComparisonSettings
+from pilotlight.bench.systems.server import ServerSystem
+from pilotlight.bench.systems.system_under_test import SystemUnderTest
+from pilotlight.loading.export.environment import CACHE_VARIABLE, environment
+from pilotlight.loading.files.artifacts import artifact_name, find_artifacts
+from pilotlight.loading.progress import Silent
 from pilotlight.runtime import Project
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,7 +81,7 @@ def goals() -> list[Goal]:
     ]
 
 
-def cog_contestants(model: Path, precision: str, timeout_s: float) -> list[CogContestant]:
+def cog_systems(model: Path, precision: str, timeout_s: float) -> list[CogSystem]:
     ours, plain = Project.load(ROOT), Project.load(BASELINES / "plain")
     nothing = Project.load(ROOT / "tests" / "cog" / "projects" / "load_tiny")
     options = StartOptions(Path(sys.executable), {MODEL: str(model), **NO_GPU}, timeout_s, timeout_s)
@@ -91,14 +91,14 @@ def cog_contestants(model: Path, precision: str, timeout_s: float) -> list[CogCo
     torch = {"PILOTLIGHT_ENGINE": "torch", "PILOTLIGHT_DTYPE": "bfloat16"}
     fast = {"PILOTLIGHT_ENGINE": "auto", "PILOTLIGHT_DTYPE": precision}
     return [
-        CogContestant(Target(PLAIN, plain), options, asked, lengths),
-        CogContestant(Target(TORCH, ours, torch), options, greedy, lengths),
-        CogContestant(Target(FAST, ours, fast), options, greedy, lengths),
-        CogContestant(Target(COG, nothing), options, {}, (), streams=False),
+        CogSystem(Target(PLAIN, plain), options, asked, lengths),
+        CogSystem(Target(TORCH, ours, torch), options, greedy, lengths),
+        CogSystem(Target(FAST, ours, fast), options, greedy, lengths),
+        CogSystem(Target(COG, nothing), options, {}, (), streams=False),
     ]
 
 
-def serve_contestant(model: Path, timeout_s: float) -> ServerContestant:
+def serve_system(model: Path, timeout_s: float) -> ServerSystem:
     """`transformers serve`, from an environment that has what it needs beside what ours has."""
     requirements = BASELINES / "transformers-serve" / "requirements.txt"
     python = environment(requirements, {**os.environ, CACHE_VARIABLE: str(CACHE / "pilotlight")}, Silent())
@@ -117,36 +117,36 @@ def serve_contestant(model: Path, timeout_s: float) -> ServerContestant:
         return {**asked, "generation_config": json.dumps(greedy)}
 
     command = " ".join(["transformers serve MODEL", *asked])
-    return ServerContestant(SERVE, argv, {**NO_GPU, **OFFLINE}, ROOT, body, command, PROMPT, timeout_s)
+    return ServerSystem(SERVE, argv, {**NO_GPU, **OFFLINE}, ROOT, body, command, PROMPT, timeout_s)
 
 
-def program_contestants(model: Path, artifact: str | None, timeout_s: float) -> list[Contestant]:
-    floor, genai = BASELINES / "floor", BASELINES / "genai"
-    torch = [sys.executable, str(floor / "bare_torch.py"), str(model)]
+def program_systems(model: Path, artifact: str | None, timeout_s: float) -> list[SystemUnderTest]:
+    lower_bound, genai = BASELINES / "floor", BASELINES / "genai"
+    torch = [sys.executable, str(lower_bound / "bare_torch.py"), str(model)]
     weights = frozenset(model.glob("*.safetensors"))
-    bare = FloorContestant(FLOOR_TORCH, torch, "baselines/floor/bare_torch.py MODEL", timeout_s, NO_GPU, weights)
+    bare = LowerBoundProgram(FLOOR_TORCH, torch, "baselines/floor/bare_torch.py MODEL", timeout_s, NO_GPU, weights)
     if artifact is None:
         return [bare]
     cache = CACHE / "floor-openvino" / model.name
     cache.mkdir(parents=True, exist_ok=True)
-    openvino = [sys.executable, str(floor / "bare_openvino.py"), str(model / artifact), "--cache", str(cache)]
-    crowd = [sys.executable, str(genai / "crowd.py"), str(model), artifact]
+    openvino = [sys.executable, str(lower_bound / "bare_openvino.py"), str(model / artifact), "--cache", str(cache)]
+    concurrent = [sys.executable, str(genai / "crowd.py"), str(model), artifact]
     blobs = frozenset((model / artifact).iterdir())
     return [
-        CrowdContestant(CROWD, crowd, f"baselines/genai/crowd.py MODEL {artifact}", timeout_s, NO_GPU),
+        ConcurrentProgram(CROWD, concurrent, f"baselines/genai/crowd.py MODEL {artifact}", timeout_s, NO_GPU),
         bare,
-        FloorContestant(
+        LowerBoundProgram(
             FLOOR_OPENVINO, openvino, f"baselines/floor/bare_openvino.py MODEL/{artifact}", timeout_s, NO_GPU, blobs
         ),
     ]
 
 
-def infos(contestants: list[Contestant], model: Path) -> tuple[ProjectInfo, ...]:
+def infos(systems: list[SystemUnderTest], model: Path) -> tuple[ProjectInfo, ...]:
     """What is known of each; the model by its name, for its place is of no interest to anybody."""
     weights = weight_hashes([model / "config.json"])
     found = []
-    for one in contestants:
-        if isinstance(one, CogContestant):
+    for one in systems:
+        if isinstance(one, CogSystem):
             (info,) = describe([one.target], one.options)
             update = {"env": {**info.env, MODEL: model.name}, "inputs": dict(one.inputs), "weights": weights}
             found.append(info.model_copy(update=update))
@@ -173,15 +173,15 @@ def prepare_model(args: argparse.Namespace) -> Path:
     return model
 
 
-def make_plan(args: argparse.Namespace) -> VersusPlan:
+def make_plan(args: argparse.Namespace) -> ComparisonPlan:
     model = prepare_model(args)
     artifact = artifact_name("openvino", args.precision, "cpu") if NEED_ARTIFACT & args.only else None
-    contestants: list[Contestant] = [*cog_contestants(model, args.precision, args.timeout)]
+    systems: list[SystemUnderTest] = [*cog_systems(model, args.precision, args.timeout)]
     if SERVE in args.only:
-        contestants.append(serve_contestant(model, args.timeout))
-    contestants += program_contestants(model, artifact, args.timeout)
-    contestants = [one for one in contestants if one.name in args.only]
-    settings = Settings(
+        systems.append(serve_system(model, args.timeout))
+    systems += program_systems(model, artifact, args.timeout)
+    systems = [one for one in systems if one.name in args.only]
+    settings = ComparisonSettings(
         model=model.name,
         artifact=artifact,
         rounds=args.rounds,
@@ -193,7 +193,7 @@ def make_plan(args: argparse.Namespace) -> VersusPlan:
         drop_method=pick_method() if args.drop_cache else None,
         timeout_s=args.timeout,
     )
-    return VersusPlan(tuple(contestants), infos(contestants, model), settings, Path(sys.executable))
+    return ComparisonPlan(tuple(systems), infos(systems, model), settings, Path(sys.executable))
 
 
 def parse() -> argparse.Namespace:
@@ -205,7 +205,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--duration", type=float, default=10.0, help="seconds of each level of load (default: 10)")
     parser.add_argument("--tokens", type=int, default=64, help="of each request (default: 64)")
     parser.add_argument("--drop-cache", action=argparse.BooleanOptionalAction, default=True, help="also measure that")
-    parser.add_argument("--only", action="append", metavar="NAME", help="a contestant; can be given again")
+    parser.add_argument("--only", action="append", metavar="NAME", help="a system; can be given again")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for a process, and for a request")
     parser.add_argument("--quick", action="store_true", help="--shape tiny, one round of two seconds, written nowhere")
@@ -230,7 +230,7 @@ def main() -> None:
         if args.show:
             if args.out is None:
                 sys.exit("error: --show: say which with --out or --shape")
-            result = read_document(VersusResult, args.out)
+            result = read_document(ComparisonResult, args.out)
         else:
             save = (lambda result: write_document(result, args.out)) if args.out else (lambda result: None)
             plan = make_plan(args)

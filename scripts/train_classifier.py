@@ -26,7 +26,7 @@ from typing import Any
 from classifier_card import card
 from classifier_data import AREAS, Snippet, snippets
 
-from pilotlight.loading.manifest import write_manifest
+from pilotlight.loading.files.manifest import write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 VOCAB_SIZE = 4096

@@ -1,38 +1,49 @@
-"""Who may import whom: every module's imports, read from its source, lazy ones inside functions included."""
+"""Who may import whom: every module's imports, read from its source, lazy ones inside functions included.
+
+Three rules. A room of the first level imports only rooms below its own (``ROOMS``). Inside the package neither
+modules nor folders import each other in a circle, so that every folder stands on a floor of its own. Heavy packages are
+imported only where ``CONFINED`` says.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "pilotlight"
+from tests.paths import ROOT
 
-# A part imports parts of the groups before its own, never a sibling in its group but for the exceptions.
-GROUPS = (
-    ("errors", "stamps", "types"),
-    ("config", "traffic", "sse", "prices", "signing"),
-    ("engines", "loading", "monitor"),
-    ("runtime", "client", "adapters"),
-    ("gateway", "bench", "deploy"),
+PACKAGE = ROOT / "pilotlight"
+
+# The rooms of each floor, from the ground up. A room imports rooms of the floors below its own, never a neighbour on
+# its floor but for the exceptions.
+ROOMS = (
+    ("errors", "tracing", "types"),
+    ("config", "prices", "sse"),
+    ("util",),
+    ("traffic",),
+    ("loading", "monitor"),
+    ("engines",),
+    ("runtime",),
+    ("client", "adapters"),
+    ("gateway", "bench", "doctor", "batch", "deploy"),
     ("cli",),
     ("__main__",),
 )
-EXCEPTIONS = {("engines", "loading"), ("client", "runtime"), ("adapters", "runtime")}
-RANK = {part: rank for rank, group in enumerate(GROUPS) for part in group}
+EXCEPTIONS = {("doctor", "bench")}  # doctor runs projects with the harness of the benches
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
 # Where heavy packages may be imported, as patterns of paths below pilotlight/.
-TORCH = ("engines/torch*.py", "loading/*.py")
-OPENVINO = ("engines/openvino*.py", "loading/*.py")
-ONNX = ("engines/onnx*.py", "loading/*.py")
+TORCH = ("engines/torch/*.py", "loading/*.py")
+OPENVINO = ("engines/openvino/*.py", "loading/*.py")
+ONNX = ("engines/onnx/*.py", "loading/*.py")
 CONFINED = {
     "torch": TORCH,
-    "transformers": ("engines/torch_transformers.py", "loading/*.py"),
+    "transformers": ("engines/torch/lean_transformers.py", "loading/*.py"),
     "safetensors.torch": TORCH,
     "openvino": OPENVINO,
     "openvino_genai": OPENVINO,
@@ -66,8 +77,8 @@ def problems(path: str, source: str) -> list[str]:
     is_package = stem == "__init__"
     module = ".".join(["pilotlight", *folders, *([] if is_package else [stem])])
     part = (folders[0] if folders else stem) if module != "pilotlight" else ""
-    if part and part not in RANK:
-        return [f"{path}: {part} is in no group: give it one here and in the design"]
+    if part and part not in FLOOR:
+        return [f"{path}: {part} is on no floor: give it one here and in docs/architecture.md"]
     found = []
     for target in imports(source, module, is_package=is_package):
         names = target.split(".")
@@ -83,15 +94,82 @@ def problems(path: str, source: str) -> list[str]:
 
 def part_may_import(part: str, target: str) -> bool:
     if not part:  # pilotlight/__init__.py
-        return RANK.get(target) == 0 or target == "client"  # the client when it is asked for, not before
-    if target not in RANK:  # a name of pilotlight/__init__.py, which holds the version and the errors only
+        return FLOOR.get(target) == 0 or target == "client"  # the client when it is asked for, not before
+    if target not in FLOOR:  # a name of pilotlight/__init__.py, which holds the version and the errors only
         return not (PACKAGE / target).exists()
-    return part == target or RANK[target] < RANK[part] or (part, target) in EXCEPTIONS
+    return part == target or FLOOR[target] < FLOOR[part] or (part, target) in EXCEPTIONS
+
+
+def module_name(path: str) -> str:
+    """``gateway/app.py`` as ``pilotlight.gateway.app``."""
+    return ".".join(["pilotlight", *path.removesuffix(".py").removesuffix("__init__").strip("/").split("/")]).strip(".")
+
+
+def module_imports() -> dict[str, set[str]]:
+    """The modules of the package that each module imports."""
+    modules = {module_name(path): path for path in MODULES}
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        targets = found.setdefault(module, set())
+        is_package = path.endswith("__init__.py")
+        for named in imports((PACKAGE / path).read_text(), module, is_package=is_package):
+            target = named
+            while target and target not in modules:
+                target = target.rpartition(".")[0]
+            if target and target not in (module, "pilotlight"):
+                targets.add(target)
+    return found
+
+
+def folder_imports(between: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    """The same between the folders of a room and the modules beside them, each of which is a node of its own."""
+
+    def node(module: str) -> str:
+        names = module.split(".")
+        return ".".join(names[:3]) if len(names) > 3 else module
+
+    found: dict[str, set[str]] = {}
+    for module, targets in between.items():
+        inside = (node(target) for target in targets if target.split(".")[1:2] == module.split(".")[1:2])
+        found.setdefault(node(module), set()).update(other for other in inside if other != node(module))
+    return found
+
+
+def circles(between: Mapping[str, Iterable[str]]) -> list[set[str]]:
+    """Nodes that reach each other: what remains when nodes that only import, or are only imported, are taken away."""
+    left = {node: set(targets) for node, targets in between.items()}
+    for targets in list(left.values()):
+        for target in targets:
+            left.setdefault(target, set())
+    while True:
+        imported = set().union(*left.values())
+        ends = {node for node, targets in left.items() if not targets or node not in imported}
+        if not ends:
+            return [set(left)] if left else []
+        left = {node: targets - ends for node, targets in left.items() if node not in ends}
 
 
 @pytest.mark.parametrize("path", MODULES)
 def test_module_imports_only_what_its_group_may(path: str) -> None:
     assert problems(path, (PACKAGE / path).read_text()) == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles(module_imports()) == []
+
+
+def test_no_folders_of_a_room_import_each_other_in_a_circle() -> None:
+    assert circles(folder_imports(module_imports())) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert circles({"a": ["b"], "b": ["c"], "c": ["b", "d"]}) == [{"b", "c"}]
+    assert circles({"a": ["b"], "b": ["c"]}) == []
+    between = {
+        "pilotlight.gateway.api.a": ["pilotlight.gateway.ui.b"],
+        "pilotlight.gateway.ui.c": ["pilotlight.gateway.api.d", "pilotlight.errors"],
+    }
+    assert circles(folder_imports(between)) == [{"pilotlight.gateway.api", "pilotlight.gateway.ui"}]
 
 
 @pytest.mark.parametrize(
@@ -100,15 +178,17 @@ def test_module_imports_only_what_its_group_may(path: str) -> None:
         ("types.py", "from pilotlight.errors import UsageError"),
         ("config.py", "import pilotlight.engines"),
         ("config.py", "from pilotlight import sse"),
-        ("loading/fetch.py", "from pilotlight.engines.base import Engine"),
-        ("loading/fetch.py", "from ..engines import base"),
+        ("bench/merging.py", "from pilotlight.doctor import examine"),
+        ("engines/torch/load.py", "from pilotlight.runtime import Worker"),
+        ("loading/fetch/model.py", "from pilotlight.engines.text.types import Engine"),
+        ("loading/locate.py", "from ..engines import base"),
         ("runtime/worker.py", "from pilotlight import client"),
         ("runtime/worker.py", "def late():\n    from pilotlight.gateway import app"),
-        ("engines/base.py", "def late():\n    import torch.nn"),
-        ("engines/base.py", "import importlib\ntorch = importlib.import_module('torch')"),
-        ("engines/openvino.py", "import transformers"),
-        ("engines/torch_engine.py", "import onnxruntime_genai"),
-        ("engines/torch_engine.py", "import transformers"),
+        ("engines/text/types.py", "def late():\n    import torch.nn"),
+        ("engines/text/types.py", "import importlib\ntorch = importlib.import_module('torch')"),
+        ("engines/openvino/engine.py", "import transformers"),
+        ("engines/torch/engine.py", "import onnxruntime_genai"),
+        ("engines/torch/engine.py", "import transformers"),
         ("runtime/worker.py", "from safetensors.torch import load_file"),
         ("__init__.py", "from pilotlight.config import Config"),
         ("misc.py", ""),
@@ -121,9 +201,12 @@ def test_forbidden_import_is_seen(path: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("engines/torch_engine.py", "import torch\nfrom pilotlight.loading import locate"),
+        ("engines/torch/engine.py", "import torch\nfrom pilotlight.loading import locate"),
         ("loading/load.py", "def late():\n    import torch, transformers"),
-        ("engines/base.py", "from pilotlight import __version__\nfrom . import text\nfrom .text import f"),
+        (
+            "engines/text/types.py",
+            "from pilotlight import __version__\nfrom . import detokenize\nfrom .detokenize import f",
+        ),
         ("engines/__init__.py", "from .base import Engine"),
         ("gateway/app.py", "from pilotlight.runtime import Worker"),
         ("cli/__init__.py", "from pilotlight.bench import load"),

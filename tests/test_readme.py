@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
+
 README = (ROOT / "README.md").read_text()
 TIMEOUT_S = 170.0
 NOT_RUN = {"text", "python", "yaml", "json", "toml", "dockerfile", "html", "mermaid"}

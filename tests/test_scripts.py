@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
+
 SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())
 PYTHON = [path for path in SCRIPTS if path.suffix == ".py"]
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from pilotlight.adapters.calls import Calls
-from pilotlight.adapters.cog_wire import (
+from pilotlight.adapters.cog_schemas import (
     RefusedError,
     encode_event,
     encode_prediction,
@@ -29,8 +29,8 @@ from pilotlight.adapters.cog_wire import (
 from pilotlight.adapters.web import PredictionError, answer_error, next_event, while_asked
 from pilotlight.errors import InputError, WorkerBusyError, WorkerError
 from pilotlight.runtime import Completed, Event, HealthStatus
-from pilotlight.runtime.openapi import streaming_everywhere
-from pilotlight.runtime.validation import InvalidInputError, Mistake, Validator
+from pilotlight.runtime.schema.document import streaming_everywhere
+from pilotlight.runtime.schema.validation import InvalidInputError, Mistake, Validator
 from pilotlight.types import Prediction
 
 __all__ = ["Backend", "create_app"]

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from pilotlight.adapters.encoder_inputs import MAX_TEXTS, read_texts
 from pilotlight.adapters.text import Scope
-from pilotlight.engines.choice import wishes_from
-from pilotlight.engines.encoder import Encoded, EncoderEngine, Task, TextRequest
-from pilotlight.engines.encoder_batches import Limits
-from pilotlight.engines.encoder_choice import open_encoder
-from pilotlight.engines.encoder_scores import scores, unit
+from pilotlight.engines.encoders.batch_planner import Limits
+from pilotlight.engines.encoders.scores import scores, unit
+from pilotlight.engines.encoders.types import Encoded, EncoderEngine, Task, TextRequest
+from pilotlight.engines.select import wishes_from
+from pilotlight.engines.select_encoder import open_encoder
 from pilotlight.errors import ConfigError, InputError
 from pilotlight.loading.locate import check_loadable, find_model
-from pilotlight.stamps import stage
+from pilotlight.tracing import stage
 
 __all__ = ["ClassifyPredictor", "EmbedPredictor", "Embedding", "Labeled"]
 

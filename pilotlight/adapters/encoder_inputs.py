@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pilotlight.engines.encoder import TextRequest
+from pilotlight.engines.encoders.types import TextRequest
 from pilotlight.errors import InputError
 
 __all__ = ["MAX_TEXTS", "MAX_TOTAL_CHARS", "read_texts"]

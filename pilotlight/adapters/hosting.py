@@ -18,8 +18,8 @@ from typing import Any, Self, TypeVar
 
 from pilotlight.errors import PilotlightError
 from pilotlight.runtime import Event, Project, ServerOptions, Supervisor, SupervisorOptions, Worker, new_prediction_id
-from pilotlight.runtime.schema import schema_for
-from pilotlight.runtime.validation import Validator
+from pilotlight.runtime.schema.schema_file import schema_for
+from pilotlight.runtime.schema.validation import Validator
 
 T = TypeVar("T")
 

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from pilotlight.adapters.coglet import CancelSignal
 from pilotlight.adapters.text_inputs import TextInputs
-from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
-from pilotlight.engines.choice import open_engine, wishes_from
-from pilotlight.engines.generation import Generation
-from pilotlight.engines.protocol import Engine
+from pilotlight.engines.select import open_engine, wishes_from
+from pilotlight.engines.text.generation import Generation
+from pilotlight.engines.text.protocol import Engine
+from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
 from pilotlight.errors import ConfigError, EngineError
 from pilotlight.loading.locate import check_loadable, find_model
-from pilotlight.stamps import stage
+from pilotlight.tracing import stage
 
 __all__ = ["Scope", "TextPredictor"]
 

@@ -7,7 +7,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from pilotlight.engines.base import GenerationRequest, Sampling, TokenCodec
+from pilotlight.engines.text.types import GenerationRequest, Sampling, TokenCodec
 from pilotlight.errors import InputError
 
 __all__ = ["TextInputs"]

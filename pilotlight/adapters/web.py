@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from pilotlight.adapters.hosting import Host
 from pilotlight.errors import InputError, PilotlightError, WorkerBusyError
 from pilotlight.runtime import Completed, Event, Output, new_prediction_id
-from pilotlight.runtime.listening import listen, serving
+from pilotlight.runtime.http.listening import listen, serving
 from pilotlight.types import Prediction, Status
 
 T = TypeVar("T")

@@ -1,8 +1,8 @@
 """Measures any Cog project: cold start, warm-up and load, with statistics that say what they cannot know."""
 
-from pilotlight.bench.calibration import Calibration, Figure, calibrate
-from pilotlight.bench.changepoints import Segment, outliers, pelt, segments
-from pilotlight.bench.stats import (
+from pilotlight.bench.calibrate.measure import Calibration, Figure, calibrate
+from pilotlight.bench.stats.changepoints import Segment, outliers, pelt, segments
+from pilotlight.bench.stats.intervals import (
     Comparison,
     Estimate,
     TooSmall,
@@ -13,7 +13,7 @@ from pilotlight.bench.stats import (
     median_interval,
     quantile_interval,
 )
-from pilotlight.bench.warmup import ProcessWarmup, Shape, Warmup, classify, summarize
+from pilotlight.bench.stats.warmup import ProcessWarmup, Shape, Warmup, classify, summarize
 
 __all__ = [
     "Calibration",

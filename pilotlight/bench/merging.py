@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pilotlight.bench.cold import results as cold
-from pilotlight.bench.documents import read_document
+from pilotlight.bench.harness.documents import read_document
 from pilotlight.bench.warm import results as warm
 from pilotlight.errors import UsageError
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from pilotlight.cli.lazy import LazyGroup
+from pilotlight.cli.common.lazy import LazyGroup
 from pilotlight.errors import PilotlightError, UsageError, WorkerError
 
 __all__ = ["main", "run"]
@@ -21,28 +21,31 @@ __all__ = ["main", "run"]
 _COMMANDS = {
     "bench": ("pilotlight.cli.bench:command", "Measure a Cog project: cold start, warm-up, load."),
     "doctor": ("pilotlight.cli.doctor:command", "Find what is wrong with a Cog project."),
-    "export": ("pilotlight.cli.export:command", "Make a model's artifact for a faster engine, and check it."),
-    "gateway": ("pilotlight.cli.gateway:command", "Serve Cog projects with Replicate's HTTP API, without Docker."),
-    "gc": ("pilotlight.cli.gc:command", "Remove the files of what was pushed that nothing refers to."),
-    "logs": ("pilotlight.cli.logs:command", "Show what a running gateway's workers and predictions print."),
-    "predict": ("pilotlight.cli.predict:command", "Run one prediction of a Cog project, without Docker."),
-    "prices": ("pilotlight.cli.prices:command", "Show what hardware costs at each home."),
-    "push": ("pilotlight.cli.push:command", "Make a Cog project the current version of a model."),
-    "rollback": ("pilotlight.cli.rollback:command", "Make an earlier version of a model current again."),
+    "export": ("pilotlight.cli.model.export:command", "Make a model's artifact for a faster engine, and check it."),
+    "gateway": (
+        "pilotlight.cli.gateway.serve:command",
+        "Serve Cog projects with Replicate's HTTP API, without Docker.",
+    ),
+    "gc": ("pilotlight.cli.gateway.gc:command", "Remove the files of what was pushed that nothing refers to."),
+    "logs": ("pilotlight.cli.gateway.logs:command", "Show what a running gateway's workers and predictions print."),
+    "predict": ("pilotlight.cli.predict.predict:command", "Run one prediction of a Cog project, without Docker."),
+    "prices": ("pilotlight.cli.predict.prices:command", "Show what hardware costs at each home."),
+    "push": ("pilotlight.cli.gateway.push:command", "Make a Cog project the current version of a model."),
+    "rollback": ("pilotlight.cli.gateway.rollback:command", "Make an earlier version of a model current again."),
     "run": (
-        "pilotlight.cli.run_target:command",
+        "pilotlight.cli.predict.run_target:command",
         "Run one prediction anywhere: a project, a gateway, a cloud.",
     ),
-    "serve": ("pilotlight.cli.serve:command", "Serve a Cog project over HTTP, without Docker."),
+    "serve": ("pilotlight.cli.serve.command:command", "Serve a Cog project over HTTP, without Docker."),
     "start-files": (
-        "pilotlight.cli.start_files:command",
+        "pilotlight.cli.model.start_files:command",
         "Record what a cold start reads, so that it is read in one sweep.",
     ),
-    "token": ("pilotlight.cli.token:command", "Make, list and revoke the tokens of a gateway's callers."),
-    "top": ("pilotlight.cli.top:command", "Show how a running gateway stands, live."),
-    "types": ("pilotlight.cli.types:command", "Write a Python module with the types of a target's inputs."),
-    "versions": ("pilotlight.cli.versions:command", "List models, their versions, and which was current when."),
-    "weights": ("pilotlight.cli.weights:command", "Fetch, list and verify model weights."),
+    "token": ("pilotlight.cli.gateway.token:command", "Make, list and revoke the tokens of a gateway's callers."),
+    "top": ("pilotlight.cli.gateway.top:command", "Show how a running gateway stands, live."),
+    "types": ("pilotlight.cli.predict.types:command", "Write a Python module with the types of a target's inputs."),
+    "versions": ("pilotlight.cli.gateway.versions:command", "List models, their versions, and which was current when."),
+    "weights": ("pilotlight.cli.model.weights:command", "Fetch, list and verify model weights."),
 }
 
 _EXAMPLES = """\b

@@ -12,14 +12,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pilotlight.bench.doctor.diagnose import RULES
-from pilotlight.bench.doctor.examine import examine
-from pilotlight.bench.doctor.observe import Plan
-from pilotlight.bench.doctor.render import doctor_report
-from pilotlight.bench.doctor.results import DoctorResult, result_of
-from pilotlight.bench.targets import StartOptions
-from pilotlight.cli.bench_options import input_option, json_option, make_inputs, timeout_option
-from pilotlight.cli.options import environment_option, python_option, setup_timeout_option
+from pilotlight.bench.harness.targets import StartOptions
+from pilotlight.cli.bench.options import input_option, json_option, make_inputs, timeout_option
+from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.doctor.diagnose import RULES
+from pilotlight.doctor.examine import examine
+from pilotlight.doctor.observe.run import Plan
+from pilotlight.doctor.render import doctor_report
+from pilotlight.doctor.results import DoctorResult, result_of
 from pilotlight.errors import UsageError
 from pilotlight.runtime import Project
 

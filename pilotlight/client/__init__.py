@@ -12,7 +12,7 @@ from pilotlight.client.http import Retry
 from pilotlight.client.results import Result, Timing
 from pilotlight.client.split import AsyncSplitClient
 from pilotlight.client.sync import Client, SplitClient, SyncHandle
-from pilotlight.client.targets import Target, parse_target
+from pilotlight.client.targets.names import Target, parse_target
 from pilotlight.client.webhooks import verify_webhook
 
 __all__ = [

@@ -8,26 +8,22 @@ from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
+from typing import Any, Literal, Self, overload
 from weakref import WeakSet
 
-from pilotlight.client.connect import connect
 from pilotlight.client.connection import Connection, Described, Job, TargetState, Timeouts
-from pilotlight.client.failures import unsent
+from pilotlight.client.errors import unsent
 from pilotlight.client.handle import Handle, timing
 from pilotlight.client.hedge import hedged
 from pilotlight.client.http import Retry
 from pilotlight.client.inputs import Checker, prepare, read_open_files
 from pilotlight.client.many import in_order
 from pilotlight.client.results import Result, result_of
-from pilotlight.client.targets import Target, parse_target
+from pilotlight.client.targets.connect import connect
+from pilotlight.client.targets.names import Target, parse_target
 from pilotlight.errors import DeadlineError, PilotlightError
 from pilotlight.prices import cost_usd, load_prices
 from pilotlight.types import Prediction
-
-if TYPE_CHECKING:
-    from pilotlight.client.settings import SplitSettings
-    from pilotlight.client.split import AsyncSplitClient
 
 # For a target to name a prediction that nobody waits for any more, so that it can be cancelled.
 _LEAVE_S = 10.0
@@ -86,21 +82,6 @@ class AsyncClient:
         self._running: set[Handle] = set()
         # What ends predictions that their callers have left.
         self._ending: set[asyncio.Task[Any]] = set()
-
-    @staticmethod
-    def split(weights: Mapping[str, float], **settings: Unpack[SplitSettings]) -> AsyncSplitClient:
-        """A client that sends each prediction to one of several targets: ``{"gateway:http://a": 95, "runpod:b": 5}``.
-
-        Args:
-            weights: by target, in any unit.
-            settings: ``sticky``, ``shadow``, ``fallback`` and more, as ``AsyncSplitClient`` describes.
-
-        Raises:
-            UsageError: a target is none, or there is nothing to choose from.
-        """
-        from pilotlight.client.split import AsyncSplitClient  # which stands on this module
-
-        return AsyncSplitClient(weights, **settings)
 
     async def __aenter__(self) -> Self:
         return self

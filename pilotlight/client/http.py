@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 
 from pilotlight.client.connection import Timeouts
-from pilotlight.client.failures import mapped_errors, raise_for_status
+from pilotlight.client.errors import mapped_errors, raise_for_status
 from pilotlight.errors import TargetBusyError, TargetError, TargetUnavailableError
 from pilotlight.sse import Decoder, ServerSentEvent
 

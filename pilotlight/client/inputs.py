@@ -13,8 +13,8 @@ from typing import Any
 
 from pilotlight.client.connection import Connection
 from pilotlight.errors import InputError
-from pilotlight.runtime.request import encode_body
-from pilotlight.runtime.validation import Validator
+from pilotlight.runtime.http.request import encode_body
+from pilotlight.runtime.schema.validation import Validator
 
 # Longer ones are uploaded where the target has a place for files; Replicate's own client does the same.
 INLINE_BYTES = 256 * 1000

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from pilotlight.client.connection import Connection, Timeouts
 from pilotlight.client.http import Retry
-from pilotlight.client.targets import Target
+from pilotlight.client.targets.names import Target
 
 # What keeps predictions at one target: an input's name, or what makes a text of the inputs.
 Sticky = str | Callable[[Mapping[str, Any]], object]

@@ -21,7 +21,7 @@ from pilotlight.client.many import in_order
 from pilotlight.client.results import Result
 from pilotlight.client.settings import ClientSettings, Shadow, Sticky, TargetSettings
 from pilotlight.errors import DeadlineError, PilotlightError, SetupFailedError, TargetBusyError, TargetUnavailableError
-from pilotlight.traffic import Route, Traffic, choose
+from pilotlight.traffic.split import Route, Traffic, choose
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,10 +41,10 @@ class ShadowCounts:
 
 
 class AsyncSplitClient:
-    """Sends each prediction to one of several targets; ``AsyncClient.split`` makes one.
+    """Sends each prediction to one of several targets.
 
     weights = {"gateway:http://a": 95, "gateway:http://b": 5}
-    async with AsyncClient.split(weights, fallback=["replicate:me/model"]) as client:
+    async with AsyncSplitClient(weights, fallback=["replicate:me/model"]) as client:
         result = await client.run({"prompt": "..."}, key=user_id)
 
     Args:

@@ -17,9 +17,9 @@ from pilotlight.client.loop import LoopThread
 from pilotlight.client.results import Result
 from pilotlight.client.settings import ClientSettings, SplitSettings
 from pilotlight.client.split import AsyncSplitClient, ShadowCounts
-from pilotlight.client.targets import Target
+from pilotlight.client.targets.names import Target
 from pilotlight.errors import PilotlightError
-from pilotlight.traffic import Route
+from pilotlight.traffic.split import Route
 from pilotlight.types import Status
 
 C = TypeVar("C", AsyncClient, AsyncSplitClient)
@@ -64,11 +64,6 @@ class Client(_Front[AsyncClient]):
     def __init__(self, target: str | Target | Connection, **settings: Unpack[ClientSettings]) -> None:
         super().__init__(lambda: AsyncClient(target, **settings))
 
-    @staticmethod
-    def split(weights: Mapping[str, float], **settings: Unpack[SplitSettings]) -> SplitClient:
-        """As ``AsyncClient.split``."""
-        return SplitClient(weights, **settings)
-
     @property
     def target(self) -> Target:
         """Where predictions are sent."""
@@ -110,7 +105,7 @@ class Client(_Front[AsyncClient]):
 
 
 class SplitClient(_Front[AsyncSplitClient]):
-    """As ``AsyncSplitClient``, with the same arguments, blocking; ``Client.split`` makes one."""
+    """As ``AsyncSplitClient``, with the same arguments, blocking."""
 
     def __init__(self, weights: Mapping[str, float], **settings: Unpack[SplitSettings]) -> None:
         super().__init__(lambda: AsyncSplitClient(weights, **settings))

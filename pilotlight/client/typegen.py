@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.errors import UsageError
-from pilotlight.runtime.request import input_names
+from pilotlight.runtime.http.request import input_names
 
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, Any]"}
 

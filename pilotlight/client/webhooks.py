@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.client.deliveries import Deliveries
-from pilotlight.client.failures import understood
-from pilotlight.client.replicate import prediction_of
+from pilotlight.client.errors import understood
+from pilotlight.client.targets.replicate import prediction_of
 from pilotlight.errors import ConfigError, TargetError, WebhookError
-from pilotlight.signing import sign
 from pilotlight.types import Status
+from pilotlight.util.webhook_signing import sign
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -1,10 +1,13 @@
 """Engines: what turns a model folder into text.
 
-The engines themselves are imported from their own modules (``pilotlight.engines.torch_engine``), so that whoever needs
+The engines themselves are imported from their own modules (``pilotlight.engines.torch.engine``), so that whoever needs
 the protocol only does not load torch.
 """
 
-from pilotlight.engines.base import (
+from pilotlight.engines.text.fake import FakeEngine
+from pilotlight.engines.text.generation import Generation
+from pilotlight.engines.text.protocol import Engine
+from pilotlight.engines.text.types import (
     Chunk,
     EngineInfo,
     FinishReason,
@@ -13,9 +16,6 @@ from pilotlight.engines.base import (
     TokenCodec,
     Usage,
 )
-from pilotlight.engines.fake import FakeEngine
-from pilotlight.engines.generation import Generation
-from pilotlight.engines.protocol import Engine
 
 __all__ = [
     "Chunk",

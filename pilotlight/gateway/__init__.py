@@ -11,40 +11,40 @@ async with (
     ...
 """
 
-from pilotlight.gateway.addresses import Reach
+from pilotlight.gateway.api.context import BackgroundServices
+from pilotlight.gateway.api.rate_limit import Rate
+from pilotlight.gateway.api.security import LOOPBACK_NAMES
+from pilotlight.gateway.api.tokens import Scope, Tokens
 from pilotlight.gateway.app import create_app
 from pilotlight.gateway.clock import steady_clock
-from pilotlight.gateway.extras import Extras
-from pilotlight.gateway.fetching import Inputs
-from pilotlight.gateway.files import Files
-from pilotlight.gateway.gateway import ClosingError, Gateway
-from pilotlight.gateway.guard import LOOPBACK_NAMES
-from pilotlight.gateway.journal import Journal
-from pilotlight.gateway.outward import Outward
-from pilotlight.gateway.rates import Rate
-from pilotlight.gateway.registry import Registry
-from pilotlight.gateway.retention import Keep
-from pilotlight.gateway.running import run
-from pilotlight.gateway.scaling import Limits
-from pilotlight.gateway.store import Store
-from pilotlight.gateway.tokens import Scope, Tokens
-from pilotlight.gateway.versions import Version, has_changed, load_version
-from pilotlight.runtime.listening import is_loopback, listen, serving, url_of
+from pilotlight.gateway.egress.addresses import EgressPolicy
+from pilotlight.gateway.egress.client import EgressClient
+from pilotlight.gateway.egress.inputs import Inputs
+from pilotlight.gateway.registry.registry import Registry
+from pilotlight.gateway.registry.versions import Version, has_changed, load_version
+from pilotlight.gateway.scheduler.autoscaler import Limits
+from pilotlight.gateway.scheduler.gateway import ClosingError, Gateway
+from pilotlight.gateway.scheduler.log_buffer import LogBuffer
+from pilotlight.gateway.serve import run
+from pilotlight.gateway.storage.files import Files
+from pilotlight.gateway.storage.retention import RetentionPolicy
+from pilotlight.gateway.storage.store import Store
+from pilotlight.runtime.http.listening import is_loopback, listen, serving, url_of
 
 __all__ = [
     "LOOPBACK_NAMES",
+    "BackgroundServices",
     "ClosingError",
-    "Extras",
+    "EgressClient",
+    "EgressPolicy",
     "Files",
     "Gateway",
     "Inputs",
-    "Journal",
-    "Keep",
     "Limits",
-    "Outward",
+    "LogBuffer",
     "Rate",
-    "Reach",
     "Registry",
+    "RetentionPolicy",
     "Scope",
     "Store",
     "Tokens",

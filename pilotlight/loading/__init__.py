@@ -4,7 +4,7 @@
 downloads (``fetch``) or reads every byte (``verify``) is imported from its own module by whoever needs it.
 """
 
-from pilotlight.loading.loadable import check_loadable
+from pilotlight.loading.files.loadable import check_loadable
 from pilotlight.loading.locate import find_model
 
 __all__ = ["check_loadable", "find_model"]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.errors import ConfigError, UnsafeWeightsError, WeightsError
-from pilotlight.loading.hub_id import HubId, parse_hub_id
-from pilotlight.loading.loadable import check_loadable, read_json
-from pilotlight.loading.names import MANIFEST_NAME
+from pilotlight.loading.fetch.hub_id import HubId, parse_hub_id
+from pilotlight.loading.files.loadable import check_loadable, read_json
+from pilotlight.loading.files.names import MANIFEST_NAME
 
 __all__ = ["check_loadable", "find_model"]
 
@@ -77,7 +77,7 @@ def _folder(text: str) -> Path | None:
 
 
 def _fetch(hub_id: HubId, weights_dir: Path, environ: Mapping[str, str]) -> Path:
-    from pilotlight.loading.fetch import fetch  # imports an HTTP client, pydantic and huggingface_hub
+    from pilotlight.loading.fetch.model import fetch  # imports an HTTP client, pydantic and huggingface_hub
 
     return fetch(f"hf://{hub_id}", weights_dir=weights_dir, environ=environ).folder
 

@@ -9,12 +9,12 @@ async with Supervisor(lambda: Worker(project)) as supervisor:
 from pilotlight.runtime.events import Completed, Event, Log, Metric, Output, Started, raise_for_status
 from pilotlight.runtime.fake import FakeWorker
 from pilotlight.runtime.health import Health, HealthStatus
+from pilotlight.runtime.http.request import new_prediction_id
 from pilotlight.runtime.project import Project
-from pilotlight.runtime.request import new_prediction_id
 from pilotlight.runtime.restarts import RestartPolicy
-from pilotlight.runtime.schema import ensure_schema, schema_for
-from pilotlight.runtime.server import ServerOptions
-from pilotlight.runtime.serverlog import LogLine
+from pilotlight.runtime.schema.schema_file import ensure_schema, schema_for
+from pilotlight.runtime.server.cog_server import ServerOptions
+from pilotlight.runtime.server.server_log import LogLine
 from pilotlight.runtime.supervision import State, SupervisorOptions, SupervisorStatus, WorkerLike
 from pilotlight.runtime.supervisor import Supervisor
 from pilotlight.runtime.worker import Worker

@@ -10,7 +10,7 @@ from typing import Any
 from pilotlight.errors import WorkerBusyError, WorkerCrashedError, WorkerError
 from pilotlight.runtime.events import Completed, Event, Output, Started
 from pilotlight.runtime.health import Health, HealthStatus
-from pilotlight.runtime.request import check_prediction_id, new_prediction_id
+from pilotlight.runtime.http.request import check_prediction_id, new_prediction_id
 from pilotlight.runtime.worker import last_prediction
 from pilotlight.types import Prediction, Status
 

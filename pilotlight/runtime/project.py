@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pilotlight.errors import ConfigError
-from pilotlight.runtime.cogyaml import CogYaml, TracesYaml, read_cog_yaml
+from pilotlight.runtime.cog_yaml import CogYaml, TracesYaml, read_cog_yaml
 from pilotlight.runtime.decorators import concurrency_of
 
 CONFIG_NAME = "cog.yaml"

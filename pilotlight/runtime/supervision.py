@@ -63,10 +63,10 @@ class SupervisorOptions:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorStatus:
-    """A snapshot: ``starts`` counts workers, ``trouble`` is what last went wrong."""
+    """A snapshot: ``starts`` counts workers, ``last_error`` is what last went wrong."""
 
     state: State
     running: int
     waiting: int
     starts: int
-    trouble: PilotlightError | None
+    last_error: PilotlightError | None

@@ -16,10 +16,10 @@ from typing import Any, Self
 
 from pilotlight.errors import PilotlightError, WorkerBusyError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.runtime.events import Completed, Event
-from pilotlight.runtime.request import check_prediction_id, new_prediction_id
+from pilotlight.runtime.http.request import check_prediction_id, new_prediction_id
 from pilotlight.runtime.restarts import Restarts
 from pilotlight.runtime.supervision import State, SupervisorOptions, SupervisorStatus, WorkerLike
-from pilotlight.runtime.tickets import Ticket, TicketQueue, again
+from pilotlight.runtime.tickets import QueuedPrediction, TicketQueue, again
 from pilotlight.runtime.worker import last_prediction
 from pilotlight.types import Prediction, Status
 
@@ -233,7 +233,7 @@ class Supervisor:
                 return
             await self._run(worker, ticket, broken)
 
-    async def _run(self, worker: WorkerLike, ticket: Ticket, broken: asyncio.Future[WorkerError]) -> None:
+    async def _run(self, worker: WorkerLike, ticket: QueuedPrediction, broken: asyncio.Future[WorkerError]) -> None:
         ticket.running = True
         last: Completed | None = None
         stream = worker.stream(ticket.inputs, prediction_id=ticket.id, context=ticket.context)
@@ -276,18 +276,18 @@ class Supervisor:
                 _set(broken, error)
                 return
             except WorkerError as error:
-                bad, trouble = bad + 1, error
+                bad, last_error = bad + 1, error
                 continue
             if health.lost:
                 _set(broken, WorkerCrashedError(f"the Python process of the Cog server is gone: {health.error}"))
                 return
-            trouble = WorkerError(f"the worker says that it is unhealthy: {health.error}")
+            last_error = WorkerError(f"the worker says that it is unhealthy: {health.error}")
             # A prediction may hold the interpreter for as long as it likes; the healthcheck cannot run meanwhile.
             excused = self._queue.running > 0 and "timed out" in (health.error or "").lower()
             bad = 0 if health.ready or excused else bad + 1
-        _set(broken, trouble)
+        _set(broken, last_error)
 
-    def _cancel(self, ticket: Ticket) -> None:
+    def _cancel(self, ticket: QueuedPrediction) -> None:
         if ticket.ended or ticket.canceled:
             return
         ticket.canceled = True
@@ -321,7 +321,7 @@ class Supervisor:
         return again(self._trouble)
 
 
-async def _ask_to_cancel(worker: WorkerLike, ticket: Ticket) -> None:
+async def _ask_to_cancel(worker: WorkerLike, ticket: QueuedPrediction) -> None:
     with suppress(WorkerError):  # a worker that is gone has cancelled everything
         while not ticket.ended:
             found = await worker.cancel(ticket.id)

@@ -13,7 +13,7 @@ from pilotlight.types import Prediction, Status
 
 
 @dataclass(slots=True, order=True)
-class Ticket:
+class QueuedPrediction:
     """One prediction on its way: waiting, then running, then ended. Ordered by arrival."""
 
     number: int
@@ -57,8 +57,8 @@ class TicketQueue:
 
     def __init__(self, max_waiting: int) -> None:
         self._max_waiting = max_waiting
-        self._waiting: asyncio.PriorityQueue[Ticket] = asyncio.PriorityQueue()
-        self._tickets: dict[str, Ticket] = {}
+        self._waiting: asyncio.PriorityQueue[QueuedPrediction] = asyncio.PriorityQueue()
+        self._tickets: dict[str, QueuedPrediction] = {}
         self._count = 0
         self._settled = asyncio.Event()
         self._settled.set()
@@ -73,7 +73,9 @@ class TicketQueue:
         """How many wait for a slot."""
         return len(self._tickets) - self.running
 
-    def admit(self, prediction_id: str, inputs: Mapping[str, Any], context: Mapping[str, str] | None) -> Ticket:
+    def admit(
+        self, prediction_id: str, inputs: Mapping[str, Any], context: Mapping[str, str] | None
+    ) -> QueuedPrediction:
         """A new ticket at the end of the queue.
 
         Raises:
@@ -85,27 +87,27 @@ class TicketQueue:
         if self.waiting >= self._max_waiting:
             raise WorkerBusyError(f"{self.waiting} predictions are waiting, which is the limit; try again later")
         self._count += 1
-        ticket = Ticket(self._count, prediction_id, inputs, context)
+        ticket = QueuedPrediction(self._count, prediction_id, inputs, context)
         self._tickets[prediction_id] = ticket
         self._settled.clear()
         self._waiting.put_nowait(ticket)
         return ticket
 
-    def find(self, prediction_id: str) -> Ticket | None:
+    def find(self, prediction_id: str) -> QueuedPrediction | None:
         """The ticket that has not ended, if there is one."""
         return self._tickets.get(prediction_id)
 
-    async def next(self) -> Ticket:
+    async def next(self) -> QueuedPrediction:
         """Waits for one that nobody has cancelled meanwhile."""
         while (ticket := await self._waiting.get()).ended:
             pass
         return ticket
 
-    def put_back(self, ticket: Ticket) -> None:
+    def put_back(self, ticket: QueuedPrediction) -> None:
         """To its old place in the queue."""
         self._waiting.put_nowait(ticket)
 
-    def forget(self, ticket: Ticket) -> None:
+    def forget(self, ticket: QueuedPrediction) -> None:
         """It has ended, and has given its slot up if it had one."""
         self._tickets.pop(ticket.id, None)
         if not self._tickets:

@@ -12,10 +12,16 @@ from typing import Any, Self
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
 from pilotlight.runtime.events import Completed, Event
 from pilotlight.runtime.health import Health
+from pilotlight.runtime.http.request import (
+    check_names,
+    check_prediction_id,
+    encode_body,
+    input_names,
+    new_prediction_id,
+)
 from pilotlight.runtime.project import Project
-from pilotlight.runtime.request import check_names, check_prediction_id, encode_body, input_names, new_prediction_id
-from pilotlight.runtime.schema import ensure_schema
-from pilotlight.runtime.server import CogServer, ServerOptions
+from pilotlight.runtime.schema.schema_file import ensure_schema
+from pilotlight.runtime.server.cog_server import CogServer, ServerOptions
 from pilotlight.types import Prediction, Status
 
 # What coglet says of a running prediction when its Python process has gone, and of the first one after that.

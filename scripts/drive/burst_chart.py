@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pilotlight.bench.report.chart import Chart, Pen
+from pilotlight.bench.report.charts.chart import Chart, Pen
 
 _LEGEND, _NAME, _BARS, _LINES, _GAP, _AXIS = 0.34, 0.34, 2.3, 0.62, 0.14, 0.5  # heights, in inches
 _BLOCK = _NAME + _BARS + 2 * (_GAP + _LINES) + _AXIS

@@ -10,7 +10,7 @@ import pytest
 
 from pilotlight.adapters.calls import Calls
 from pilotlight.adapters.cog_http import create_app
-from pilotlight.adapters.cog_wire import encode_event
+from pilotlight.adapters.cog_schemas import encode_event
 from pilotlight.adapters.hosting import Host
 from pilotlight.errors import InputError, WorkerBusyError, WorkerCrashedError, WorkerError
 from pilotlight.runtime import Completed, HealthStatus, Log, Metric, Output, Project, Started, Worker, schema_for
@@ -18,7 +18,8 @@ from pilotlight.runtime.events import decode_event
 from pilotlight.sse import Decoder
 from pilotlight.types import Prediction, Status
 from tests.adapters.fronts import on_a_thread
-from tests.cog.gateway_process import PROJECTS, wait_until
+from tests.cog.gateway_process import wait_until
+from tests.paths import PROJECTS
 
 PROJECT = Project.load(PROJECTS / "run_text")
 

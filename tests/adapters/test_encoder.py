@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pilotlight.adapters.encoder import ClassifyPredictor, EmbedPredictor
-from pilotlight.engines.encoder import Activation, Encoded, Rows, Task, TextRequest
-from pilotlight.engines.encoder_batches import Cost, Limits
-from pilotlight.engines.encoder_fake import FakeEncoder
+from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.fake import FakeEncoder
+from pilotlight.engines.encoders.types import Activation, Encoded, Rows, Task, TextRequest
 from pilotlight.errors import ConfigError, EngineError, InputError, WeightsError
 from tests.encoders import tiny_embedder
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pilotlight.adapters.encoder_inputs import read_texts
-from pilotlight.engines.encoder import TextRequest
+from pilotlight.engines.encoders.types import TextRequest
 from pilotlight.errors import InputError
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,9 @@ import pytest
 from pilotlight.adapters.coglet import CancelSignal
 from pilotlight.adapters.text import TextPredictor
 from pilotlight.adapters.text_inputs import TextInputs
-from pilotlight.engines.fake import FakeEngine
+from pilotlight.engines.text.fake import FakeEngine
 from pilotlight.errors import ConfigError, EngineError, InputError
+from tests.paths import ROOT
 
 
 class Scope:
@@ -98,6 +98,6 @@ def test_an_engine_that_dies_fails_the_prediction_and_the_health_check() -> None
     ],
 )
 def test_a_wrong_environment_is_one_clear_error(environ: dict[str, str], error: type[Exception], message: str) -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     with pytest.raises(error, match=message):
         TextPredictor.from_environment(root, environ)

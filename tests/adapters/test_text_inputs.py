@@ -6,14 +6,14 @@ import ast
 import json
 import re
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
 from pilotlight.adapters.text_inputs import TextInputs
-from pilotlight.engines.base import Sampling
-from pilotlight.engines.fake import CharacterCodec
+from pilotlight.engines.text.fake import CharacterCodec
+from pilotlight.engines.text.types import Sampling
 from pilotlight.errors import InputError
+from tests.paths import ROOT
 
 PLAIN, CHAT = CharacterCodec(), CharacterCodec(chat=True)
 TURNS = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes?"}])
@@ -91,7 +91,7 @@ def test_a_model_without_a_chat_template_refuses_chats(inputs: dict[str, str]) -
 
 
 def test_defaults_are_the_same_where_callers_read_them_and_where_they_take_effect() -> None:
-    tree = ast.parse((Path(__file__).resolve().parents[2] / "predict.py").read_text())
+    tree = ast.parse((ROOT / "predict.py").read_text())
     (predict,) = (node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef))
     written = {
         argument.arg: ast.literal_eval(next(k.value for k in default.keywords if k.arg == "default"))
@@ -107,7 +107,7 @@ def test_defaults_are_the_same_where_callers_read_them_and_where_they_take_effec
 
 def test_descriptions_are_single_literals_without_escapes() -> None:
     """Cog's build tool takes the source between the first and the last quote as the text."""
-    source = (Path(__file__).resolve().parents[2] / "predict.py").read_text()
+    source = (ROOT / "predict.py").read_text()
     descriptions = re.findall(r"description=(.*?),\s+(?:default|ge|le)=", source, re.DOTALL)
     assert len(descriptions) == len(asdict(TextInputs()))
     for literal in map(str.strip, descriptions):

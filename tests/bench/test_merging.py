@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pilotlight.bench.documents import write_document
+from pilotlight.bench.harness.documents import write_document
 from pilotlight.bench.merging import merge_files
 from pilotlight.errors import UsageError
 from tests.bench.cold import cold_results

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECTS = Path(__file__).parent.parent / "cog" / "projects"
+from tests.paths import PROJECTS
+
 PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "doctor"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pilotlight.errors import PilotlightError
 from tests.client.capabilities import HOMES
-from tests.client.homes import home
+from tests.client.platforms import home
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 
-from pilotlight.client.local import LocalJob
+from pilotlight.client.targets.local import LocalJob
 from pilotlight.errors import TargetUnavailableError
 from pilotlight.runtime import FakeWorker, Started
 from pilotlight.types import Status

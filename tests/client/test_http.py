@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from pilotlight.client import Retry, Timeouts
-from pilotlight.client.failures import following, mapped_errors, retry_after_s, understood, unsent
+from pilotlight.client.errors import following, mapped_errors, retry_after_s, understood, unsent
 from pilotlight.client.http import Http, decoded, is_local
 from pilotlight.errors import (
     InputError,

@@ -7,8 +7,9 @@ import sys
 import httpx2
 
 from pilotlight.client import Client
-from tests.client.homes import served_by_cog
-from tests.cog.gateway_process import PROJECTS, gateway_process, wait_until
+from tests.client.platforms import served_by_cog
+from tests.cog.gateway_process import gateway_process, wait_until
+from tests.paths import PROJECTS
 
 # Says one thing, and then nothing for a minute.
 _LONG = ("-i", "prompt=a", "-i", "count=2", "-i", "pause_s=60")

@@ -8,8 +8,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pilotlight import Client
-from pilotlight.client import AsyncClient, Retry, Timeouts
+from pilotlight.client import AsyncSplitClient, Retry, SplitClient, Timeouts
 from pilotlight.client.split import MAX_SHADOWS, key_of, may_go_elsewhere
 from pilotlight.errors import (
     ConfigError,
@@ -38,7 +37,7 @@ def run(weights, scenario, *, downs=None, settings=None, **split):
         names = {*weights, *([shadow] if isinstance(shadow, str) else shadow), *fallback}
         targets = {name: FakeConnection(down=(downs or {}).get(name)) for name in names}
         each = {name: {"target": target} for name, target in targets.items()}
-        async with asyncio.timeout(30), AsyncClient.split(weights, each=each, **split, **(settings or {})) as client:
+        async with asyncio.timeout(30), AsyncSplitClient(weights, each=each, **split, **(settings or {})) as client:
             await scenario(client, targets)
         assert all(target.closed for target in targets.values())
         assert not any(target.worker.running for target in targets.values())
@@ -251,7 +250,7 @@ def test_an_open_file_is_whole_for_everybody_who_gets_a_copy():
 def test_what_is_no_split_is_refused(settings, error, words):
     async def scenario():
         with pytest.raises(error, match=words):
-            AsyncClient.split({"x": 1}, each={"x": {"target": FakeConnection()}}, **settings)
+            AsyncSplitClient({"x": 1}, each={"x": {"target": FakeConnection()}}, **settings)
 
     asyncio.run(scenario())
 
@@ -259,7 +258,7 @@ def test_what_is_no_split_is_refused(settings, error, words):
 def test_the_blocking_front_does_the_same():
     each = {name: {"target": FakeConnection()} for name in ("x", "y", "copy")}
     each["x"]["target"].down = UNREACHED
-    with Client.split({"x": 1}, fallback=["y"], shadow="copy", sticky="a", each=each) as client:
+    with SplitClient({"x": 1}, fallback=["y"], shadow="copy", sticky="a", each=each) as client:
         assert client.route({"a": 1}).target == "x"
         assert client.run({"a": 1}).output == [1]
         assert list(client.stream({"a": 2})) == [2]
@@ -302,7 +301,7 @@ def test_what_was_accepted_and_got_out_of_sight_is_not_run_elsewhere():
     with on_a_thread(api.app) as url:
         each = {"fake": {"target": other}}
         settings = {"retry": Retry(tries=2, base_s=0.0), "check": False}
-        client = Client.split({f"gateway:{url}/me/m": 1}, fallback=["fake"], each=each, **settings)
+        client = SplitClient({f"gateway:{url}/me/m": 1}, fallback=["fake"], each=each, **settings)
         with client, pytest.raises(TargetUnavailableError, match=r"cannot be followed: .*slow down"):
             client.run({"a": 1})
     assert (api.accepted, api.canceled, other.seen) == (1, 1, [])
@@ -310,7 +309,7 @@ def test_what_was_accepted_and_got_out_of_sight_is_not_run_elsewhere():
 
 @pytest.mark.parametrize("kind", ["cog", "gateway"])
 def test_an_address_where_nobody_is_is_passed_over(kind):
-    with Client.split(
+    with SplitClient(
         {f"{kind}:http://127.0.0.1:9": 1}, fallback=["y"], each={"y": {"target": FakeConnection()}}
     ) as one:
         assert one.run({"a": 1}).output == [1]
@@ -322,6 +321,6 @@ def test_a_schema_that_cannot_be_had_is_no_prediction_that_has_begun():
 
     with (
         on_a_thread(Starlette(routes=[Route("/{path:path}", broken, methods=["GET", "POST"])])) as url,
-        Client.split({f"gateway:{url}": 1}, fallback=["y"], each={"y": {"target": FakeConnection()}}) as client,
+        SplitClient({f"gateway:{url}": 1}, fallback=["y"], each={"y": {"target": FakeConnection()}}) as client,
     ):
         assert client.run({"a": 1}).output == [1]

@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 
 from pilotlight.client.webhooks import Notice, webhook_route
 from pilotlight.errors import ConfigError
-from pilotlight.signing import sign
 from pilotlight.types import Status
+from pilotlight.util.webhook_signing import sign
 from tests.adapters.fronts import on_a_thread
 from tests.cog.gateway_process import gateway_process, wait_until
 

@@ -7,7 +7,7 @@ from replicate.webhook import Webhooks, WebhookSigningSecret
 
 from pilotlight.client import verify_webhook
 from pilotlight.errors import ConfigError, WebhookError
-from pilotlight.signing import sign
+from pilotlight.util.webhook_signing import sign
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = json.dumps({"id": "x", "output": "é"}).encode()

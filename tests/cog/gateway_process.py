@@ -7,11 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import replicate
 
-PROJECTS = Path(__file__).parent / "projects"
+from tests.paths import PROJECTS
+
 PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "gateway", "--port", "0"]
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from tests.cog.gateway_process import PROJECTS
+from tests.paths import PROJECTS
 
 MODEL = "acme/hello"
 

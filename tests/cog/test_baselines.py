@@ -1,14 +1,13 @@
 """The predictors that we compare ours with, behind the real Cog server."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from pilotlight.runtime import Project, ServerOptions, Worker, raise_for_status
 from tests.models import tiny_model
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BASELINES = sorted(path.parent for path in (ROOT / "scripts" / "baselines").glob("*/cog.yaml"))
 
 

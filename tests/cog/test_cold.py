@@ -12,9 +12,9 @@ import pytest
 
 from pilotlight.bench.cold.measure import ColdPlan, measure
 from pilotlight.bench.cold.observe import Conditions, observe
-from pilotlight.bench.inputs import default_inputs
-from pilotlight.bench.proc import group_members
-from pilotlight.bench.targets import StartOptions, name_targets
+from pilotlight.bench.harness.example_inputs import default_inputs
+from pilotlight.bench.harness.proc import group_members
+from pilotlight.bench.harness.targets import StartOptions, name_targets
 from pilotlight.errors import (
     PilotlightError,
     PredictionFailedError,
@@ -24,8 +24,7 @@ from pilotlight.errors import (
     WorkerTimeoutError,
 )
 from pilotlight.runtime import Project
-
-PROJECTS = Path(__file__).parent / "projects"
+from tests.paths import PROJECTS
 
 
 def options(setup_timeout_s=60.0, predict_timeout_s=60.0, **env):

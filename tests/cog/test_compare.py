@@ -8,8 +8,8 @@ from pilotlight.bench.compare.measure import ComparePlan, measure
 from pilotlight.bench.compare.metrics import Metric
 from pilotlight.bench.compare.outcome import judge
 from pilotlight.bench.compare.sides import opened, parse_side
-from pilotlight.bench.inputs import default_inputs
-from pilotlight.bench.targets import StartOptions
+from pilotlight.bench.harness.example_inputs import default_inputs
+from pilotlight.bench.harness.targets import StartOptions
 from tests.bench.compare.repository import PLANTED, git, repository
 
 

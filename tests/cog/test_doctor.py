@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.doctor.examine import DEFAULT_BUDGET_S, examine
-from pilotlight.bench.doctor.observe import Plan
-from pilotlight.bench.inputs import default_inputs
-from pilotlight.bench.targets import StartOptions
+from pilotlight.bench.harness.example_inputs import default_inputs
+from pilotlight.bench.harness.targets import StartOptions
+from pilotlight.doctor.examine import DEFAULT_BUDGET_S, examine
+from pilotlight.doctor.observe.run import Plan
 from pilotlight.errors import InputError, UsageError
 from pilotlight.runtime import Project
+from tests.paths import PROJECTS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-PROJECTS = Path(__file__).parent / "projects"
 MISTAKES = {
     "doctor_no_warm_up": (1, "no-warm-up", "ran"),
     "doctor_loads_per_request": (2, "loads-per-request", "ran"),

@@ -16,8 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from pilotlight.runtime import HealthStatus, Project, ServerOptions, Worker
 from pilotlight.types import Prediction, Status
 from tests.encoders import LABELS, MAX_TOKENS, tiny_classifier, tiny_embedder
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ["def main(args):", "one two three", "x", "The quick brown fox jumps over the lazy dog."]
 ENVIRON = {"PILOTLIGHT_DTYPE": "float32", "PILOTLIGHT_DEVICE": "cpu"}
 

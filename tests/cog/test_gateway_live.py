@@ -10,10 +10,11 @@ import pytest
 import replicate
 from replicate.exceptions import ModelError, ReplicateError
 
-from pilotlight.gateway import states
+from pilotlight.gateway import prediction as lifecycle
 from pilotlight.runtime import Project, Worker
-from pilotlight.runtime.validation import InvalidInputError, Validator
-from tests.cog.gateway_process import PROJECTS, gateway_process, wait_until
+from pilotlight.runtime.schema.validation import InvalidInputError, Validator
+from tests.cog.gateway_process import gateway_process, wait_until
+from tests.paths import PROJECTS
 
 MODEL = "local/run_text"
 
@@ -192,7 +193,7 @@ def test_kill_9_of_the_gateway_loses_nothing_and_leaves_no_process(tmp_path):
         client = second.client()
         states_now = {one.id: client.predictions.get(one.id) for one in (done, ran, *waited)}
         assert states_now[done.id].output == ["a0 "]
-        assert (states_now[ran.id].status, states_now[ran.id].error) == ("failed", states.INTERRUPTED)
+        assert (states_now[ran.id].status, states_now[ran.id].error) == ("failed", lifecycle.INTERRUPTED)
         for n, one in enumerate(waited):
             found = states_now[one.id]
             found.wait()

@@ -7,25 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pilotlight.bench.inputs import default_inputs
+from pilotlight.bench.harness.example_inputs import default_inputs
+from pilotlight.bench.harness.proc import group_members
+from pilotlight.bench.harness.targets import StartOptions, name_targets
 from pilotlight.bench.load.measure import LoadPlan, measure
 from pilotlight.bench.load.objectives import parse_objective
-from pilotlight.bench.load.results import Settings
+from pilotlight.bench.load.results import LoadSettings
 from pilotlight.bench.load.steps import Step, closed_steps, constant_steps, poisson_steps
-from pilotlight.bench.proc import group_members
-from pilotlight.bench.targets import StartOptions, name_targets
 from pilotlight.errors import InputError, PredictionFailedError, UsageError, WorkerError
 from pilotlight.runtime import Project, Worker
 from tests.cog.test_cold import groups_of_servers
+from tests.paths import PROJECTS
 
-PROJECTS = Path(__file__).parent / "projects"
 OPEN = {"requests": None, "max_in_flight": 1024}
 
 
 def plan(where, *steps, mode="plain", arrivals=None, queue=True, objectives=(), timeout_s=30.0, warmup=1):
     if not isinstance(where, str):
         where = name_targets([Project.load(where)])[0]
-    settings = Settings(
+    settings = LoadSettings(
         url=where if isinstance(where, str) else None,
         mode=mode,
         loop="open" if arrivals else "closed",

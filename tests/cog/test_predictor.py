@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -24,8 +23,8 @@ import pytest
 from pilotlight.errors import InputError, WorkerCrashedError
 from pilotlight.runtime import Completed, HealthStatus, Output, Project, ServerOptions, Supervisor, Worker
 from pilotlight.types import Prediction, Status
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LONG = {"prompt": "def main(args):", "max_tokens": 900, "min_tokens": 900}
 
 

@@ -7,8 +7,9 @@ import signal
 import pytest
 from replicate.exceptions import ReplicateError
 
-from tests.cog.gateway_process import PROJECTS, gateway_process, wait_until
+from tests.cog.gateway_process import gateway_process, wait_until
 from tests.cog.pushed import MODEL, pilotlight, push, variant
+from tests.paths import PROJECTS
 
 ONE = {"prompt": "a", "count": 1}
 

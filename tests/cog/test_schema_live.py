@@ -21,9 +21,9 @@ import httpx2
 import pytest
 
 from pilotlight.runtime.project import Project
-from pilotlight.runtime.schema import ensure_schema, schema_for
+from pilotlight.runtime.schema.schema_file import ensure_schema, schema_for
+from tests.paths import PROJECTS
 
-PROJECTS = Path(__file__).parent / "projects"
 START_LIMIT_S = 60.0
 
 

@@ -3,15 +3,13 @@
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from pilotlight.errors import SetupFailedError, WorkerCrashedError
 from pilotlight.runtime import Output, Project, RestartPolicy, Supervisor, SupervisorOptions, Worker
 from pilotlight.types import Status
-
-PROJECTS = Path(__file__).parent / "projects"
+from tests.paths import PROJECTS
 
 
 def on_supervisor(project, scenario, **options):

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.inputs import default_inputs
-from pilotlight.bench.targets import StartOptions, Target
+from pilotlight.bench.harness.example_inputs import default_inputs
+from pilotlight.bench.harness.targets import StartOptions, Target
+from pilotlight.bench.stats.warmup import Shape
 from pilotlight.bench.warm.measure import WarmPlan, measure
-from pilotlight.bench.warmup import Shape
 from pilotlight.runtime import Project
+from tests.paths import PROJECTS
 
-PLANTED = Path(__file__).parent / "projects" / "warm_planted"
+PLANTED = PROJECTS / "warm_planted"
 
 
 def run(processes, iterations, predict_timeout_s=60.0, **environments):

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
@@ -30,8 +29,8 @@ from pilotlight.runtime import (
     Worker,
 )
 from pilotlight.types import Status
+from tests.paths import PROJECTS
 
-PROJECTS = Path(__file__).parent / "projects"
 READY_S = 60.0
 
 

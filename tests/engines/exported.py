@@ -24,30 +24,30 @@ from pathlib import Path
 import torch
 import transformers
 
-from pilotlight.engines.openvino_runtime import runtime
-from pilotlight.engines.openvino_stateful import compile_stateful
-from pilotlight.loading.artifacts import Artifact, artifact_name
-from pilotlight.loading.export import openvino_files
-from pilotlight.loading.export_environment import CACHE_VARIABLE
-from pilotlight.loading.lock import folder_lock
-from pilotlight.loading.watch import Silent
+from pilotlight.engines.openvino.runtime import runtime
+from pilotlight.engines.openvino.stateful import compile_stateful
+from pilotlight.loading.export.build import openvino_files
+from pilotlight.loading.export.environment import CACHE_VARIABLE
+from pilotlight.loading.files.artifacts import Artifact, artifact_name
+from pilotlight.loading.files.lock import folder_lock
+from pilotlight.loading.progress import Silent
 from scripts import make_bench_model
 from tests import models
 from tests.models import tiny_model
+from tests.paths import ROOT
 
 __all__ = ["ARCHITECTURES", "ENVIRON", "exported_model", "staged_model"]
 
-ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "pilotlight"
 ENVIRON = {**os.environ, CACHE_VARIABLE: os.environ.get(CACHE_VARIABLE) or str(CACHE)}
 # Of the eight, the exporter does not take gemma3 with the transformers that it is pinned to.
 ARCHITECTURES = tuple(arch for arch in models.ARCHITECTURES if arch != "gemma3")
-LOADING = ROOT / "pilotlight" / "loading"
+LOADING = ROOT / "pilotlight" / "loading" / "export"
 
 
 @cache
 def _stamp() -> str:
-    ours = [LOADING / "export_openvino.txt", LOADING / "export_convert.py"]
+    ours = [LOADING / "openvino.txt", LOADING / "convert_openvino.py"]
     sources = [*ours, make_bench_model.__file__, models.__file__]
     content = b"".join(Path(source).read_bytes() for source in sources)
     content += f"{torch.__version__} {transformers.__version__}".encode()

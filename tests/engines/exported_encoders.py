@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 import transformers
 
-from pilotlight.loading.artifacts import Artifact, artifact_name
-from pilotlight.loading.export import openvino_files
-from pilotlight.loading.lock import folder_lock
-from pilotlight.loading.watch import Silent
+from pilotlight.loading.export.build import openvino_files
+from pilotlight.loading.files.artifacts import Artifact, artifact_name
+from pilotlight.loading.files.lock import folder_lock
+from pilotlight.loading.progress import Silent
 from scripts import train_classifier
 from tests import encoders
 from tests.encoders import ARCHITECTURES, tiny_classifier, tiny_embedder
@@ -30,7 +30,7 @@ from tests.engines.exported import CACHE, ENVIRON, LOADING
 
 __all__ = ["exported_classifier", "exported_embedder"]
 
-SCRIPT = "export_encoder.py"
+SCRIPT = "convert_encoder.py"
 
 
 def exported_classifier(arch: str, folder: Path) -> tuple[Path, Artifact]:
@@ -51,7 +51,7 @@ def _with_artifact(model: Path) -> tuple[Path, Artifact]:
 
 @cache
 def _stamp() -> str:
-    ours = [LOADING / name for name in ("export_openvino.txt", "export_convert.py", SCRIPT)]
+    ours = [LOADING / name for name in ("openvino.txt", "convert_openvino.py", SCRIPT)]
     content = b"".join(Path(source).read_bytes() for source in [*ours, encoders.__file__, train_classifier.__file__])
     content += f"{torch.__version__} {transformers.__version__}".encode()
     return hashlib.sha256(content).hexdigest()[:12]

@@ -18,10 +18,10 @@ from pathlib import Path
 import torch
 import transformers
 
-from pilotlight.loading.artifacts import Artifact, artifact_name
-from pilotlight.loading.export import onnx_files
-from pilotlight.loading.lock import folder_lock
-from pilotlight.loading.watch import Silent
+from pilotlight.loading.export.build import onnx_files
+from pilotlight.loading.files.artifacts import Artifact, artifact_name
+from pilotlight.loading.files.lock import folder_lock
+from pilotlight.loading.progress import Silent
 from scripts import make_bench_model
 from tests import models
 from tests.engines.exported import CACHE, ENVIRON, LOADING
@@ -35,7 +35,7 @@ ARCHITECTURES = ("llama", "qwen3", "phi3")
 
 @cache
 def _stamp() -> str:
-    ours = [LOADING / "export_onnx.txt", LOADING / "export_onnx.py"]
+    ours = [LOADING / "onnx.txt", LOADING / "convert_onnx.py"]
     content = b"".join(Path(source).read_bytes() for source in [*ours, make_bench_model.__file__, models.__file__])
     content += f"{torch.__version__} {transformers.__version__}".encode()
     return hashlib.sha256(content).hexdigest()[:12]

@@ -19,14 +19,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from pilotlight.engines.backend import BackendEngine
-from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
-from pilotlight.engines.choice import open_artifact
-from pilotlight.engines.fake import FakeEngine
-from pilotlight.engines.generation import Generation
-from pilotlight.engines.openvino_engine import OpenVINOEngine, Stages
-from pilotlight.engines.protocol import Engine
-from pilotlight.engines.torch_engine import TorchEngine
+from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
+from pilotlight.engines.select import open_artifact
+from pilotlight.engines.text.engine import BackendEngine
+from pilotlight.engines.text.fake import FakeEngine
+from pilotlight.engines.text.generation import Generation
+from pilotlight.engines.text.protocol import Engine
+from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
+from pilotlight.engines.torch.engine import TorchEngine
 from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError
 from tests.engines.exported import exported_model, staged_model
 from tests.engines.exported_onnx import onnx_model

@@ -2,22 +2,20 @@
 
 import asyncio
 import contextlib
-from pathlib import Path
 
 import httpx2
 
 from pilotlight.gateway import Files, Gateway, Limits, Store, Version, create_app, listen, serving, url_of
-from pilotlight.gateway.addresses import Reach
+from pilotlight.gateway.api.context import BackgroundServices
+from pilotlight.gateway.api.tokens import Tokens
 from pilotlight.gateway.clock import steady_clock
-from pilotlight.gateway.extras import Extras
-from pilotlight.gateway.fetching import Inputs
-from pilotlight.gateway.outward import Outward
-from pilotlight.gateway.states import Record
-from pilotlight.gateway.tokens import Tokens
+from pilotlight.gateway.egress.addresses import EgressPolicy
+from pilotlight.gateway.egress.client import EgressClient
+from pilotlight.gateway.egress.inputs import Inputs
+from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.runtime import FakeWorker, Project
-from pilotlight.runtime.validation import Validator
-
-PROJECTS = Path(__file__).parent.parent / "cog" / "projects"
+from pilotlight.runtime.schema.validation import Validator
+from tests.paths import PROJECTS
 
 DOCUMENT = {
     "components": {
@@ -64,7 +62,7 @@ def made_record(name="a", **changes):
         "created_at": 100.0,
         "stream_key": "key",
     }
-    return Record(**{**fields, **changes})
+    return PredictionRecord(**{**fields, **changes})
 
 
 class Fakes:
@@ -116,22 +114,22 @@ async def opened(path, *, versions=None, limits=None, fakes=None, clock=None, in
 async def served(path, *, token=None, hosts=None, max_body_bytes=1 << 20, rate=None, reach=None, keep=None, **options):
     """An HTTP client of a gateway with fake workers; gateway, files, tokens and extras are its attributes."""
     listener = listen("127.0.0.1", 0)
-    outward = Outward(reach or Reach())
+    egress = EgressClient(reach or EgressPolicy())
     tokens = Tokens(path, given=token)
 
     def inputs(store, clock):
         client.files = Files(path / "files", store, clock)
-        return Inputs(client.files, outward, url_of(listener))
+        return Inputs(client.files, egress, url_of(listener))
 
     async with (
         httpx2.AsyncClient(base_url=url_of(listener), trust_env=False, timeout=30) as client,
-        outward,
+        egress,
         opened(path, inputs=inputs, **options) as gateway,
-        Extras(gateway, client.files, outward, keep) as extras,
+        BackgroundServices(gateway, client.files, egress, keep) as services,
     ):
         guarding = {"tokens": tokens if token else None, "hosts": hosts, "max_body_bytes": max_body_bytes, "rate": rate}
-        async with serving(create_app(gateway, client.files, extras, **guarding), listener):
-            client.gateway, client.extras, client.tokens = gateway, extras, tokens
+        async with serving(create_app(gateway, client.files, services, **guarding), listener):
+            client.gateway, client.services, client.tokens = gateway, services, tokens
             yield client
             await gateway.close()
 

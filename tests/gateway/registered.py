@@ -3,9 +3,10 @@
 import copy
 import shutil
 
-from pilotlight.gateway.freeze import Frozen, FrozenFile
-from pilotlight.gateway.registry import Registry
-from tests.gateway.made import DOCUMENT, PROJECTS
+from pilotlight.gateway.registry.registry import Registry
+from pilotlight.gateway.registry.snapshot import Frozen, FrozenFile
+from tests.gateway.made import DOCUMENT
+from tests.paths import PROJECTS
 
 MODEL = "acme/hello"
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pilotlight.engines.base import FinishReason, GenerationRequest, Sampling
-from pilotlight.engines.torch_engine import TorchEngine
+from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
+from pilotlight.engines.torch.engine import TorchEngine
 from tests.models import ARCHITECTURES, tiny_model
 
 pytestmark = pytest.mark.gpu

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pilotlight.loading.artifacts import Artifact
-from pilotlight.loading.manifest import ArtifactCheck, ManifestArtifact, read_manifest, save_manifest
+from pilotlight.loading.files.artifacts import Artifact
+from pilotlight.loading.files.manifest import ArtifactCheck, ManifestArtifact, read_manifest, save_manifest
 
 __all__ = ["CHECK", "entry", "list_artifact"]
 

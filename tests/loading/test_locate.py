@@ -8,7 +8,7 @@ from huggingface_hub import snapshot_download
 
 from pilotlight.errors import ConfigError, UnsafeWeightsError, WeightsError
 from pilotlight.loading import find_model
-from pilotlight.loading.manifest import write_manifest
+from pilotlight.loading.files.manifest import write_manifest
 from tests.loading.hub import FakeHub, git_sha1, lfs, model_files, sha256, wanted_files
 
 OFFLINE = {"HF_HUB_OFFLINE": "1"}

@@ -142,7 +142,7 @@ async def test_a_crash_fails_what_runs_and_serves_what_waits_on_the_next_worker(
             await running
         assert caught.value.logs == "the fake's log"
         assert (await waiting).output == [2]
-        assert isinstance(supervisor.status.trouble, WorkerCrashedError)
+        assert isinstance(supervisor.status.last_error, WorkerCrashedError)
     assert [worker.served for worker in makes.made] == [[{"n": 1}], [{"n": 2}]]
     assert all(worker.stopped for worker in makes.made)
 
@@ -164,7 +164,7 @@ async def test_a_worker_that_stays_unhealthy_is_replaced():
         await supervisor.wait_ready(5)
         makes.made[0].become_unhealthy("the engine is dead")
         await until(lambda: len(makes.made) == 2)
-        assert "the engine is dead" in str(supervisor.status.trouble)
+        assert "the engine is dead" in str(supervisor.status.last_error)
 
 
 @runs

@@ -13,8 +13,8 @@ import pytest
 
 from pilotlight.runtime import Project, ensure_schema
 from scripts.agree_cold import Agreement
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = ROOT / "tests" / "cog" / "projects"
 DEADLINE_S = 150
 

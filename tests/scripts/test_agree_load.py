@@ -4,9 +4,10 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "agree_load.py"
+from tests.paths import SCRIPTS
+
+SCRIPT = SCRIPTS / "agree_load.py"
 
 
 def agree(path, *args):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench_encoder import ALONE, AS_THEY_COME, ENGINE, ROWS, measure
 
-from pilotlight.engines.encoder_batches import Cost, Limits
-from pilotlight.engines.encoder_fake import FakeEncoder
+from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.fake import FakeEncoder
 
 
 def test_each_way_cuts_its_own_batches_in_every_round() -> None:

@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "bench_gateway.py"
+from tests.paths import SCRIPTS
+
+SCRIPT = SCRIPTS / "bench_gateway.py"
 
 
 def test_it_compares_the_gateway_with_its_worker(tmp_path):

@@ -2,15 +2,15 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.documents import read_document
+from pilotlight.bench.harness.documents import read_document
 from scripts.bench_gpu import GpuResult
 from tests.models import tiny_model
+from tests.paths import SCRIPTS
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_gpu.py"
+SCRIPT = SCRIPTS / "bench_gpu.py"
 
 
 @pytest.mark.timeout(600)

@@ -3,9 +3,10 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "chaos.py"
+from tests.paths import SCRIPTS
+
+SCRIPT = SCRIPTS / "chaos.py"
 
 
 def test_a_small_storm_breaks_no_promise(tmp_path):

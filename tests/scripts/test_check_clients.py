@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_clients.py"
+from tests.paths import SCRIPTS
+
+SCRIPT = SCRIPTS / "check_clients.py"
 
 
 @pytest.mark.parametrize(

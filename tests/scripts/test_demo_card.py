@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pilotlight.loading.manifest import Manifest, read_manifest
+from pilotlight.loading.files.manifest import Manifest, read_manifest
 from scripts.demo_card import card, main, sample, update
 from tests.models import tiny_model
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts/demo_card.py"
 MODEL = ROOT / "weights/pylight-5m"
 

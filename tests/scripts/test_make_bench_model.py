@@ -21,8 +21,9 @@ from scripts.make_bench_model import (
     shape_of,
 )
 from tests.models import ARCHITECTURES, tiny_model, tiny_tokenizer
+from tests.paths import ROOT
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts/make_bench_model.py"
+SCRIPT = ROOT / "scripts/make_bench_model.py"
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

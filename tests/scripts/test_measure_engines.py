@@ -1,15 +1,15 @@
-"""scripts/measure_engines.py with a tiny model and the two contestants that need least."""
+"""scripts/measure_engines.py with a tiny model and the two systems that need least."""
 
 import subprocess
 import sys
-from pathlib import Path
 
-from pilotlight.bench.documents import read_document
-from pilotlight.bench.versus.results import VersusResult
+from pilotlight.bench.harness.documents import read_document
+from pilotlight.bench.systems.results import ComparisonResult
 from scripts.measure_engines import NAMES, goals
 from tests.models import tiny_model
+from tests.paths import SCRIPTS
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "measure_engines.py"
+SCRIPT = SCRIPTS / "measure_engines.py"
 
 
 def run(*arguments):
@@ -22,7 +22,7 @@ def test_it_measures_writes_and_shows_again(tmp_path):
     model = tiny_model("llama", tmp_path)
     done = run("--quick", "--no-drop-cache", "--model", model, *only, "--out", out)
     assert done.returncode == 0, done.stderr
-    result = read_document(VersusResult, out)
+    result = read_document(ComparisonResult, out)
     assert result.finished
     assert {info.name for info in result.projects} == {"floor torch", "Cog alone"}
     assert all(len(result.measured(info.name)) == 1 for info in result.projects)

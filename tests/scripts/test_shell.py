@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 COPIED = ("scripts/setup-venv", "scripts/predict", "scripts/test", "scripts/check")
 TOOLS = ("bash", "basename", "cat", "dirname", "flock", "grep", "ls", "mkdir", "rm", "sed", "touch")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,9 @@ from classifier_card import card
 from classifier_data import AREAS, area_of, functions, snippets
 from train_classifier import batches, make_tokenizer, naive_bayes
 
-MODEL = Path(__file__).resolve().parents[2] / "weights" / "pylight-areas"
+from tests.paths import ROOT
+
+MODEL = ROOT / "weights" / "pylight-areas"
 
 REPORT: dict[str, Any] = {
     "command": "python scripts/train_classifier.py --epochs 2",

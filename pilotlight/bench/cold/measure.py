@@ -14,17 +14,17 @@ from pilotlight.bench.cold.observe import ColdStart, Conditions, observe
 from pilotlight.bench.cold.pagecache import Method, drop
 from pilotlight.bench.cold.results import (
     ColdResult,
+    ColdSettings,
     ImportSeconds,
     ProcessResult,
-    Settings,
     Span,
     StageSeconds,
 )
-from pilotlight.bench.environment import load_1m, read_environment, weight_hashes
-from pilotlight.bench.failures import outcome_of, words_of
-from pilotlight.bench.proc import steal_share, system_ticks
-from pilotlight.bench.series import take_turns, with_info
-from pilotlight.bench.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
+from pilotlight.bench.harness.environment import load_1m, read_environment, weight_hashes
+from pilotlight.bench.harness.failures import outcome_of, words_of
+from pilotlight.bench.harness.proc import steal_share, system_ticks
+from pilotlight.bench.harness.series import take_turns, with_info
+from pilotlight.bench.harness.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
 from pilotlight.errors import WorkerError
 
 __all__ = ["DEFAULT_RUNS", "ColdPlan", "measure"]
@@ -133,7 +133,7 @@ async def _empty_result(plan: ColdPlan) -> ColdResult:
     return ColdResult(
         created_at=datetime.now(UTC),
         finished=False,
-        settings=Settings(
+        settings=ColdSettings(
             runs=plan.runs,
             seed=plan.seed,
             page_cache="dropped" if plan.drop_method else "hot",

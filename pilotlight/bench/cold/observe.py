@@ -17,10 +17,10 @@ from pilotlight.bench.cold.records import hook_environment, opened_files, read_r
 from pilotlight.bench.cold.stages import Interval, StageTime, waterfall
 from pilotlight.bench.cold.timeline import ImportTime, Marks, import_times, timeline
 from pilotlight.bench.cold.watch import watch
-from pilotlight.bench.gpus import GpuMemory
-from pilotlight.bench.memory import default_limit_bytes, within_memory
-from pilotlight.bench.proc import Counters, group_counters
-from pilotlight.bench.targets import StartOptions
+from pilotlight.bench.harness.gpus import GpuMemory
+from pilotlight.bench.harness.memory import default_limit_bytes, within_memory
+from pilotlight.bench.harness.proc import Counters, group_counters
+from pilotlight.bench.harness.targets import StartOptions
 from pilotlight.errors import WorkerTimeoutError
 from pilotlight.runtime import Completed, Health, Output, Project, ServerOptions, Worker, raise_for_status
 
@@ -82,7 +82,7 @@ async def observe(
     """Starts a worker, runs one prediction, and stops the worker, whatever happens.
 
     Args:
-        project: knows nothing of this; stages that it stamps itself (``pilotlight.stamps``) are used.
+        project: knows nothing of this; stages that it stamps itself (``pilotlight.tracing``) are used.
         inputs: of the prediction.
         options: of the worker.
         conditions: those of ``Conditions()`` when not given.

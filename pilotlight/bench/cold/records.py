@@ -1,4 +1,4 @@
-"""What the processes of a worker write about themselves while they start: the hook's notes and ``pilotlight.stamps``.
+"""What the processes of a worker write about themselves while they start: the hook's notes and ``pilotlight.tracing``.
 
 One file for each process, named by its id; one line for each record, five fields separated by tabs: ``kind``, start and
 end in nanoseconds of the monotonic clock, the thread, a name. Kinds:
@@ -6,7 +6,7 @@ end in nanoseconds of the monotonic clock, the thread, a name. Kinds:
 - ``python``: from the start of the process to the hook in its interpreter; the name is the parent's id;
 - ``import``: a module's code ran (those that it imports included);
 - ``predictor``: the same, for the file that holds the predictor;
-- ``stage``: what ``pilotlight.stamps`` was told, and ``device`` where PyTorch starts CUDA;
+- ``stage``: what ``pilotlight.tracing`` was told, and ``device`` where PyTorch starts CUDA;
 - ``open``: a file was opened (only where asked for).
 """
 
@@ -17,16 +17,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight import stamps
+from pilotlight import tracing
 
-__all__ = ["Record", "hook_environment", "opened_files", "parse_records", "read_records"]
+__all__ = ["ProcessRecord", "hook_environment", "opened_files", "parse_records", "read_records"]
 
 _HOOK = Path(__file__).with_name("hook")
 _KINDS = frozenset({"python", "import", "predictor", "stage", "open"})
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ProcessRecord:
     """One line; times in nanoseconds of the monotonic clock, which all processes of a machine share."""
 
     kind: str
@@ -50,23 +50,23 @@ def hook_environment(
     paths = [str(_HOOK), *filter(None, [environ.get("PYTHONPATH", "")])]
     variables = {
         "PYTHONPATH": os.pathsep.join(paths),
-        stamps.VARIABLE: str(folder),
+        tracing.VARIABLE: str(folder),
         "PILOTLIGHT_STAMPS_PREDICTOR": str(predict_file),
     }
     return {**variables, "PILOTLIGHT_STAMPS_FILES": "1"} if note_files else variables
 
 
-def parse_records(text: str) -> list[Record]:
+def parse_records(text: str) -> list[ProcessRecord]:
     """The records in one file. What is cut short, as by a crash in mid-line, is left out."""
     records = []
     for line in text.split("\n"):
         fields = line.split("\t", 4)
         if len(fields) == 5 and fields[0] in _KINDS and all(number.isdecimal() for number in fields[1:4]):
-            records.append(Record(fields[0], int(fields[1]), int(fields[2]), int(fields[3]), fields[4]))
+            records.append(ProcessRecord(fields[0], int(fields[1]), int(fields[2]), int(fields[3]), fields[4]))
     return records
 
 
-def read_records(folder: Path) -> dict[int, list[Record]]:
+def read_records(folder: Path) -> dict[int, list[ProcessRecord]]:
     """All records by the id of the process that wrote them."""
     return {
         int(path.name): parse_records(path.read_text(encoding="utf-8", errors="replace"))
@@ -75,6 +75,6 @@ def read_records(folder: Path) -> dict[int, list[Record]]:
     }
 
 
-def opened_files(processes: Mapping[int, Sequence[Record]]) -> set[Path]:
+def opened_files(processes: Mapping[int, Sequence[ProcessRecord]]) -> set[Path]:
     """The files of all ``open`` records."""
     return {Path(record.name) for records in processes.values() for record in records if record.kind == "open"}

@@ -23,8 +23,8 @@ from pilotlight.bench.cold.summary import (
     wall_s,
     walls_s,
 )
-from pilotlight.bench.documents import ProjectInfo
-from pilotlight.bench.stats import TooSmall, median_interval
+from pilotlight.bench.harness.documents import ProjectInfo
+from pilotlight.bench.stats.intervals import TooSmall, median_interval
 
 __all__ = ["cold_report"]
 

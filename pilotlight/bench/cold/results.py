@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Literal
 
 from pilotlight.bench.cold.caches import Presence
-from pilotlight.bench.documents import Strict
-from pilotlight.bench.series import Series, SeriesProcess, merge_series
+from pilotlight.bench.harness.documents import Strict
+from pilotlight.bench.harness.series import Series, SeriesProcess, merge_series
 
-__all__ = ["ColdResult", "ImportSeconds", "ProcessResult", "Settings", "Span", "StageSeconds", "merge"]
+__all__ = ["ColdResult", "ColdSettings", "ImportSeconds", "ProcessResult", "Span", "StageSeconds", "merge"]
 
 
-class Settings(Strict):
+class ColdSettings(Strict):
     """What was asked for.
 
     Attributes:
@@ -89,7 +89,7 @@ class ColdResult(Series[ProcessResult]):
 
     format: Literal["pilotlight-bench-cold"] = "pilotlight-bench-cold"
     format_version: Literal[2] = 2
-    settings: Settings
+    settings: ColdSettings
 
 
 def merge(first: ColdResult, second: ColdResult) -> ColdResult:

@@ -11,9 +11,9 @@ from typing import Any
 
 from pilotlight.bench.cold.observe import observe
 from pilotlight.bench.cold.pagecache import drop, pick_method
-from pilotlight.bench.targets import StartOptions
-from pilotlight.loading.residency import resident_ranges
-from pilotlight.loading.startfiles import SWITCH, FileRanges, Places
+from pilotlight.bench.harness.targets import StartOptions
+from pilotlight.loading.start.residency import resident_ranges
+from pilotlight.loading.start.start_files import SWITCH, FileRanges, Places
 from pilotlight.runtime import Project
 
 __all__ = ["record"]

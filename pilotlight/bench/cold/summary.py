@@ -8,8 +8,8 @@ from statistics import median
 
 from pilotlight.bench.cold.results import ColdResult, ProcessResult
 from pilotlight.bench.cold.stages import OTHER, STAGES
-from pilotlight.bench.doubts import machine_doubts
-from pilotlight.bench.stats import Comparison, TooSmall, compare, quantile_interval
+from pilotlight.bench.harness.warnings import machine_doubts
+from pilotlight.bench.stats.intervals import Comparison, TooSmall, compare, quantile_interval
 
 __all__ = [
     "Against",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pilotlight.bench.cold.records import Record
+from pilotlight.bench.cold.records import ProcessRecord
 from pilotlight.bench.cold.stages import Interval, union
 
 __all__ = ["ImportTime", "Marks", "import_times", "timeline"]
@@ -41,7 +41,7 @@ class ImportTime:
     modules: int
 
 
-def timeline(processes: Mapping[int, Sequence[Record]], marks: Marks) -> list[Interval]:
+def timeline(processes: Mapping[int, Sequence[ProcessRecord]], marks: Marks) -> list[Interval]:
     """The stages of one start, since the spawn, as far as they are known.
 
     ``spawn`` is all that Cog's server does until it starts the process of the predictor (to 10 ms: the system counts
@@ -67,7 +67,7 @@ def timeline(processes: Mapping[int, Sequence[Record]], marks: Marks) -> list[In
     return union([Interval(stage, start - origin_s, end - origin_s) for stage, start, end in spans if end > start])
 
 
-def import_times(processes: Mapping[int, Sequence[Record]]) -> list[ImportTime]:
+def import_times(processes: Mapping[int, Sequence[ProcessRecord]]) -> list[ImportTime]:
     """The packages that the predictor's process imported, the slowest first; the predictor's own file by ``predictor``.
 
     A module's own time is its time less that of the modules that it imports; the times sum to that of all imports
@@ -75,7 +75,7 @@ def import_times(processes: Mapping[int, Sequence[Record]]) -> list[ImportTime]:
     """
     own_ns: dict[str, int] = {}
     modules: dict[str, set[str]] = {}
-    by_thread: dict[int, list[Record]] = {}
+    by_thread: dict[int, list[ProcessRecord]] = {}
     for record in _imports(_of_predictor(processes)):
         by_thread.setdefault(record.thread, []).append(record)
     for records in by_thread.values():
@@ -87,7 +87,7 @@ def import_times(processes: Mapping[int, Sequence[Record]]) -> list[ImportTime]:
     return [ImportTime(package, own_ns[package] * _NS, len(modules[package])) for package in slowest]
 
 
-def _of_predictor(processes: Mapping[int, Sequence[Record]]) -> Sequence[Record]:
+def _of_predictor(processes: Mapping[int, Sequence[ProcessRecord]]) -> Sequence[ProcessRecord]:
     """The records of the process that imported the predictor; none where no process has."""
     for records in processes.values():
         if any(record.kind == "predictor" for record in records):
@@ -95,11 +95,11 @@ def _of_predictor(processes: Mapping[int, Sequence[Record]]) -> Sequence[Record]
     return ()
 
 
-def _imports(records: Iterable[Record]) -> list[Record]:
+def _imports(records: Iterable[ProcessRecord]) -> list[ProcessRecord]:
     return [record for record in records if record.kind in ("import", "predictor")]
 
 
-def _stamped(processes: Iterable[Sequence[Record]]) -> list[tuple[str, float, float]]:
+def _stamped(processes: Iterable[Sequence[ProcessRecord]]) -> list[tuple[str, float, float]]:
     return [
         (record.name, record.start_ns * _NS, record.end_ns * _NS)
         for records in processes
@@ -108,7 +108,7 @@ def _stamped(processes: Iterable[Sequence[Record]]) -> list[tuple[str, float, fl
     ]
 
 
-def _self_times(records: Sequence[Record]) -> list[tuple[Record, int]]:
+def _self_times(records: Sequence[ProcessRecord]) -> list[tuple[ProcessRecord, int]]:
     """Each record of one thread with its time less that of the records directly inside it."""
     ordered = sorted(records, key=lambda record: (record.start_ns, -record.end_ns))
     inner_ns = [0] * len(ordered)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pilotlight.bench.gpus import GpuMemory
-from pilotlight.bench.proc import touched_files
+from pilotlight.bench.harness.gpus import GpuMemory
+from pilotlight.bench.harness.proc import touched_files
 
 __all__ = ["Seen", "watch"]
 

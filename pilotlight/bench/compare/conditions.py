@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pilotlight.bench.stats import Comparison, Verdict
+from pilotlight.bench.stats.intervals import Comparison, Verdict
 from pilotlight.errors import UsageError
 
 __all__ = ["Condition", "parse_condition"]

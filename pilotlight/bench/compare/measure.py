@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pilotlight.bench.cold import measure as cold
 from pilotlight.bench.cold.pagecache import Method
 from pilotlight.bench.compare.metrics import Metric, Result
-from pilotlight.bench.targets import InputMaker, StartOptions, Step, Target
+from pilotlight.bench.harness.targets import InputMaker, StartOptions, Step, Target
 from pilotlight.bench.warm import measure as warm
 
 __all__ = ["ComparePlan", "measure"]

@@ -10,11 +10,11 @@ from typing import Any
 from pilotlight.bench.cold import summary as cold
 from pilotlight.bench.compare.conditions import Condition
 from pilotlight.bench.compare.metrics import Metric, Result, values_of
-from pilotlight.bench.documents import ProjectInfo
-from pilotlight.bench.stats import Comparison, Estimate, TooSmall, Verdict, compare, median_interval
+from pilotlight.bench.harness.documents import ProjectInfo
+from pilotlight.bench.stats.intervals import Comparison, Estimate, TooSmall, Verdict, compare, median_interval
+from pilotlight.bench.stats.warmup import format_seconds
 from pilotlight.bench.warm import summary as warm
 from pilotlight.bench.warm.results import WarmResult
-from pilotlight.bench.warmup import format_seconds
 
 __all__ = ["Outcome", "SideTimes", "judge"]
 

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from pilotlight.bench.compare.outcome import Outcome, SideTimes
-from pilotlight.bench.stats import TooSmall, Verdict
-from pilotlight.bench.warmup import format_seconds
+from pilotlight.bench.stats.intervals import TooSmall, Verdict
+from pilotlight.bench.stats.warmup import format_seconds
 
 __all__ = ["compare_report"]
 

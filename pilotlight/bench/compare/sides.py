@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight.bench.targets import Target
+from pilotlight.bench.harness.targets import Target
 from pilotlight.errors import ConfigError, UsageError
 from pilotlight.runtime import Project
 

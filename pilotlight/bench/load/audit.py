@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pilotlight.bench.load.arrivals import gap_autocorrelation, gap_cv
 from pilotlight.bench.load.results import Audit, Generator, LoadVerdict, Requests, Summary
-from pilotlight.bench.warmup import format_seconds
+from pilotlight.bench.stats.warmup import format_seconds
 
 __all__ = ["Arrivals", "audit_step", "judge"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilotlight.bench.load.results import Bucket
-from pilotlight.bench.stats import Values, as_row
+from pilotlight.bench.stats.intervals import Values, as_row
 
 __all__ = ["bucket_bounds", "bucket_indices", "histogram", "log_columns"]
 

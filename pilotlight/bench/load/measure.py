@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from pilotlight.bench.documents import ProjectInfo
-from pilotlight.bench.environment import read_environment
+from pilotlight.bench.harness.documents import ProjectInfo
+from pilotlight.bench.harness.environment import read_environment
+from pilotlight.bench.harness.targets import InputMaker, StartOptions, Target, describe
 from pilotlight.bench.load.audit import audit_step, judge
 from pilotlight.bench.load.objectives import Objective
 from pilotlight.bench.load.play import Played, play
-from pilotlight.bench.load.records import Record, columns, failures
-from pilotlight.bench.load.results import Generator, LoadResult, Settings, StepResult
-from pilotlight.bench.load.send import AsyncWay, PlainWay, Sender, StreamWay, Way
+from pilotlight.bench.load.records import RequestRecord, columns, failures
+from pilotlight.bench.load.results import Generator, LoadResult, LoadSettings, StepResult
+from pilotlight.bench.load.send import AsyncWay, PlainWay, RequestMode, Sender, StreamWay
 from pilotlight.bench.load.server import Served, require_loopback, serving
 from pilotlight.bench.load.steps import Step
 from pilotlight.bench.load.summary import summarize_step
-from pilotlight.bench.load.turns import Turns
+from pilotlight.bench.load.turns import SlotQueue
 from pilotlight.bench.load.webhook import receiving
-from pilotlight.bench.targets import InputMaker, StartOptions, Target, describe
 from pilotlight.errors import WorkerError
-from pilotlight.runtime.api import CogApi
 from pilotlight.runtime.events import raise_for_status
-from pilotlight.runtime.request import encode_body, new_prediction_id
-from pilotlight.runtime.wire import Pool
+from pilotlight.runtime.http.cog_api import CogApi
+from pilotlight.runtime.http.request import encode_body, new_prediction_id
+from pilotlight.runtime.http.transport import Pool
 from pilotlight.runtime.worker import last_prediction
 
 __all__ = ["LoadPlan", "measure"]
@@ -52,7 +52,7 @@ class LoadPlan:
     where: Target | str
     options: StartOptions
     steps: tuple[Step, ...]
-    settings: Settings
+    settings: LoadSettings
     objectives: tuple[Objective, ...] = ()
 
 
@@ -90,11 +90,11 @@ async def measure(
         stack.callback(pool.close)
         way = await _way(plan, served, stack)
         announce(f"warming up: {plan.settings.warmup} predictions")
-        await _warm_up(plan, served, Sender(pool, way, turns=Turns(), timeout_s=plan.options.predict_timeout_s))
+        await _warm_up(plan, served, Sender(pool, way, turns=SlotQueue(), timeout_s=plan.options.predict_timeout_s))
         save(result)
         for step in plan.steps:
             announce(str(step))
-            turns = Turns() if plan.settings.queue else None
+            turns = SlotQueue() if plan.settings.queue else None
             sender = Sender(pool, way, turns=turns, timeout_s=plan.options.predict_timeout_s)
             played = Played()
             try:
@@ -111,7 +111,7 @@ async def measure(
     return finished
 
 
-async def _way(plan: LoadPlan, served: Served, stack: AsyncExitStack) -> Way:
+async def _way(plan: LoadPlan, served: Served, stack: AsyncExitStack) -> RequestMode:
     match plan.settings.mode:
         case "plain":
             return PlainWay(served.endpoint, served.inputs)
@@ -137,7 +137,7 @@ async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:
     finally:
         await api.close()
     for _ in range(max(plan.settings.warmup, 1)):
-        record = Record(time.monotonic())
+        record = RequestRecord(time.monotonic())
         await sender.send(record)
         if record.outcome != "succeeded":
             raise WorkerError(f"a prediction of the warm-up {record.outcome.replace('_', ' ')}: {record.message}")

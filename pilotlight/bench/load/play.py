@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pilotlight.bench.load.records import Record
+from pilotlight.bench.harness.proc import steal_share, system_ticks
+from pilotlight.bench.load.records import RequestRecord
 from pilotlight.bench.load.results import Generator
 from pilotlight.bench.load.steps import Step
-from pilotlight.bench.proc import steal_share, system_ticks
 
 __all__ = ["Played", "play"]
 
-Send = Callable[[Record], Awaitable[None]]
+Send = Callable[[RequestRecord], Awaitable[None]]
 
 # How often the event loop is asked how late it is.
 _LOOK_S = 0.02
@@ -37,7 +37,7 @@ class Played:
 
     began: float = 0.0
     stopped: float = 0.0
-    records: list[Record] = field(default_factory=list)
+    records: list[RequestRecord] = field(default_factory=list)
     generator: Generator | None = None
 
 
@@ -74,7 +74,7 @@ async def _open_loop(step: Step, send: Send, played: Played) -> None:
     running: set[asyncio.Task[None]] = set()
     async with asyncio.TaskGroup() as tasks:
         for offset in step.schedule.tolist():
-            record = Record(played.began + offset)
+            record = RequestRecord(played.began + offset)
             await asyncio.sleep(max(record.intended - time.monotonic(), 0))
             played.records.append(record)
             if len(running) >= step.max_in_flight:
@@ -90,7 +90,7 @@ async def _closed_loop(step: Step, send: Send, played: Played) -> None:
 
     async def client() -> None:
         while (now := time.monotonic()) < end and len(played.records) != step.requests:
-            record = Record(now)
+            record = RequestRecord(now)
             played.records.append(record)
             await send(record)
             if record.outcome not in _ANSWERED:
@@ -102,7 +102,7 @@ async def _closed_loop(step: Step, send: Send, played: Played) -> None:
             tasks.create_task(client())
 
 
-async def _sending(send: Send, record: Record) -> None:
+async def _sending(send: Send, record: RequestRecord) -> None:
     await send(record)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pilotlight.bench.load.results import Failure, RequestOutcome, Requests
 from pilotlight.types import Prediction
 
-__all__ = ["Record", "columns", "failures"]
+__all__ = ["RequestRecord", "columns", "failures"]
 
 _SHOWN_FAILURES = 10
 _LONGEST_MESSAGE = 300
@@ -17,7 +17,7 @@ _DIGITS = 6  # of a second: what the clock resolves, and a file need not be larg
 
 
 @dataclass(slots=True)
-class Record:
+class RequestRecord:
     """One request; times on the monotonic clock. See ``results.Requests`` for the attributes."""
 
     intended: float
@@ -49,7 +49,7 @@ class Record:
 _OUTCOMES: dict[str, RequestOutcome] = {"succeeded": "succeeded", "failed": "failed", "canceled": "canceled"}
 
 
-def columns(records: Sequence[Record], began: float) -> Requests:
+def columns(records: Sequence[RequestRecord], began: float) -> Requests:
     """All of a step, with times since it ``began``, in the order of their intended starts."""
     ordered = sorted(records, key=lambda record: record.intended)
 
@@ -70,7 +70,7 @@ def columns(records: Sequence[Record], began: float) -> Requests:
     )
 
 
-def failures(records: Sequence[Record]) -> tuple[Failure, ...]:
+def failures(records: Sequence[RequestRecord]) -> tuple[Failure, ...]:
     """The most frequent ways in which requests did not succeed."""
     seen = Counter((one.outcome, one.message) for one in records if one.outcome != "succeeded" and one.message)
     return tuple(

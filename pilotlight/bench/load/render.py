@@ -12,10 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pilotlight.bench.doubts import machine_doubts
+from pilotlight.bench.harness.warnings import machine_doubts
 from pilotlight.bench.load.histogram import log_columns
-from pilotlight.bench.load.results import Audit, Distribution, Failure, LoadResult, Settings, StepResult
-from pilotlight.bench.warmup import format_seconds
+from pilotlight.bench.load.results import Audit, Distribution, Failure, LoadResult, LoadSettings, StepResult
+from pilotlight.bench.stats.warmup import format_seconds
 
 __all__ = ["doubts", "level", "load_report", "sentence"]
 
@@ -84,7 +84,7 @@ def _headline(result: LoadResult) -> Text:
     )
 
 
-def _loop(settings: Settings) -> str:
+def _loop(settings: LoadSettings) -> str:
     queue = "behind a queue of ours" if settings.queue else "without a queue"
     match settings.arrivals:
         case None:
@@ -95,7 +95,7 @@ def _loop(settings: Settings) -> str:
             return f"open loop with {kind} arrivals by seed {settings.seed} {queue}"
 
 
-def _each(settings: Settings) -> str:
+def _each(settings: LoadSettings) -> str:
     limits = [] if settings.duration_s is None else [f"{settings.duration_s:g} s"]
     limits += [] if settings.requests is None else [f"{settings.requests} requests"]
     return f"{' or '.join(limits)} each"

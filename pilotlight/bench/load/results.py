@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from pilotlight.bench.documents import Document, Strict
+from pilotlight.bench.harness.documents import Document, Strict
 
 __all__ = [
     "Audit",
@@ -22,11 +22,11 @@ __all__ = [
     "Generator",
     "Goodput",
     "LoadResult",
+    "LoadSettings",
     "LoadVerdict",
     "Quantile",
     "RequestOutcome",
     "Requests",
-    "Settings",
     "StepResult",
     "Summary",
 ]
@@ -38,7 +38,7 @@ RequestOutcome = Literal["succeeded", "failed", "canceled", "rejected", "error",
 LoadVerdict = Literal["keeps_up", "overloaded", "measured"]
 
 
-class Settings(Strict):
+class LoadSettings(Strict):
     """What was asked for.
 
     Attributes:
@@ -285,5 +285,5 @@ class LoadResult(Document):
 
     format: Literal["pilotlight-bench-load"] = "pilotlight-bench-load"
     format_version: Literal[1] = 1
-    settings: Settings
+    settings: LoadSettings
     steps: tuple[StepResult, ...]

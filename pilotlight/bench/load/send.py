@@ -11,16 +11,16 @@ from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
 
-from pilotlight.bench.load.records import Record
-from pilotlight.bench.load.turns import Turns
+from pilotlight.bench.load.records import RequestRecord
+from pilotlight.bench.load.turns import SlotQueue
 from pilotlight.bench.load.webhook import Receiver
 from pilotlight.errors import WorkerError
 from pilotlight.runtime import Completed, Output, new_prediction_id
 from pilotlight.runtime.events import decode_event, decode_prediction
-from pilotlight.runtime.request import encode_body
-from pilotlight.runtime.wire import Connection, Endpoint, Head, Pool
+from pilotlight.runtime.http.request import encode_body
+from pilotlight.runtime.http.transport import Connection, Endpoint, Head, Pool
 
-__all__ = ["AsyncWay", "Mode", "PlainWay", "Sender", "StreamWay", "Way"]
+__all__ = ["AsyncWay", "Mode", "PlainWay", "RequestMode", "Sender", "StreamWay"]
 
 Mode = Literal["plain", "stream", "async"]
 
@@ -32,10 +32,10 @@ _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errn
 _SHOWN_BYTES = 200
 
 
-class Way(Protocol):
+class RequestMode(Protocol):
     """How a prediction is asked for."""
 
-    async def exchange(self, connection: Connection, record: Record) -> None:
+    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
         """Sends one request and reads its answer to the end; ``record`` says how it ended, and when.
 
         Raises:
@@ -57,14 +57,14 @@ class Sender:
         succeeded: how many predictions have, so far.
     """
 
-    def __init__(self, pool: Pool, way: Way, *, turns: Turns | None, timeout_s: float) -> None:
+    def __init__(self, pool: Pool, way: RequestMode, *, turns: SlotQueue | None, timeout_s: float) -> None:
         self._pool = pool
         self._way = way
         self._turns = turns
         self._timeout_s = timeout_s
         self.succeeded = 0
 
-    async def send(self, record: Record) -> None:
+    async def send(self, record: RequestRecord) -> None:
         """One request; whatever becomes of it is in ``record``, and only a cancellation is raised."""
         record.started = time.monotonic()
         try:
@@ -82,7 +82,7 @@ class Sender:
             record.done = time.monotonic() if record.outcome != "not_sent" else None
         self.succeeded += record.outcome == "succeeded"
 
-    async def _queue(self, record: Record, turns: Turns) -> None:
+    async def _queue(self, record: RequestRecord, turns: SlotQueue) -> None:
         turn = await turns.enter()
         try:
             await self._try(record)
@@ -94,7 +94,7 @@ class Sender:
         finally:
             turns.leave()
 
-    async def _try(self, record: Record) -> None:
+    async def _try(self, record: RequestRecord) -> None:
         record.http_status = None
         async with self._pool.connection() as connection:
             await self._way.exchange(connection, record)
@@ -106,7 +106,7 @@ class PlainWay:
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
         self._request = endpoint.post("/predictions", encode_body(inputs))
 
-    async def exchange(self, connection: Connection, record: Record) -> None:
+    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
         record.sent = time.monotonic()
         connection.send(self._request)
         head = await connection.head()
@@ -125,7 +125,7 @@ class StreamWay:
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
         self._request = endpoint.post("/predictions", encode_body(inputs), f"Accept: {_SSE}\r\n")
 
-    async def exchange(self, connection: Connection, record: Record) -> None:
+    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
         record.sent = time.monotonic()
         connection.send(self._request)
         head = await connection.head()
@@ -159,7 +159,7 @@ class AsyncWay:
         self._body = encode_body(inputs)
         self._receiver = receiver
 
-    async def exchange(self, connection: Connection, record: Record) -> None:
+    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
         prediction_id = new_prediction_id()
         asked = {"id": prediction_id, "webhook": self._receiver.url, "webhook_events_filter": ["completed"]}
         body = json.dumps(asked).encode()[:-1] + b"," + self._body[1:]
@@ -180,6 +180,6 @@ class AsyncWay:
             _refuse(record, head, answer)
 
 
-def _refuse(record: Record, head: Head, body: bytes) -> None:
+def _refuse(record: RequestRecord, head: Head, body: bytes) -> None:
     said = body[:_SHOWN_BYTES].decode("utf-8", "replace")
     record.end("rejected" if head.status in _REJECTIONS else "error", f"HTTP {head.status}: {said}")

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx2
 
-from pilotlight.bench.failures import words_of
-from pilotlight.bench.targets import InputMaker, StartOptions, Target, inputs_of
+from pilotlight.bench.harness.failures import words_of
+from pilotlight.bench.harness.targets import InputMaker, StartOptions, Target, inputs_of
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
 from pilotlight.runtime import Health, ServerOptions, Worker
-from pilotlight.runtime.api import CogApi
-from pilotlight.runtime.request import input_names
-from pilotlight.runtime.wire import Endpoint
+from pilotlight.runtime.http.cog_api import CogApi
+from pilotlight.runtime.http.request import input_names
+from pilotlight.runtime.http.transport import Endpoint
 
 __all__ = ["Served", "parse_url", "require_loopback", "serving"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pilotlight.bench.load.histogram import histogram
 from pilotlight.bench.load.objectives import Objective
 from pilotlight.bench.load.results import Distribution, Goodput, Quantile, Requests, Summary
-from pilotlight.bench.stats import TooSmall, Values, as_row, quantile_interval
+from pilotlight.bench.stats.intervals import TooSmall, Values, as_row, quantile_interval
 
 __all__ = ["QUANTILES", "distribution", "summarize_step"]
 

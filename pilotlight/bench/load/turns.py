@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["Turn", "Turns"]
+__all__ = ["SlotQueue", "Turn"]
 
 # coglet frees a slot just after it has sent the answer: half of the requests sent at once meet 409, none after 10 ms.
 _SLOT_FREED_S = 0.002
@@ -32,7 +32,7 @@ class Turn:
     tries: int = 0
 
 
-class Turns:
+class SlotQueue:
     """Who may try when. Call ``enter`` first, ``refused`` after every refusal, and ``leave`` at the end."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pilotlight.bench.calibration_render import CALIBRATE, NOT_CALIBRATED, calibration_report
+from pilotlight.bench.calibrate.render import CALIBRATE, NOT_CALIBRATED, calibration_report
 from pilotlight.bench.cold.render import cold_report
 from pilotlight.bench.load.render import load_report
 from pilotlight.bench.report.sources import Sources

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pilotlight.bench.calibration import Calibration
-from pilotlight.bench.calibration_file import CalibrationFile
+from pilotlight.bench.calibrate.measure import Calibration
+from pilotlight.bench.calibrate.results import CalibrationFile
 from pilotlight.bench.cold.results import ColdResult
-from pilotlight.bench.documents import Document, read_document
+from pilotlight.bench.harness.documents import Document, read_document
 from pilotlight.bench.load.results import LoadResult
 from pilotlight.bench.merging import merge_files
 from pilotlight.bench.warm.results import WarmResult

@@ -11,10 +11,10 @@ from pilotlight.bench.cold.summary import Against, walls_s
 from pilotlight.bench.cold.summary import comparisons as cold_comparisons
 from pilotlight.bench.load.render import level
 from pilotlight.bench.load.results import LoadResult
-from pilotlight.bench.stats import Estimate, TooSmall, Verdict, median_interval
+from pilotlight.bench.stats.intervals import Estimate, TooSmall, Verdict, median_interval
+from pilotlight.bench.stats.warmup import format_seconds
 from pilotlight.bench.warm.results import WarmResult
 from pilotlight.bench.warm.summary import comparisons as warm_comparisons
-from pilotlight.bench.warmup import format_seconds
 
 __all__ = ["Said", "between", "cold_verdicts", "exact_seconds", "load_verdicts", "warm_verdicts"]
 

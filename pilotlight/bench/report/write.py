@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pilotlight.bench.report.chart import Chart, as_png
-from pilotlight.bench.report.charts_cold import cold_charts
-from pilotlight.bench.report.charts_load import load_charts
-from pilotlight.bench.report.charts_warm import warm_charts
-from pilotlight.bench.report.page import default_title, page
+from pilotlight.bench.report.charts.chart import Chart, as_png
+from pilotlight.bench.report.charts.cold import cold_charts
+from pilotlight.bench.report.charts.load import load_charts
+from pilotlight.bench.report.charts.warm import warm_charts
+from pilotlight.bench.report.pages.page import default_title, page
 from pilotlight.bench.report.sources import Sources
 from pilotlight.errors import UsageError
 

@@ -20,11 +20,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pilotlight.bench.cold.observe import observe
-from pilotlight.bench.environment import load_1m, read_environment, weight_hashes
-from pilotlight.bench.failures import outcome_of, words_of
-from pilotlight.bench.proc import steal_share, system_ticks
-from pilotlight.bench.series import take_turns, with_info
-from pilotlight.bench.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
+from pilotlight.bench.harness.environment import load_1m, read_environment, weight_hashes
+from pilotlight.bench.harness.failures import outcome_of, words_of
+from pilotlight.bench.harness.proc import steal_share, system_ticks
+from pilotlight.bench.harness.series import take_turns, with_info
+from pilotlight.bench.harness.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
 from pilotlight.bench.warm.results import WarmProcess, WarmResult, WarmSettings
 from pilotlight.errors import WorkerError, WorkerTimeoutError
 from pilotlight.runtime import ServerOptions, Worker, raise_for_status

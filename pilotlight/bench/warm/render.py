@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pilotlight.bench.cold.summary import Against
-from pilotlight.bench.documents import ProjectInfo
-from pilotlight.bench.stats import TooSmall
+from pilotlight.bench.harness.documents import ProjectInfo
+from pilotlight.bench.stats.intervals import TooSmall
+from pilotlight.bench.stats.warmup import ProcessWarmup, Shape, Warmup, format_seconds
 from pilotlight.bench.warm.curve import CHANGE, curve
 from pilotlight.bench.warm.results import WarmProcess, WarmResult
 from pilotlight.bench.warm.summary import comparisons, doubts, notes, steady_interval
-from pilotlight.bench.warmup import ProcessWarmup, Shape, Warmup, format_seconds
 
 __all__ = ["warm_report"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pilotlight.bench.documents import Strict
-from pilotlight.bench.series import Series, SeriesProcess, merge_series
-from pilotlight.bench.warmup import Warmup, summarize
+from pilotlight.bench.harness.documents import Strict
+from pilotlight.bench.harness.series import Series, SeriesProcess, merge_series
+from pilotlight.bench.stats.warmup import Warmup, summarize
 
 __all__ = ["WarmProcess", "WarmResult", "WarmSettings", "merge"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pilotlight.bench.cold.summary import Against
-from pilotlight.bench.doubts import machine_doubts
-from pilotlight.bench.stats import Estimate, TooSmall, compare, hierarchical_interval
+from pilotlight.bench.harness.warnings import machine_doubts
+from pilotlight.bench.stats.intervals import Estimate, TooSmall, compare, hierarchical_interval
+from pilotlight.bench.stats.warmup import Shape, Warmup, classify
 from pilotlight.bench.warm.results import WarmProcess, WarmResult
-from pilotlight.bench.warmup import Shape, Warmup, classify
 
 __all__ = ["comparisons", "doubts", "notes", "steady_interval"]
 

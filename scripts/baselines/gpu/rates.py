@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.bench.cold.observe import observe
-from pilotlight.bench.targets import StartOptions, Target
+from pilotlight.bench.harness.targets import StartOptions, Target
 from pilotlight.runtime import Project
 
 PROMPT = "def main(args):"
@@ -66,7 +66,7 @@ def load_rate(folder: Path, device: str) -> float:
     """GB/s from the files to a model on the device; imports and the device's own start are not in it."""
     import torch
 
-    from pilotlight.engines.torch_load import load
+    from pilotlight.engines.torch.load import load
 
     torch.zeros(1, device=device)
     synchronize(device)
@@ -80,8 +80,8 @@ def load_rate(folder: Path, device: str) -> float:
 
 def engine_rate(folder: Path, device: str, streams: int, tokens: int) -> float:
     """Tokens/s of our engine, all streams at once."""
-    from pilotlight.engines.base import GenerationRequest, Sampling
-    from pilotlight.engines.torch_engine import TorchEngine
+    from pilotlight.engines.text.types import GenerationRequest, Sampling
+    from pilotlight.engines.torch.engine import TorchEngine
 
     engine = TorchEngine(folder, device=device, dtype="bfloat16", slots=streams, queue_size=streams)
     request = GenerationRequest(PROMPT, Sampling(temperature=0, max_tokens=tokens, min_tokens=tokens))

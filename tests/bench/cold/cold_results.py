@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 from pilotlight.bench.cold.results import (
     ColdResult,
+    ColdSettings,
     ImportSeconds,
     ProcessResult,
-    Settings,
     StageSeconds,
 )
-from pilotlight.bench.documents import Environment, Gpu, ProjectInfo
+from pilotlight.bench.harness.documents import Environment, Gpu, ProjectInfo
 
 GPU = Gpu(name="Model G", driver="550.1", memory_bytes=24 * 2**30)
 
@@ -24,7 +24,7 @@ ENVIRONMENT = Environment(
     python="3.11.7",
     packages={"cog": "0.23.1", "torch": "2.13.0"},
 )
-SETTINGS = Settings(
+SETTINGS = ColdSettings(
     runs=8,
     seed=0,
     page_cache="hot",

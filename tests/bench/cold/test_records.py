@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.cold.records import Record, hook_environment, opened_files, parse_records, read_records
+from pilotlight.bench.cold.records import ProcessRecord, hook_environment, opened_files, parse_records, read_records
 from pilotlight.bench.cold.timeline import import_times
 
 
@@ -113,7 +113,7 @@ def test_an_interpreter_whose_notes_have_gone_runs_all_the_same(tmp_path):
 
 def test_what_is_cut_short_or_unknown_is_left_out():
     text = "import\t1\t2\t3\tjson\nshout\t1\t2\t3\tx\nimport\t1\tx\t3\ty\nnoise\nstage\t4\t5\t6\ta\tb\nimport\t7\t8"
-    assert parse_records(text) == [Record("import", 1, 2, 3, "json"), Record("stage", 4, 5, 6, "a\tb")]
+    assert parse_records(text) == [ProcessRecord("import", 1, 2, 3, "json"), ProcessRecord("stage", 4, 5, 6, "a\tb")]
 
 
 def test_a_python_path_keeps_its_meaning():

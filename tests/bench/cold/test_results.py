@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pilotlight.bench.cold.results import ColdResult, merge
-from pilotlight.bench.documents import read_document, write_document
+from pilotlight.bench.harness.documents import read_document, write_document
 from pilotlight.errors import UsageError
 from tests.bench.cold.cold_results import ENVIRONMENT, GPU, SETTINGS, failure, info, result, start
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilotlight.bench.cold.records import Record
+from pilotlight.bench.cold.records import ProcessRecord
 from pilotlight.bench.cold.stages import Interval
 from pilotlight.bench.cold.timeline import ImportTime, Marks, import_times, timeline
 
@@ -10,7 +10,7 @@ MARKS = Marks(spawned_s=100.0, setup_done_s=108.0, ready_s=109.0, asked_s=109.0,
 
 
 def record(kind, start_s, end_s, name="m", thread=1):
-    return Record(kind, round(start_s * 10**9), round(end_s * 10**9), thread, name)
+    return ProcessRecord(kind, round(start_s * 10**9), round(end_s * 10**9), thread, name)
 
 
 SERVER = [record("python", 100.1, 100.2), record("import", 100.2, 100.5, "coglet")]

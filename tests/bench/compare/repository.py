@@ -1,9 +1,10 @@
 """A git repository with a project in a folder of it."""
 
 import subprocess
-from pathlib import Path
 
-PLANTED = Path(__file__).parent.parent.parent / "cog" / "projects" / "warm_planted"
+from tests.paths import PROJECTS
+
+PLANTED = PROJECTS / "warm_planted"
 
 
 def git(folder, *arguments):

@@ -3,7 +3,7 @@
 import pytest
 
 from pilotlight.bench.compare.conditions import parse_condition
-from pilotlight.bench.stats import Comparison, Estimate, TooSmall, Verdict
+from pilotlight.bench.stats.intervals import Comparison, Estimate, TooSmall, Verdict
 from pilotlight.errors import UsageError
 
 

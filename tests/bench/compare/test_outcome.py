@@ -10,7 +10,7 @@ from pilotlight.bench.compare.conditions import parse_condition
 from pilotlight.bench.compare.metrics import Metric
 from pilotlight.bench.compare.outcome import judge
 from pilotlight.bench.compare.render import compare_report
-from pilotlight.bench.stats import Verdict
+from pilotlight.bench.stats.intervals import Verdict
 from tests.bench.cold import cold_results
 from tests.bench.cold.cold_results import info
 from tests.bench.warm import warm_results

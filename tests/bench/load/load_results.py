@@ -2,12 +2,12 @@
 
 from pilotlight.bench.load.audit import audit_step, judge
 from pilotlight.bench.load.objectives import parse_objective
-from pilotlight.bench.load.results import Generator, LoadResult, Requests, Settings, StepResult
+from pilotlight.bench.load.results import Generator, LoadResult, LoadSettings, Requests, StepResult
 from pilotlight.bench.load.summary import summarize_step
 from tests.bench.cold.cold_results import ENVIRONMENT, info
 
 IDLE = Generator(wall_s=10.0, cpu_s=1.0, lags_s=(0.001,) * 100, steal_share=0.0)
-SETTINGS = Settings(
+SETTINGS = LoadSettings(
     url=None,
     mode="plain",
     loop="open",

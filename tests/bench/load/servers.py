@@ -4,7 +4,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
-from pilotlight.runtime.wire import Endpoint
+from pilotlight.runtime.http.transport import Endpoint
 
 LIMIT_S = 30.0
 

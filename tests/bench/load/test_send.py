@@ -7,16 +7,16 @@ import time
 import httpx2
 import pytest
 
-from pilotlight.bench.load.records import Record, columns, failures
+from pilotlight.bench.load.records import RequestRecord, columns, failures
 from pilotlight.bench.load.send import AsyncWay, PlainWay, Sender, StreamWay
-from pilotlight.bench.load.turns import Turns
+from pilotlight.bench.load.turns import SlotQueue
 from pilotlight.bench.load.webhook import receiving
-from pilotlight.runtime.wire import Endpoint, Pool
+from pilotlight.runtime.http.transport import Endpoint, Pool
 from tests.bench.load.servers import answer, run, serving, succeeded
 
 
 async def send(endpoint, way=PlainWay, *, turns=None, timeout_s=20.0):
-    pool, record = Pool(endpoint), Record(time.monotonic())
+    pool, record = Pool(endpoint), RequestRecord(time.monotonic())
     await Sender(pool, way(endpoint, {"n": 1}), turns=turns, timeout_s=timeout_s).send(record)
     pool.close()
     return record
@@ -68,11 +68,11 @@ def test_what_does_not_succeed(said, outcome, message):
 
 def test_what_is_refused_as_busy_waits_in_the_queue():
     busy = answer(409, b"busy")
-    record, requests = sent(busy, busy, succeeded(), turns=Turns())
+    record, requests = sent(busy, busy, succeeded(), turns=SlotQueue())
     assert (record.outcome, record.refusals, len(requests)) == ("succeeded", 2, 3)
     assert record.started < record.sent
     # Only busy: who is told to come later is told so for another reason.
-    record, requests = sent(answer(503, b"wait"), turns=Turns())
+    record, requests = sent(answer(503, b"wait"), turns=SlotQueue())
     assert (record.outcome, len(requests)) == ("rejected", 1)
 
 
@@ -90,7 +90,7 @@ def test_a_timeout():
 
 
 def test_in_the_queue_the_timeout_holds_as_well():
-    record, _ = sent(*[answer(409)] * 1000, turns=Turns(), timeout_s=0.3)
+    record, _ = sent(*[answer(409)] * 1000, turns=SlotQueue(), timeout_s=0.3)
     assert (record.outcome, record.sent) == ("timed_out", None)
 
 
@@ -208,7 +208,10 @@ def test_an_asynchronous_prediction_that_is_not_accepted(said, outcome, message)
 
 
 def test_records_become_columns_in_the_order_of_their_starts():
-    late, early = Record(12.0, started=12.5), Record(11.0, started=11.0, sent=11.25, done=11.5, outputs_at=[11.375])
+    late, early = (
+        RequestRecord(12.0, started=12.5),
+        RequestRecord(11.0, started=11.0, sent=11.25, done=11.5, outputs_at=[11.375]),
+    )
     early.end("succeeded")
     late.end("rejected", "HTTP 409: busy")
     found = columns([late, early], 10.0)

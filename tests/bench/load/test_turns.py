@@ -1,6 +1,6 @@
 import asyncio
 
-from pilotlight.bench.load.turns import Turn, Turns
+from pilotlight.bench.load.turns import SlotQueue, Turn
 from tests.bench.load.servers import run
 
 
@@ -26,7 +26,7 @@ async def steps():
 
 def test_at_once_where_nobody_waits_else_in_the_order_of_arrival():
     async def scenario():
-        turns = Turns()
+        turns = SlotQueue()
         await turns.enter()
         first = asyncio.create_task(turns.refused(Turn(freed=False)))
         await steps()
@@ -46,7 +46,7 @@ def test_at_once_where_nobody_waits_else_in_the_order_of_arrival():
 
 def test_who_was_refused_again_stays_the_first():
     async def scenario():
-        turns = Turns()
+        turns = SlotQueue()
         first = asyncio.create_task(turns.refused(Turn(freed=False)))
         await steps()
         tasks, served = await in_line(turns, "a")
@@ -65,7 +65,7 @@ def test_who_was_refused_again_stays_the_first():
 
 def test_where_a_slot_should_be_free_a_refusal_is_tried_again_soon_and_then_waits():
     async def scenario():
-        turns, turn = Turns(), Turn(freed=True)
+        turns, turn = SlotQueue(), Turn(freed=True)
         for _ in range(4):
             await turns.refused(turn)
             assert turns.waiting == 0
@@ -81,7 +81,7 @@ def test_where_a_slot_should_be_free_a_refusal_is_tried_again_soon_and_then_wait
 
 def test_without_anybody_to_leave_the_first_in_line_tries_again_by_itself():
     async def scenario():
-        turns = Turns()
+        turns = SlotQueue()
         turn = Turn(freed=True, tries=4)
         first = asyncio.create_task(turns.refused(turn))
         await steps()
@@ -95,7 +95,7 @@ def test_without_anybody_to_leave_the_first_in_line_tries_again_by_itself():
 
 def test_who_gives_up_with_a_turn_hands_it_on():
     async def scenario():
-        turns = Turns()
+        turns = SlotQueue()
         first = asyncio.create_task(turns.refused(Turn(freed=False)))
         await steps()
         tasks, served = await in_line(turns, "ab")

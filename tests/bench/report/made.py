@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pilotlight.bench.calibration import Calibration
+from pilotlight.bench.calibrate.figures import Figure
+from pilotlight.bench.calibrate.measure import Calibration
 from pilotlight.bench.cold.results import ImportSeconds, Span, StageSeconds
 from pilotlight.bench.cold.stages import Interval, waterfall
-from pilotlight.bench.figures import Figure
 from pilotlight.bench.report.sources import Sources
 from tests.bench.cold import cold_results
 from tests.bench.load import load_results

@@ -5,11 +5,11 @@ import math
 import pytest
 from matplotlib.colors import to_hex
 
-from pilotlight.bench.report.chart import Pen
-from pilotlight.bench.report.charts_cold import cold_charts
-from pilotlight.bench.report.charts_load import load_charts
-from pilotlight.bench.report.charts_warm import warm_charts
-from pilotlight.bench.report.theme import MARKS
+from pilotlight.bench.report.charts.chart import Pen
+from pilotlight.bench.report.charts.cold import cold_charts
+from pilotlight.bench.report.charts.load import load_charts
+from pilotlight.bench.report.charts.theme import MARKS
+from pilotlight.bench.report.charts.warm import warm_charts
 from tests.bench.cold.cold_results import failure, info
 from tests.bench.report import made
 from tests.bench.warm import warm_results

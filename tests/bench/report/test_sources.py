@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pilotlight.bench.calibration_file import CalibrationFile
-from pilotlight.bench.documents import write_document
+from pilotlight.bench.calibrate.results import CalibrationFile
+from pilotlight.bench.harness.documents import write_document
 from pilotlight.bench.report.sources import read_sources
 from pilotlight.errors import UsageError
 from tests.bench.cold.cold_results import ENVIRONMENT

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pilotlight.bench.documents import read_document, write_document
+from pilotlight.bench.harness.documents import read_document, write_document
+from pilotlight.bench.stats.warmup import Shape
 from pilotlight.bench.warm.results import WarmResult, merge
-from pilotlight.bench.warmup import Shape
 from pilotlight.errors import UsageError
 from tests.bench.cold.cold_results import ENVIRONMENT, info
 from tests.bench.warm.warm_results import SETTINGS, failure, many, process, result, times, unmeasured

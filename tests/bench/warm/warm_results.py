@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pilotlight.bench.synthetic import lognormal
+from pilotlight.bench.stats.synthetic import lognormal
 from pilotlight.bench.warm.results import WarmProcess, WarmResult, WarmSettings
 from tests.bench.cold.cold_results import ENVIRONMENT, info
 

@@ -1,9 +1,9 @@
 """Runs when a Python of the measured worker starts, and notes when that was and how long each import takes.
 
-``bench/records.py`` puts this folder in front of the worker's ``PYTHONPATH`` and reads what is written here. It knows
-nothing of pilotlight and imports next to nothing: its own cost is part of what is measured (3 microseconds a module,
-and 20 to write down an import that is in no other). Imports are timed where a module's code runs, by its loader: the
-search for its file counts for whoever imports it.
+``bench/cold/records.py`` puts this folder in front of the worker's ``PYTHONPATH`` and reads what is written here. It
+knows nothing of pilotlight and imports next to nothing: its own cost is part of what is measured (3 microseconds a
+module, and 20 to write down an import that is in no other). Imports are timed where a module's code runs, by its
+loader: the search for its file counts for whoever imports it.
 """
 
 import importlib.machinery

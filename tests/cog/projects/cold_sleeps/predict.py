@@ -28,12 +28,12 @@ class Predictor(BasePredictor):
         return word * times * slow_module.FACTOR
 
     def stamped(self) -> None:
-        from pilotlight import stamps
+        from pilotlight import tracing
 
         loaded, warming = threading.Event(), threading.Event()
 
         def load() -> None:
-            with stamps.stage("weights"):
+            with tracing.stage("weights"):
                 time.sleep(0.3)
                 loaded.set()
                 warming.wait()
@@ -42,7 +42,7 @@ class Predictor(BasePredictor):
         thread = threading.Thread(target=load)
         thread.start()
         loaded.wait()
-        with stamps.stage("warmup"):
+        with tracing.stage("warmup"):
             warming.set()
             time.sleep(0.3)
             thread.join()

@@ -1,0 +1,1 @@
+"""The predictor behind the contracts of RunPod, Vertex AI and SageMaker."""

@@ -1,0 +1,125 @@
+"""What a Ray Serve application is told, and what that means in the options of its deployments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pilotlight.errors import ConfigError
+
+__all__ = ["RaySettings", "front_options", "read_settings", "replica_options"]
+
+# The front waits, checks and passes on: it takes what comes, and its processor time is its only limit.
+_FRONT_ONGOING = 4096
+_FRONT_CPUS = 0.1
+# What Ray needs beyond ours to end a replica in good order: closing the Cog server, one more look whether it is idle.
+_CLOSING_S = 5.0
+_DRAIN_LOOK_S = 0.2
+# How often a front looks for a free slot while all are taken. Ray's own half a second would leave slots idle for longer
+# than short predictions take; this costs some hundred small messages per second, and only while predictions wait.
+_LOOKS = {"initial_backoff_s": 0.01, "backoff_multiplier": 2, "max_backoff_s": 0.05}
+# A setup that fails is tried again once, perhaps on another node; whoever waits for the deployment hears the reason.
+_CONSTRUCTIONS = 2
+
+
+class RaySettings(BaseModel):
+    """What an application is told; as keywords, or as the arguments of ``serve run`` and of Serve's configuration file.
+
+    Attributes:
+        project: the folder with cog.yaml, on every node.
+        min_replicas: replicas at least; 0 lets an idle application go, at the price of a cold start.
+        max_replicas: replicas at most.
+        cpus: logical processors of a replica, in Ray's books only.
+        gpus: GPUs of a replica; without one Ray hides them all.
+        fronts: processes that speak HTTP; one passes on a few thousand chunks per second.
+        max_waiting: predictions that may wait for a slot, at each front; further ones are refused.
+        env: variables for the predictor.
+        python: whose environment has cog and what the predictor imports; by default the one that runs Ray.
+        setup_timeout_s: how long ``setup()`` may take.
+        grace_s: how long running predictions may go on when a replica ends.
+        health_period_s: how often Ray asks a replica how it is; at the third bad answer in a row it starts another one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    project: Path
+    min_replicas: int = Field(default=1, ge=0)
+    max_replicas: int = Field(default=1, ge=1)
+    cpus: float = Field(default=0.5, ge=0)
+    gpus: float = Field(default=0, ge=0)
+    fronts: int = Field(default=1, ge=1)
+    max_waiting: int = Field(default=1024, ge=0)
+    env: dict[str, str] = Field(default_factory=dict)
+    python: Path | None = None
+    setup_timeout_s: float = Field(default=300, gt=0)
+    grace_s: float = Field(default=30, ge=0)
+    health_period_s: float = Field(default=5, gt=0)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> RaySettings:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas is {self.min_replicas}, more than max_replicas, {self.max_replicas}")
+        return self
+
+    @property
+    def total_cpus(self) -> float:
+        """Logical processors of all that may run at once."""
+        return self.max_replicas * self.cpus + self.fronts * _FRONT_CPUS
+
+
+def read_settings(given: RaySettings | Mapping[str, Any]) -> RaySettings:
+    """The settings, of whatever form.
+
+    Raises:
+        ConfigError: one of them makes no sense, or there is none of that name.
+    """
+    if isinstance(given, RaySettings):
+        return given
+    try:
+        return RaySettings.model_validate(given)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'replicas'}: {one['msg']}" for one in error.errors())
+        raise ConfigError(f"settings of the Ray application: {problems}") from error
+
+
+def replica_options(settings: RaySettings, slots: int) -> dict[str, Any]:
+    scale: dict[str, Any] = {"num_replicas": settings.min_replicas}
+    if settings.min_replicas < settings.max_replicas:
+        scale = {
+            "autoscaling_config": {
+                "min_replicas": settings.min_replicas,
+                "max_replicas": settings.max_replicas,
+                "target_ongoing_requests": slots,
+            }
+        }
+    return {
+        **scale,
+        "name": "Replica",
+        "ray_actor_options": {"num_cpus": settings.cpus, "num_gpus": settings.gpus},
+        "max_ongoing_requests": slots,
+        "max_queued_requests": settings.max_waiting,
+        "max_constructor_retry_count": _CONSTRUCTIONS,
+        "request_router_config": _LOOKS,
+        **_common_options(settings),
+    }
+
+
+def front_options(settings: RaySettings) -> dict[str, Any]:
+    return {
+        "num_replicas": settings.fronts,
+        "ray_actor_options": {"num_cpus": _FRONT_CPUS},
+        "max_ongoing_requests": _FRONT_ONGOING,
+        **_common_options(settings),
+    }
+
+
+def _common_options(settings: RaySettings) -> dict[str, Any]:
+    return {
+        "graceful_shutdown_timeout_s": settings.grace_s + _CLOSING_S,
+        "graceful_shutdown_wait_loop_s": _DRAIN_LOOK_S,
+        "health_check_period_s": settings.health_period_s,
+        "logging_config": {"log_level": "WARNING", "enable_access_log": False},
+    }

@@ -1,0 +1,134 @@
+"""What measuring costs: what observation adds to a cold start, and what an answer takes that is not the predictor's.
+
+Measured on a project made for it, which imports some of the standard library and does nothing: less work than any real
+one has, so that what observation adds is a larger share than it will ever be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pilotlight.bench.calibrate.figures import Figure
+from pilotlight.bench.cold.observe import first_prediction, observe
+from pilotlight.bench.harness.targets import StartOptions, Target, schedule
+from pilotlight.bench.stats.intervals import TooSmall, compare, median_interval
+from pilotlight.errors import UsageError
+from pilotlight.runtime import Project, ServerOptions, Worker, raise_for_status
+
+__all__ = ["MIN_STARTS", "OBSERVATION", "measure_overhead"]
+
+MIN_STARTS = 6  # of each kind; fewer do not support an interval
+OBSERVATION = "cold start, added by observing it"
+
+_COG_YAML = 'build:\n  python_version: "3.11"\npredict: predict.py:Predictor\n'
+_PREDICT = '''"""Imports some 300 modules, and answers at once."""
+
+import asyncio, concurrent.futures, decimal, email.mime.multipart, http.server, json, logging.config
+import multiprocessing.pool, sqlite3, tarfile, unittest.mock, urllib.request, xml.dom.minidom, zipfile
+
+from cog import BasePredictor
+
+
+class Predictor(BasePredictor):
+    def predict(self) -> str:
+        return "done"
+'''
+_ADDED_LIMIT = 0.02  # as much as the stages of a cold start may miss of its wall time
+_PREDICTIONS = 100
+_ANSWER_LIMIT_S = 0.005
+_PAUSE_S = 0.01  # as in `bench warm`: the server frees its slot after it has answered
+_TIMEOUT_S = 60.0
+_STOP_GRACE_S = 0.5
+
+
+async def measure_overhead(
+    *, starts: int, seed: int, python: Path, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[Figure, ...]:
+    """Starts real workers, half of them observed and half not, in a random order, and then predicts on one.
+
+    Args:
+        starts: of each kind, ``MIN_STARTS`` at least; a start takes some 0.5 s.
+        seed: of their order.
+        python: the interpreter whose environment has cog.
+        on_progress: is told how many workers have run, and of how many.
+
+    Raises:
+        UsageError: too few starts, or ``python`` has no cog.
+        WorkerError: a worker does not start here at all.
+    """
+    if starts < MIN_STARTS:
+        raise UsageError(f"overhead: {starts} starts; give {MIN_STARTS} at least")
+    options = StartOptions(python, {}, _TIMEOUT_S, _TIMEOUT_S)
+    with TemporaryDirectory(prefix="pilotlight-") as folder:
+        project = _write_project(Path(folder))
+        kinds = {"bare": _bare, "observed": _observed}
+        walls_s: dict[str, list[float]] = {kind: [] for kind in kinds}
+        steps = schedule([Target(kind, project) for kind in kinds], starts, seed)
+        for done, step in enumerate(steps, start=1):
+            wall_s = await kinds[step.target.name](project, options)
+            if step.round >= 0:
+                walls_s[step.target.name].append(wall_s)
+            if on_progress:
+                on_progress(done, len(steps) + 1)
+        answers_s = await _answers(project, options)
+        if on_progress:
+            on_progress(len(steps) + 1, len(steps) + 1)
+    return _added(walls_s["bare"], walls_s["observed"]), _answer(answers_s)
+
+
+def _added(bare_s: list[float], observed_s: list[float]) -> Figure:
+    """What observation adds, as a share; below nothing it would be as wrong as above."""
+    ratio = compare(bare_s, observed_s).ratio
+    assert not isinstance(ratio, TooSmall), "this is a bug: MIN_STARTS do not support an interval"
+    interval = (ratio.low - 1, ratio.high - 1)
+    return Figure(OBSERVATION, ratio.value - 1, "share", -_ADDED_LIMIT, _ADDED_LIMIT, ratio.n, interval)
+
+
+def _answer(times_s: list[float]) -> Figure:
+    found = median_interval(times_s)
+    assert not isinstance(found, TooSmall), "this is a bug: the predictions do not support an interval"
+    interval = (found.low, found.high)
+    return Figure("prediction that does nothing", found.value, "s", 0.0, _ANSWER_LIMIT_S, found.n, interval)
+
+
+async def _bare(project: Project, options: StartOptions) -> float:
+    """From the spawn to the end of the first prediction, with nothing but that noted."""
+    worker = Worker(project, ServerOptions(python=options.python))
+    try:
+        await worker.start()
+        marks, _ = await first_prediction(worker, {}, options)
+    finally:
+        await worker.stop(_STOP_GRACE_S)
+    return marks.answered_s - marks.spawned_s
+
+
+async def _observed(project: Project, options: StartOptions) -> float:
+    return (await observe(project, {}, options)).wall_s
+
+
+async def _answers(project: Project, options: StartOptions) -> list[float]:
+    """Seconds of each prediction, as ``bench warm`` times them, without the first."""
+    worker = Worker(project, ServerOptions(python=options.python, sse=False))
+    times_s = []
+    try:
+        await worker.start()
+        await worker.wait_ready(options.setup_timeout_s)
+        for _ in range(1 + _PREDICTIONS):
+            started_s = time.perf_counter()
+            prediction = await worker.predict({})
+            times_s.append(time.perf_counter() - started_s)
+            raise_for_status(prediction)
+            await asyncio.sleep(_PAUSE_S)
+    finally:
+        await worker.stop(_STOP_GRACE_S)
+    return times_s[1:]
+
+
+def _write_project(folder: Path) -> Project:
+    (folder / "cog.yaml").write_text(_COG_YAML, encoding="utf-8")
+    (folder / "predict.py").write_text(_PREDICT, encoding="utf-8")
+    return Project.load(folder)

@@ -1,0 +1,1 @@
+"""What every bench needs: targets, result documents, the environment, process counters and warnings."""

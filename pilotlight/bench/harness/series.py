@@ -1,0 +1,120 @@
+"""Several projects whose workers start in turn, and the results that such a run leaves: what cold and warm share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
+
+from pilotlight.bench.harness.documents import Document, Outcome, Strict, require_same
+from pilotlight.bench.harness.targets import Step
+
+__all__ = ["Series", "SeriesProcess", "Taker", "merge_series", "take_turns", "with_info"]
+
+
+class SeriesProcess(Strict):
+    """One worker of a series.
+
+    Attributes:
+        round: from 0; in each round every project starts once.
+        measured: ``False`` for the start before all others, which fills caches and shows what a start reads.
+        message: what went wrong.
+        load_1m: the load when it was started.
+        steal_share: the share of the processors' time that the hypervisor gave to others meanwhile.
+    """
+
+    project: str
+    round: int
+    measured: bool
+    outcome: Outcome
+    message: str | None = None
+    load_1m: float
+    steal_share: float | None = None
+
+
+P = TypeVar("P", bound=SeriesProcess)
+
+
+class Series(Document, Generic[P]):
+    """One run, with its processes in the order in which they were started."""
+
+    settings: Strict
+    processes: tuple[P, ...]
+
+    def measured(self, project: str) -> list[P]:
+        """The measured processes of a project that have succeeded, in order."""
+        return [one for one in self.processes if one.project == project and one.measured and one.outcome == "succeeded"]
+
+    def failures(self, project: str) -> list[P]:
+        """The processes of a project that have not succeeded."""
+        return [one for one in self.processes if one.project == project and one.outcome != "succeeded"]
+
+
+S = TypeVar("S", bound=Series[Any])
+
+
+class Taker(Protocol[S]):
+    """Takes one step after the other; ``result`` is all there is so far."""
+
+    result: S
+
+    async def take(self, step: Step) -> None: ...
+
+
+async def take_turns(
+    taker: Taker[S], steps: Iterable[Step], *, save: Callable[[S], None], announce: Callable[[Step], None]
+) -> S:
+    """Takes the steps, but for those of a project that has failed.
+
+    Args:
+        taker: of the steps.
+        steps: in order.
+        save: called with all there is so far, before the first step and after every one.
+        announce: called before every step.
+    """
+    save(taker.result)
+    for step in steps:
+        if taker.result.failures(step.target.name):
+            continue
+        announce(step)
+        await taker.take(step)
+        save(taker.result)
+    finished = taker.result.model_copy(update={"finished": True})
+    save(finished)
+    return finished
+
+
+def with_info(result: S, name: str, **found: object) -> S:
+    """The result, with what was found out about a project."""
+    projects = tuple(info.model_copy(update=found) if info.name == name else info for info in result.projects)
+    return result.model_copy(update={"projects": projects})
+
+
+def merge_series(first: S, second: S, count: str) -> S:
+    """Both runs as one: the processes of the second after those of the first. Pure.
+
+    Args:
+        first: one run.
+        second: another.
+        count: the setting that says how many processes of each project were asked for; the sum of both afterwards.
+
+    Raises:
+        UsageError: they were not measured on the same machine, with the same software and settings, or a project that
+            both have is not the same in both.
+    """
+    require_same("environment", *(one.environment.model_dump(exclude={"load_1m"}) for one in (first, second)))
+    require_same("settings", *(one.settings.model_dump(exclude={count, "seed"}) for one in (first, second)))
+    known = {info.name: info for info in first.projects}
+    for info in second.projects:
+        if info.name in known:
+            require_same(f"project {info.name}", known[info.name].model_dump(), info.model_dump())
+    rounds = 1 + max((one.round for one in first.processes), default=-1)
+    later = [one.model_copy(update={"round": one.round + rounds}) for one in second.processes]
+    total = getattr(first.settings, count) + getattr(second.settings, count)
+    return first.model_copy(
+        update={
+            "finished": first.finished and second.finished,
+            "settings": first.settings.model_copy(update={count: total}),
+            "projects": (*first.projects, *(info for info in second.projects if info.name not in known)),
+            "processes": (*first.processes, *later),
+        }
+    )

@@ -1,0 +1,34 @@
+"""What makes the numbers of any bench worth less than they look: the machine was not at rest. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pilotlight.bench.harness.documents import Environment
+
+__all__ = ["machine_doubts"]
+
+# Above these the machine was busy with something else, and times are too long by an amount that nobody knows.
+_BUSY_LOAD_PER_CORE = 0.5
+_BUSY_STEAL = 0.02
+
+
+def machine_doubts(machine: Environment, steal_shares: Iterable[float | None]) -> list[str]:
+    """In words; none where nothing disturbed it.
+
+    Args:
+        machine: as it was before the first start.
+        steal_shares: what the hypervisor took during each start.
+    """
+    found = []
+    if machine.load_1m > _BUSY_LOAD_PER_CORE * machine.cores:
+        found.append(
+            f"the machine was busy before the first start (load {machine.load_1m:.1f} on {machine.cores} cores): "
+            "times are longer than they would be; stop what else runs"
+        )
+    steal = max((share or 0.0 for share in steal_shares), default=0.0)
+    if steal > _BUSY_STEAL:
+        found.append(
+            f"the hypervisor gave up to {steal:.0%} of the processors to others during a start: repeat at another time"
+        )
+    return found

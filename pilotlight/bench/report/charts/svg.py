@@ -1,0 +1,103 @@
+"""Makes matplotlib's SVG a part of a page: ids of its own, CSS variables for colors, words for those who need them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
+
+from pilotlight.bench.report.charts.theme import unmark
+from pilotlight.bench.report.markup import Html, printable
+
+__all__ = ["Drawing", "inline"]
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_HREF = "{http://www.w3.org/1999/xlink}href"
+_LONG = re.compile(r"-?\d+\.\d{3,}")
+_URL = re.compile(r"url\(#([^)]+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What matplotlib wrote, and what to make of it.
+
+    Attributes:
+        source: of the SVG file.
+        name: in front of every id, so that several drawings fit on one page.
+        title: what it is called.
+        description: what can be seen in it.
+        tips: by the id of an element what to say of it.
+    """
+
+    source: str
+    name: str
+    title: str
+    description: str
+    tips: Mapping[str, str]
+
+
+def inline(drawing: Drawing) -> Html:
+    """The element ``svg``, as wide as its place on the page."""
+    root = fromstring(drawing.source)  # noqa: S314 - matplotlib wrote it a moment ago
+    _drop_strangers(root)
+    # HTML knows these names without their namespaces.
+    for one in root.iter():
+        one.tag = one.tag.removeprefix(_SVG)
+    used = set(_references(root))
+    for one in root.iter():
+        _describe(one, drawing.tips)
+        _rename(one, drawing.name, used)
+        _round(one)
+    for size in ("width", "height", "version"):
+        root.attrib.pop(size, None)
+    labels = [f"{drawing.name}-title", f"{drawing.name}-description"]
+    root.attrib |= {"role": "img", "aria-labelledby": " ".join(labels), "class": drawing.name.rpartition("-")[2]}
+    for index, (kind, text) in enumerate((("title", drawing.title), ("desc", drawing.description))):
+        element = Element(kind, {"id": labels[index]})
+        element.text = printable(text)
+        root.insert(index, element)
+    return Html(unmark(tostring(root, encoding="unicode")))
+
+
+def _drop_strangers(root: Element) -> None:
+    """Metadata, and a style sheet that would hold for the whole page; the page's own has what is in it."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{_SVG}metadata", f"{_SVG}style"):
+                parent.remove(child)
+
+
+def _references(root: Element) -> Iterator[str]:
+    for one in root.iter():
+        for key, value in one.attrib.items():
+            if key == _HREF:
+                yield value.removeprefix("#")
+            yield from _URL.findall(value)
+
+
+def _describe(one: Element, tips: Mapping[str, str]) -> None:
+    tip = tips.get(one.get("id", ""))
+    if tip is not None:
+        title = SubElement(one, "title")
+        title.text = printable(tip)
+
+
+def _rename(one: Element, name: str, used: set[str]) -> None:
+    """Ids that nothing refers to go; the others, and what refers to them, get the drawing's name."""
+    own = one.attrib.pop("id", None)
+    if own in used:
+        one.set("id", f"{name}-{own}")
+    for key, value in list(one.attrib.items()):
+        if key == _HREF:
+            del one.attrib[key]
+            one.set("href", f"#{name}-{value.removeprefix('#')}")
+        else:
+            one.set(key, _URL.sub(lambda found: f"url(#{name}-{found[1]})", value))
+
+
+def _round(one: Element) -> None:
+    """A hundredth of a point is finer than any screen."""
+    for key in ("d", "x", "y"):
+        if key in one.attrib:
+            one.set(key, _LONG.sub(lambda found: f"{float(found[0]):.2f}", one.attrib[key]))

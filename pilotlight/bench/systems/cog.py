@@ -1,0 +1,62 @@
+"""A Cog project behind the real Cog server, as a system under test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pilotlight.bench.cold.observe import observe
+from pilotlight.bench.cold.results import StageSeconds
+from pilotlight.bench.harness.targets import StartOptions, Target
+from pilotlight.bench.load.send import StreamWay
+from pilotlight.bench.load.server import serving
+from pilotlight.bench.systems.clients import play_levels
+from pilotlight.bench.systems.system_under_test import Began, Level, Load
+
+__all__ = ["CogSystem"]
+
+
+@dataclass(frozen=True, slots=True)
+class CogSystem:
+    """A project and what it is asked.
+
+    Attributes:
+        target: the project, its name, and its variables.
+        options: how to start it.
+        inputs: that every prediction gets.
+        lengths: the inputs that say how many tokens to give; none for a project that gives no text.
+        first_tokens: of the first prediction of a start.
+        streams: whether it is asked by several clients.
+    """
+
+    target: Target
+    options: StartOptions
+    inputs: Mapping[str, Any]
+    lengths: tuple[str, ...]
+    first_tokens: int = 8
+    streams: bool = True
+    starts: bool = True
+    command: None = None
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    async def start(self, *, note_files: bool) -> Began:
+        options = self.options.of(self.target)
+        found = await observe(self.target.project, self._inputs(self.first_tokens), options, note_files=note_files)
+        stages = tuple(
+            StageSeconds(stage=one.stage, charged_s=one.charged_s, overlapped_s=one.overlapped_s)
+            for one in found.stages
+        )
+        first_output_s = found.wall_s if found.first_output_s is None else found.first_output_s
+        return Began(found.ready_s, first_output_s, found.wall_s, stages, found.files)
+
+    async def stream(self, load: Load) -> list[Level]:
+        inputs = self._inputs(load.tokens)
+        async with serving(self.target, lambda _: inputs, self.options) as served:
+            return await play_levels(served.endpoint, StreamWay(served.endpoint, inputs), load)
+
+    def _inputs(self, tokens: int) -> dict[str, Any]:
+        return {**self.inputs, **dict.fromkeys(self.lengths, tokens)}

@@ -1,0 +1,189 @@
+"""``pilotlight bench compare``: is B faster or slower than A? With an exit status for CI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import click
+from rich.console import Console
+
+from pilotlight.bench.cold.measure import DEFAULT_RUNS
+from pilotlight.bench.cold.pagecache import pick_method
+from pilotlight.bench.compare.conditions import Condition, parse_condition
+from pilotlight.bench.compare.measure import ComparePlan, measure
+from pilotlight.bench.compare.metrics import Metric, Result
+from pilotlight.bench.compare.outcome import Outcome, judge
+from pilotlight.bench.compare.render import compare_report
+from pilotlight.bench.compare.sides import opened, parse_side
+from pilotlight.bench.harness.targets import StartOptions
+from pilotlight.bench.stats.intervals import TooSmall, compare
+from pilotlight.bench.stats.warmup import MIN_ITERATIONS
+from pilotlight.bench.warm.measure import DEFAULT_ITERATIONS
+from pilotlight.cli.bench.options import (
+    OutFile,
+    input_option,
+    json_option,
+    make_inputs,
+    out_option,
+    seed_option,
+    timeout_option,
+)
+from pilotlight.cli.bench.progress import RunProgress
+from pilotlight.cli.common.options import environment_option, parse_variables, python_option, setup_timeout_option
+from pilotlight.errors import UsageError
+
+__all__ = ["command"]
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight bench compare path/to/one path/to/another
+  pilotlight bench compare . . --metric steady --env-a THREADS=1 --env-b THREADS=2
+  pilotlight bench compare .@v1.0 .@HEAD --metric ready --page-cache dropped
+
+\b
+In CI, to refuse a change that makes the project start slower:
+  pilotlight bench compare .@origin/main .@HEAD --fail-if slower:5%
+"""
+
+
+def _conditions(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[Condition, ...]:
+    return tuple(parse_condition(text) for text in given)
+
+
+@click.command("compare", epilog=_EXAMPLES)
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--metric",
+    type=click.Choice([metric.value for metric in Metric]),
+    default=Metric.COLD.value,
+    show_default=True,
+    callback=lambda ctx, param, given: Metric(given),
+    help="Start to the end of the first prediction, to ready, to the first output; or a prediction once steady.",
+)
+@click.option(
+    "-n",
+    "--runs",
+    type=click.IntRange(min=1),
+    default=DEFAULT_RUNS,
+    show_default=True,
+    help="Measured processes of each side; more show smaller differences.",
+)
+@click.option(
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    callback=_conditions,
+    metavar="OUTCOME",
+    help="Exit with status 1 if the data show that: slower, slower:5%, faster, faster:5%, cannot-tell.",
+)
+@click.option("--env-a", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="A variable for A alone.")
+@click.option("--env-b", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="A variable for B alone.")
+@click.option(
+    "--iterations",
+    type=click.IntRange(min=MIN_ITERATIONS),
+    default=DEFAULT_ITERATIONS,
+    show_default=True,
+    help="Predictions in each process, for the metric steady.",
+)
+@click.option(
+    "--page-cache",
+    type=click.Choice(["hot", "dropped"]),
+    default="hot",
+    show_default=True,
+    help="Whether a start finds in memory what it read before.",
+)
+@seed_option
+@input_option
+@environment_option
+@python_option
+@setup_timeout_option
+@timeout_option
+@out_option("compare")
+@json_option
+def command(
+    a: str,
+    b: str,
+    metric: Metric,
+    runs: int,
+    conditions: tuple[Condition, ...],
+    env_a: Mapping[str, str],
+    env_b: Mapping[str, str],
+    iterations: int,
+    page_cache: Literal["hot", "dropped"],
+    seed: int,
+    flags: tuple[str, ...],
+    env: Mapping[str, str],
+    python: Path,
+    setup_timeout_s: float,
+    predict_timeout_s: float,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Say whether B is faster or slower than A, or that the data cannot tell.
+
+    A (the baseline) and B (the candidate) are Cog projects: each a FOLDER as it is, or FOLDER@REVISION, which is
+    checked out from its git repository for the run (without what git ignores, such as fetched weights: say with -e
+    where these are). The same folder twice, with --env-a and --env-b, compares settings. Both run in one interleaved
+    series of fresh workers in random order, so that what disturbs the machine meets both alike.
+
+    The exit status is 0, or 1 when a --fail-if holds or a side fails. What the data do not show does not hold.
+    """
+    _refuse_what_cannot_work(metric, runs, conditions, page_cache)
+    file: OutFile[Result] = OutFile(out, "compare")
+    with ExitStack() as stack:
+        plan = ComparePlan(
+            a=stack.enter_context(opened(parse_side(a), "A", env_a)),
+            b=stack.enter_context(opened(parse_side(b), "B", env_b)),
+            metric=metric,
+            runs=runs,
+            iterations=iterations,
+            seed=seed,
+            drop_method=pick_method() if page_cache == "dropped" else None,
+            options=StartOptions(python, env, setup_timeout_s, predict_timeout_s),
+        )
+        result = file.fill(
+            lambda: _run(plan, flags, file),
+            lambda so_far: _show(judge(so_far, metric, conditions), as_json=as_json),
+            "processes",
+        )
+    return 1 if judge(result, metric, conditions).failed else 0
+
+
+def _refuse_what_cannot_work(
+    metric: Metric, runs: int, conditions: tuple[Condition, ...], page_cache: Literal["hot", "dropped"]
+) -> None:
+    if metric is Metric.STEADY and page_cache == "dropped":
+        raise UsageError(
+            "--page-cache dropped: what is steady has read all it needs; leave it out, or another --metric"
+        )
+    least = compare([1.0] * runs, [1.0] * runs).ratio
+    if conditions and isinstance(least, TooSmall):
+        raise UsageError(f"-n {runs} with --fail-if: so few never show a difference; give -n {least.needed} or more")
+
+
+def _run(plan: ComparePlan, flags: tuple[str, ...], file: OutFile[Result]) -> Result:
+    predictions = plan.iterations if plan.metric is Metric.STEADY else 0
+    with RunProgress("process", plan.runs, 2, predictions) as progress:
+        return asyncio.run(
+            measure(
+                plan,
+                partial(make_inputs, flags),
+                save=file.save,
+                announce=progress.announce,
+                tick=progress.tick,
+            )
+        )
+
+
+def _show(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(outcome.document(), indent=1))
+    else:
+        Console().print(compare_report(outcome))

@@ -1,0 +1,37 @@
+"""``pilotlight bench merge``: several runs of one bench as one result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pilotlight.bench.harness.documents import write_document
+from pilotlight.bench.merging import merge_files
+from pilotlight.errors import UsageError
+
+__all__ = ["command"]
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight bench merge monday.json tuesday.json --out both.json
+"""
+
+
+@click.command("merge", epilog=_EXAMPLES)
+@click.argument("results", nargs=-1, required=True, metavar="RESULT...", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where to write the merged result."
+)
+def command(results: tuple[Path, ...], out: Path) -> None:
+    """Make one result of several runs of bench cold, or of bench warm.
+
+    All must come from one machine, with the same software, settings, inputs and weights: what differs is named, and
+    nothing is written then. Results of bench load do not merge.
+    """
+    if len(results) < 2:
+        raise UsageError(f"merge: {results[0]} alone; give at least two results")
+    merged = merge_files(results)
+    write_document(merged, out)
+    counts = ", ".join(f"{len(merged.measured(info.name))} of {info.name}" for info in merged.projects)
+    click.echo(f"Written to: {out} (measured processes: {counts})", err=True)

@@ -1,0 +1,106 @@
+"""``pilotlight bench warm``: how a project's times develop from the first prediction to the steady state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pilotlight.bench.harness.targets import StartOptions, name_targets
+from pilotlight.bench.stats.warmup import MIN_ITERATIONS
+from pilotlight.bench.warm.measure import DEFAULT_ITERATIONS, DEFAULT_PROCESSES, WarmPlan, measure
+from pilotlight.bench.warm.render import warm_report
+from pilotlight.bench.warm.results import WarmResult
+from pilotlight.cli.bench.options import (
+    OutFile,
+    input_option,
+    json_option,
+    make_inputs,
+    out_option,
+    projects_argument,
+    seed_option,
+    shows,
+    timeout_option,
+)
+from pilotlight.cli.bench.progress import RunProgress
+from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.runtime import Project
+
+__all__ = ["command"]
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight bench warm -i prompt="def main(args):" -i max_tokens=8
+  pilotlight bench warm path/to/one path/to/another -p 10 -n 200
+  pilotlight bench warm --json --out warm.json | less
+"""
+
+
+@click.command("warm", epilog=_EXAMPLES)
+@projects_argument
+@click.option(
+    "-p",
+    "--processes",
+    type=click.IntRange(min=1),
+    default=DEFAULT_PROCESSES,
+    show_default=True,
+    help="Measured processes of each project; 5 are needed for an interval on the steady time.",
+)
+@click.option(
+    "-n",
+    "--iterations",
+    type=click.IntRange(min=MIN_ITERATIONS),
+    default=DEFAULT_ITERATIONS,
+    show_default=True,
+    help="Predictions in each process, one after the other.",
+)
+@seed_option
+@input_option
+@environment_option
+@python_option
+@setup_timeout_option
+@timeout_option
+@out_option("warm")
+@json_option
+def command(
+    projects: tuple[Path, ...],
+    processes: int,
+    iterations: int,
+    seed: int,
+    flags: tuple[str, ...],
+    env: Mapping[str, str],
+    python: Path,
+    setup_timeout_s: float,
+    predict_timeout_s: float,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Measure how Cog projects warm up, without Docker.
+
+    Each process is a fresh worker that runs the same prediction again and again; before them each project starts once
+    unmeasured. Changepoints in the times of each process say how many predictions it takes to its steady state, what
+    that costs, or that there is none. Several PROJECTs (folders with cog.yaml; default: this one) take turns in a
+    random order, and are compared with the first. A project that fails is reported, and the others go on: the exit
+    status is 1 then.
+    """
+    plan = WarmPlan(
+        targets=name_targets([Project.load(root) for root in projects or (Path(),)]),
+        processes=processes,
+        iterations=iterations,
+        seed=seed,
+        options=StartOptions(python, env, setup_timeout_s, predict_timeout_s),
+    )
+    file: OutFile[WarmResult] = OutFile(out, "warm")
+
+    def run() -> WarmResult:
+        inputs_for = partial(make_inputs, flags)
+        with RunProgress("process", processes, len(plan.targets), iterations) as progress:
+            return asyncio.run(
+                measure(plan, inputs_for, save=file.save, announce=progress.announce, tick=progress.tick)
+            )
+
+    result = file.fill(run, shows(warm_report, as_json=as_json), "processes")
+    return 1 if any(result.failures(info.name) for info in result.projects) else 0

@@ -1,0 +1,163 @@
+"""From ``-i name=value`` and ``--json`` to the input of a prediction, by the project's schema. Follows ``cog predict``.
+
+What the server checks itself (bounds, choices, patterns) is left to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import mimetypes
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pilotlight.errors import InputError, UsageError
+from pilotlight.runtime.http.request import check_names, input_names
+
+Schema = Mapping[str, Any]
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_ARTICLES = {
+    "array": "a JSON list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "a JSON object",
+    "string": "text",
+}
+
+
+def inputs_from_flags(flags: Sequence[str], document: Schema) -> dict[str, Any]:
+    """The values of ``name=value``, converted to the types of the schema; a name given twice makes a list.
+
+    Raises:
+        UsageError: a flag has no ``=``.
+        InputError: an input is unknown, missing, of the wrong type, or a file that cannot be read.
+    """
+    texts: dict[str, list[str]] = {}
+    for flag in flags:
+        name, equals, text = flag.partition("=")
+        if not equals or not name:
+            raise UsageError(f"-i {flag!r}: give it as name=value")
+        if len(text) >= 2 and text[0] == text[-1] == '"':
+            text = text[1:-1]
+        texts.setdefault(name, []).append(text)
+    _check(texts, document)
+    properties = document["components"]["schemas"]["Input"]["properties"]
+    inputs: dict[str, Any] = {}
+    for name, values in texts.items():
+        kinds = list(_kinds(properties[name], document))
+        if len(values) > 1:
+            inputs[name] = [_convert(name, value, _item_kinds(name, kinds, document)) for value in values]
+        else:
+            inputs[name] = _convert(name, values[0], kinds, document)
+    return inputs
+
+
+def inputs_from_json(source: str, document: Schema) -> dict[str, Any]:
+    """The values of a JSON object: given itself, or as ``@file``, or as ``-`` for the standard input.
+
+    Raises:
+        UsageError: it cannot be read, or is no JSON object.
+        InputError: as above.
+    """
+    where = source.removeprefix("@")
+    try:
+        if where == "-":
+            text = sys.stdin.read()
+        elif source.startswith("@"):
+            text = Path(where).expanduser().read_text(encoding="utf-8")
+        else:
+            where, text = "its value", source
+        values = json.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--json: cannot read {where}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--json: {where} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f'--json: {where} has to be a JSON object, such as {{"prompt": "hello"}}')
+    _check(values, document)
+    return {name: _file_or(name, value) for name, value in values.items()}
+
+
+def _check(given: Mapping[str, Any], document: Schema) -> None:
+    names = input_names(document) or []
+    check_names(given, names)
+    required = document["components"]["schemas"]["Input"].get("required", [])
+    missing = [name for name in names if name in required and name not in given]
+    if missing:
+        others = f" (so are {', '.join(missing[1:])})" if len(missing) > 1 else ""
+        raise InputError(missing[0], f"missing, and required{others}; give it with -i {missing[0]}=...")
+
+
+def _kinds(schema: Schema, document: Schema) -> Iterator[Schema]:
+    """The simple types that a value may have, with references followed and unions laid open."""
+    if "$ref" in schema:
+        yield from _kinds(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
+    elif "type" in schema:
+        yield schema
+    else:
+        for key in ("allOf", "anyOf", "oneOf"):
+            for part in schema.get(key, []):
+                yield from _kinds(part, document)
+
+
+def _item_kinds(name: str, kinds: Sequence[Schema], document: Schema) -> list[Schema]:
+    lists = [kind for kind in kinds if kind["type"] == "array"]
+    if not lists:
+        raise InputError(name, "given more than once, but it is no list")
+    return [item for kind in lists for item in _kinds(kind.get("items", {}), document)]
+
+
+def _convert(name: str, text: str, kinds: Sequence[Schema], document: Schema | None = None) -> Any:
+    """The first type that the text can be, from the strictest to plain text."""
+    if text.startswith("@"):
+        value = _file_or(name, text)
+        return [value] if kinds and all(kind["type"] == "array" for kind in kinds) else value
+    types = {kind["type"] for kind in kinds} or {"string"}
+    if "boolean" in types and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if types & {"integer", "number"} and _INTEGER.fullmatch(text):
+        return int(text)
+    if "number" in types and (number := _number(text)) is not None:
+        return number
+    for kind, python in (("array", list), ("object", dict)):
+        if kind in types and isinstance(value := _json(text), python):
+            return value
+    if "string" in types:
+        return text
+    if "array" in types and document is not None:
+        return [_convert(name, text, _item_kinds(name, kinds, document))]
+    raise InputError(name, f"{text[:80]!r} is not {' or '.join(_ARTICLES[kind] for kind in sorted(types))}")
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _file_or(name: str, value: Any) -> Any:
+    """The file that ``@path`` names as a data: URL; any other value as it is."""
+    if not isinstance(value, str) or not value.startswith("@"):
+        return value
+    path = Path(value[1:]).expanduser()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(name, f"cannot read the file {path}: {error.strerror or error}") from error
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,1 @@
+"""The commands of the gateway and of what was pushed to it."""

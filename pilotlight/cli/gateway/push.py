@@ -1,0 +1,103 @@
+"""``pilotlight push``: a project, as it is now, becomes the current version of a model."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+from rich.filesize import decimal
+
+from pilotlight.cli.common.options import python_option
+from pilotlight.cli.common.transfer_view import watching
+from pilotlight.cli.gateway.home import home_option, registry_in, short
+from pilotlight.errors import UsageError
+from pilotlight.gateway.registry.push import Pushed, push
+
+_EPILOG = """\b
+Examples:
+  pilotlight push acme/hello
+  pilotlight push path/to/project acme/hello
+  pilotlight push path/to/project acme/hello --allow-breaking --json
+"""
+
+
+@click.command("push", epilog=_EPILOG)
+@click.argument("names", nargs=-1, metavar="[DIR] [OWNER/NAME]")
+@click.option("--allow-breaking", is_flag=True, help="Push although callers of the version before it break.")
+@click.option(
+    "--link",
+    is_flag=True,
+    help="Take large files as hard links where the file system cannot share them until they change: no second copy on "
+    "the disk, but whoever then changes such a file in place changes what was pushed.",
+)
+@home_option
+@python_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and no progress.")
+def command(
+    names: tuple[str, ...], allow_breaking: bool, link: bool, home_folder: Path, python: Path, as_json: bool
+) -> None:
+    """Freeze the Cog project in DIR (the current folder) as a version of OWNER/NAME (by default cog.yaml's `model`).
+
+    Code, cog.yaml and weights are kept in --home, each file once by content; hidden files, virtual environments and
+    what .dockerignore lists are left out. The version's id stands for exactly these files. It is refused where callers
+    of the current version would break: an input that was removed, has to be given now or takes less, an output of
+    another type. A gateway serves it from its next prediction on, whether it runs already or not.
+    """
+    root, model = _parse(names)
+    registry = registry_in(home_folder)
+    with watching(f"pushing {root.resolve().name}", quiet=as_json) as watcher:
+        pushed = push(
+            root,
+            model,
+            registry,
+            now=time.time(),
+            watcher=watcher,
+            python=python,
+            allow_breaking=allow_breaking,
+            link=link,
+        )
+    if as_json:
+        _show_json(pushed)
+    else:
+        _show(pushed)
+
+
+def _parse(names: tuple[str, ...]) -> tuple[Path, str | None]:
+    """The folder and the model's name: the last of one or two is the name, unless it is the only one and a folder."""
+    match names:
+        case ():
+            return Path(), None
+        case (root, model):
+            return Path(root), model
+        case (only,):
+            is_folder = Path(only).is_dir() or only.count("/") != 1
+            return (Path(only), None) if is_folder else (Path(), only)
+    raise UsageError(f"{len(names)} names: give a folder and an owner/name, or one of them")
+
+
+def _show(pushed: Pushed) -> None:
+    amount = f"{pushed.files} files, {decimal(pushed.size_bytes)}"
+    name = f"{pushed.model}:{short(pushed.version)}"
+    if pushed.before == pushed.version:
+        click.echo(f"{name} is the current version already ({amount}): nothing has changed.")
+        return
+    before = "the first version" if pushed.before is None else f"in place of {short(pushed.before)}"
+    again = "" if pushed.new else ", which was pushed before,"
+    click.echo(f"{name}{again} is current now, {before} ({amount})")
+    for one in pushed.breaks:
+        click.echo(f"  breaks callers: {one}", err=True)
+
+
+def _show_json(pushed: Pushed) -> None:
+    document = {
+        "model": pushed.model,
+        "version": pushed.version,
+        "before": pushed.before,
+        "new": pushed.new,
+        "breaks": [{"where": one.where, "what": one.what} for one in pushed.breaks],
+        "files": pushed.files,
+        "size_bytes": pushed.size_bytes,
+    }
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,35 @@
+"""``pilotlight rollback``: an earlier version of a model becomes its current one."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from pilotlight.cli.gateway.home import home_option, registry_in, short
+
+_EPILOG = """\b
+Examples:
+  pilotlight rollback acme/hello
+  pilotlight rollback acme/hello 3f2a90bc
+"""
+
+
+@click.command("rollback", epilog=_EPILOG)
+@click.argument("model", metavar="OWNER/NAME")
+@click.argument("version", required=False, metavar="[VERSION]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+@home_option
+def command(model: str, version: str | None, as_json: bool, home_folder: Path) -> None:
+    """Make VERSION, by its id or its beginning, current again; by default the one that was current before.
+
+    A gateway that runs sends new predictions there at once, and lets running ones end where they are. Rolled back once
+    more, the model is where it was.
+    """
+    before, now = registry_in(home_folder).roll_back(model, version, now=time.time())
+    if as_json:
+        click.echo(json.dumps({"model": model, "version": now, "before": before}, indent=2))
+    else:
+        click.echo(f"{model}:{short(now)} is current now, in place of {short(before)}")

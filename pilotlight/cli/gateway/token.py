@@ -1,0 +1,63 @@
+"""``pilotlight token``: the tokens by which callers of a gateway show who they are."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from pilotlight.cli.gateway.home import home_option
+from pilotlight.gateway import Scope, Tokens
+
+_EPILOG = """\b
+Examples:
+  pilotlight token create website
+  pilotlight token create deployer --scope admin
+  pilotlight token list
+  pilotlight token revoke website
+"""
+
+
+@click.group("token", epilog=_EPILOG)
+def command() -> None:
+    """Make, list and revoke the tokens of a gateway's callers.
+
+    A gateway that is running heeds a change at once, and one that was started without any token at its next start.
+    """
+
+
+@command.command(epilog="Example: pilotlight token create deployer --scope admin")
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice([scope.value for scope in Scope]),
+    default=Scope.PREDICT.value,
+    show_default=True,
+    help="admin may also make, change and delete models, versions and deployments.",
+)
+@home_option
+def create(name: str, scope: str, home_folder: Path) -> None:
+    """Make a token, and print it: it cannot be shown again."""
+    token, text = Tokens(home_folder.expanduser()).create(name, Scope(scope), time.time())
+    click.echo(f"Token {token.id}, {token.name!r}, for {token.scope}; it is shown only now:", err=True)
+    click.echo(text)
+
+
+@command.command("list", epilog="Example: pilotlight token list")
+@home_option
+def list_tokens(home_folder: Path) -> None:
+    """Show the tokens: id, scope, day of creation and name."""
+    for token in Tokens(home_folder.expanduser()).all():
+        day = datetime.fromtimestamp(token.created_at, UTC).date()
+        click.echo(f"{token.id}  {token.scope:7}  {day}  {token.name}")
+
+
+@command.command(epilog="Example: pilotlight token revoke website")
+@click.argument("token", metavar="ID_OR_NAME")
+@home_option
+def revoke(token: str, home_folder: Path) -> None:
+    """Take a token away from whoever has it."""
+    revoked = Tokens(home_folder.expanduser()).revoke(token)
+    click.echo(f"Token {revoked.id}, {revoked.name!r}, is no longer accepted.", err=True)

@@ -1,0 +1,1 @@
+"""The commands for model folders: weights, artifacts, start files."""

@@ -1,0 +1,200 @@
+"""``pilotlight export``: a model in the form that a faster engine loads, checked against the model itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from pilotlight.errors import UsageError
+from pilotlight.loading.files.artifacts import PRECISIONS, Artifact
+from pilotlight.loading.files.manifest import ArtifactCheck, EncoderCheck
+from pilotlight.loading.progress import Watcher
+
+# Code and prose that no model was trained on; as much as any check reads.
+OWN_SOURCE_CHARS = 40_000
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight export weights/pylight-5m --engine openvino --precision int8
+  pilotlight export weights/pylight-5m --engine onnx --precision int4
+  pilotlight export my-model --precision bf16 --text held-out.txt --max-loss 1%
+"""
+
+
+def _share(ctx: click.Context, param: click.Parameter, given: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(%?)", given.strip())
+    if found is None:
+        raise click.BadParameter(f"{given!r} is no share: give it as 3% or 0.03")
+    return float(found[1]) / (100 if found[2] else 1)
+
+
+@click.command("export", epilog=_EXAMPLES)
+@click.argument("model")
+@click.option("--engine", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="int8",
+    show_default=True,
+    help="Of the weights; int8 and int4 are smaller and faster, and cost a little quality. onnx: not bf16, not fp16.",
+)
+@click.option("--device", type=click.Choice(["cpu"]), default="cpu", show_default=True)
+@click.option(
+    "--max-loss",
+    callback=_share,
+    default="3%",
+    show_default=True,
+    help="Bits per byte on the check's text that the artifact may spend above what the model spends.",
+)
+@click.option(
+    "--text",
+    "text_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    show_default="pilotlight's own source",
+    help="The check's text (UTF-8): like what the model will read, and not what it was trained on.",
+)
+@click.option(
+    "--weights-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("weights"),
+    show_default=True,
+    help="The folder that holds the model folders.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest's entry as JSON.")
+def command(
+    model: str,
+    engine: str,
+    precision: str,
+    device: str,
+    max_loss: float,
+    text_file: Path | None,
+    weights_dir: Path,
+    as_json: bool,
+) -> int:
+    """Make MODEL's artifact: MODEL/openvino-int8-cpu, say. MODEL is a folder, or the name of one in --weights-dir.
+
+    The exporter runs in an environment of its own, made once. What it makes is checked against the model before it is
+    kept: bits per byte on a text, and how long greedy outputs stay the same; for classifiers and embedders, labels and
+    scores, or vectors. The figures go into manifest.json.
+    """
+    from pilotlight.engines.encoders.model_config import native_task
+    from pilotlight.engines.quality_encoder import check_encoder, pieces
+    from pilotlight.engines.quality_text import Text, check, require_enough
+    from pilotlight.loading.export.build import export, openvino_files, require_kind
+    from pilotlight.loading.files.loadable import check_loadable
+    from pilotlight.loading.files.verify import resolve_folder
+
+    require_kind(engine, precision, device)
+    folder = resolve_folder(model, weights_dir)
+    text = Text(text_file.name, _read(text_file)) if text_file else Text("pilotlight's own source", own_source())
+
+    check_loadable(folder)
+    encodes = native_task(folder) is not None
+    if encodes:
+        if engine != "openvino":
+            raise UsageError(f"{folder} is a classifier or an embedder, which {engine} does not serve: use openvino")
+        pieces(text.content)
+    else:
+        require_enough(folder, text)
+
+    def measure(artifact: Artifact) -> ArtifactCheck | EncoderCheck:
+        if encodes:
+            return check_encoder(folder, artifact, text.words, text.content)
+        return check(folder, artifact, text)
+
+    with _steps(quiet=as_json) as watcher:
+        done = export(
+            folder,
+            engine=engine,
+            precision=precision,
+            device=device,
+            max_loss=max_loss,
+            check=measure,
+            environ=os.environ,
+            watcher=watcher,
+            convert=partial(openvino_files, script="convert_encoder.py") if encodes else None,
+        )
+    if as_json:
+        click.echo(json.dumps({**done.entry.model_dump(mode="json"), "size_bytes": done.size_bytes}, indent=2))
+        return 0
+    figures = done.entry.check
+    click.echo(f"{done.artifact.folder}: {decimal(done.size_bytes)}")
+    if isinstance(figures, EncoderCheck):
+        same = "same label" if figures.task == "classify" else "same nearest other text"
+        click.echo(f"{same} as the model itself for {figures.agreement:.1%} of {figures.texts} texts of {figures.text}")
+        kind = "score" if figures.task == "classify" else "vector (one minus the cosine)"
+        click.echo(f"largest difference of a {kind}: {figures.largest_difference:.4f}")
+        return 0
+    click.echo(
+        f"{figures.artifact_bits_per_byte:.4f} bits per byte on {figures.text}, the model itself "
+        f"{figures.source_bits_per_byte:.4f}: {figures.loss:+.2%} (at most {max_loss:.2%})"
+    )
+    click.echo(f"greedy output the same for {figures.greedy_agreement:.1%} of {figures.greedy_tokens} tokens")
+    return 0
+
+
+def own_source() -> str:
+    """The package's modules, one after the other."""
+    root = Path(__file__).parent.parent.parent
+    text = ""
+    for path in sorted(root.rglob("*.py")):
+        text += path.read_text("utf-8")
+        if len(text) >= OWN_SOURCE_CHARS:
+            break
+    return text[:OWN_SOURCE_CHARS]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no text in UTF-8: {error}") from error
+
+
+@contextlib.contextmanager
+def _steps(*, quiet: bool) -> Iterator[Watcher]:
+    """A watcher that shows each note with the time it takes, on a terminal; elsewhere each is a line on stderr."""
+    console = Console(stderr=True, highlight=False, markup=False)
+    if quiet or not console.is_terminal:
+        yield _Steps(console, None)
+        return
+    columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        steps = _Steps(console, progress)
+        yield steps
+        steps.finish()
+
+
+class _Steps:
+    def __init__(self, console: Console, progress: Progress | None) -> None:
+        self._console = console
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def planned(self, sizes: Mapping[str, int | None]) -> None:
+        """Exports count steps, not bytes."""
+
+    def advanced(self, name: str, done_bytes: int, total_bytes: int | None) -> None:
+        """Exports count steps, not bytes."""
+
+    def note(self, text: str) -> None:
+        if self._progress is None:
+            self._console.print(text, soft_wrap=True)
+            return
+        self.finish()
+        self._task = self._progress.add_task(text, total=1)
+
+    def finish(self) -> None:
+        """The step under way is done."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=1)

@@ -1,0 +1,251 @@
+"""``pilotlight weights``: fetch a model, list those that are here, verify every byte of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from pilotlight.cli.common.transfer_view import watching
+from pilotlight.errors import UsageError, WeightsError
+
+INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C has ended
+
+_weights_dir = click.option(
+    "--weights-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("weights"),
+    show_default=True,
+    help="The folder that holds the model folders.",
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and no progress.")
+_jobs = click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Files at a time.")
+
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight weights fetch hf://org/name
+  pilotlight weights fetch hf://org/name@revision --into weights/name
+  pilotlight weights fetch file:///models/name
+  pilotlight weights list --json
+  pilotlight weights verify name
+"""
+
+
+@click.group(name="weights", epilog=_EXAMPLES)
+def command() -> None:
+    """Model folders: fetch, list, verify."""
+
+
+@command.command(epilog=_EXAMPLES)
+@click.argument("source")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The model's folder.  [default: its own name under --weights-dir]",
+)
+@_weights_dir
+@_jobs
+@click.option("--allow-http", is_flag=True, help="Allow plain http to other machines.")
+@_as_json
+@click.pass_context
+def fetch(
+    ctx: click.Context,
+    source: str,
+    into: Path | None,
+    weights_dir: Path,
+    jobs: int,
+    allow_http: bool,
+    as_json: bool,
+) -> None:
+    """Fetch SOURCE: hf://org/name[@revision], https://host/folder/ or file:///folder.
+
+    Only safetensors and the small files beside them. Interrupted, the same command goes on where it stopped.
+    HF_TOKEN and HF_ENDPOINT are honored. A web folder needs a manifest.json or a SHA256SUMS.
+    """
+    from pilotlight.loading.fetch.model import fetch as fetch_model
+
+    started_s = time.monotonic()
+    try:
+        with watching("fetching", quiet=as_json) as watcher:
+            fetched = fetch_model(
+                source,
+                weights_dir=weights_dir,
+                into=into,
+                jobs=jobs,
+                allow_http=allow_http,
+                environ=os.environ,
+                watcher=watcher,
+            )
+    except KeyboardInterrupt:
+        click.echo("Stopped. What arrived is kept: the same command goes on from there.", err=True)
+        ctx.exit(INTERRUPTED)
+    wall_s = time.monotonic() - started_s
+    manifest = fetched.manifest
+    if as_json:
+        _print_json(
+            {
+                "folder": str(fetched.folder),
+                "source": manifest.source,
+                "revision": manifest.revision,
+                "size_bytes": manifest.size_bytes,
+                "received_bytes": fetched.received_bytes,
+                "wall_s": round(wall_s, 3),
+                "files": [
+                    {**arrived.file.model_dump(), "how": arrived.how, "checked": arrived.checked}
+                    for arrived in fetched.files
+                ],
+            }
+        )
+        return
+    at = f" at {manifest.revision}" if manifest.revision else ""
+    if not fetched.files:
+        click.echo(f"{fetched.folder} is complete already: {manifest.source}{at}. To fetch it anew, remove the folder.")
+        return
+    click.echo(
+        f"{fetched.folder}: {len(manifest.files)} files, {decimal(manifest.size_bytes)} "
+        f"({decimal(fetched.received_bytes)} received in {wall_s:.1f} s), {manifest.source}{at}"
+    )
+    if fetched.unchecked:
+        click.echo(f"The source states no hash of {', '.join(fetched.unchecked)}: recorded as they came.", err=True)
+
+
+@command.command(name="list", epilog="Example: pilotlight weights list --json")
+@_weights_dir
+@_as_json
+def list_models(weights_dir: Path, as_json: bool) -> None:
+    """List the models under --weights-dir: sizes and headers are looked at, no hash is computed."""
+    from pilotlight.loading.files.verify import glance, model_folders
+
+    glances = [glance(folder) for folder in model_folders(weights_dir)]
+    if as_json:
+        _print_json(
+            [
+                {
+                    "name": one.name,
+                    "folder": str(one.folder),
+                    "state": one.state,
+                    "problem": one.problem or None,
+                    "source": one.source or None,
+                    "engines": list(one.engines),
+                    "files": one.files,
+                    "size_bytes": one.size_bytes,
+                    "parameters": one.parameters,
+                }
+                for one in glances
+            ]
+        )
+        return
+    if not glances:
+        click.echo(f"There is no model under {weights_dir}/. To get one: pilotlight weights fetch hf://org/name")
+        return
+    table = _table("name", "state", "size", "files", "parameters", "engines", "source")
+    for one in glances:
+        parameters = ", ".join(f"{_count(n)} {dtype}" for dtype, n in sorted(one.parameters.items()))
+        table.add_row(
+            one.name,
+            one.state,
+            decimal(one.size_bytes),
+            str(one.files),
+            parameters,
+            ", ".join(one.engines),
+            one.source,
+        )
+    _print_table(table)
+    for one in glances:
+        if one.problem:
+            click.echo(f"{one.name}: {one.problem}", err=True)
+
+
+@command.command(epilog="Example: pilotlight weights verify weights/my-model")
+@click.argument("models", nargs=-1, metavar="[NAME|DIR]...")
+@_weights_dir
+@_jobs
+@_as_json
+@click.pass_context
+def verify(ctx: click.Context, models: tuple[str, ...], weights_dir: Path, jobs: int, as_json: bool) -> None:
+    """Read every byte of the models (all under --weights-dir by default) and compare it with their manifests.
+
+    Exit status 1 where anything differs.
+    """
+    from pilotlight.loading.files.verify import model_folders, resolve_folder
+
+    folders = [resolve_folder(name, weights_dir) for name in models] or model_folders(weights_dir)
+    if not folders:
+        raise UsageError(f"there is nothing to verify: no model is under {weights_dir}/, and none was named")
+    results = [_verify(folder, jobs=jobs, quiet=as_json) for folder in folders]
+    if as_json:
+        _print_json(results)
+    else:
+        _show_findings(results)
+    if not all(result["ok"] for result in results):
+        ctx.exit(1)
+
+
+def _verify(folder: Path, *, jobs: int, quiet: bool) -> dict[str, Any]:
+    """One folder's findings, in the shape that ``--json`` prints."""
+    from pilotlight.loading.files.verify import verify_folder
+
+    try:
+        with watching(f"verifying {folder}", quiet=quiet) as watcher:
+            reports = verify_folder(folder, jobs=jobs, watcher=watcher)
+    except WeightsError as error:
+        return {"folder": str(folder), "ok": False, "problem": str(error), "files": []}
+    files = [
+        {"name": one.name, "finding": one.finding, "expected": one.expected or None, "actual": one.actual or None}
+        for one in reports
+    ]
+    return {"folder": str(folder), "ok": all(one.ok for one in reports), "problem": None, "files": files}
+
+
+def _show_findings(results: Sequence[dict[str, Any]]) -> None:
+    table = _table("file", "finding", "expected", "actual")
+    for result in results:
+        wrong = [file for file in result["files"] if file["finding"] != "ok"]
+        if result["problem"]:
+            click.echo(result["problem"])
+        elif wrong:
+            click.echo(f"{result['folder']}: {len(wrong)} of {len(result['files'])} files differ")
+        else:
+            click.echo(f"{result['folder']}: {len(result['files'])} files, every byte as the manifest says")
+        for file in wrong:
+            table.add_row(
+                str(Path(result["folder"]) / file["name"]),
+                file["finding"],
+                file["expected"] or "",
+                file["actual"] or "",
+            )
+    if table.row_count:
+        _print_table(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("size", "files") else "left", overflow="fold")
+    return table
+
+
+def _print_table(table: Table) -> None:
+    """On a terminal in its width; elsewhere every row on one line, for grep."""
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _count(number: int) -> str:
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)

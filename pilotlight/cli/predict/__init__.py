@@ -1,0 +1,1 @@
+"""The commands that run one prediction, and those about targets."""

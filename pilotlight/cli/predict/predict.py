@@ -1,0 +1,153 @@
+"""``pilotlight predict``: the flags of ``cog predict`` that make sense without Docker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from pilotlight.cli.common.options import (
+    environment_option,
+    inputs_option,
+    output_option,
+    project_option,
+    python_option,
+    setup_timeout_option,
+)
+from pilotlight.cli.common.output import Printer, kind_of
+from pilotlight.cli.common.values import inputs_from_flags, inputs_from_json
+from pilotlight.errors import PredictionCanceledError, PredictionFailedError, UsageError, WorkerTimeoutError
+from pilotlight.runtime import Completed, Log, LogLine, Output, Project, ServerOptions, Worker, schema_for
+from pilotlight.types import Prediction, Status
+
+# `--json` without a value: show JSON, take the inputs from -i.
+_JSON_OUT = "\0"
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight predict -i prompt="def main(args):" -i max_tokens=64
+  pilotlight predict --project path/to/project -i image=@photo.jpg -o result.png
+  pilotlight predict -i prompt=hello --json
+  echo '{"prompt": "hello"}' | pilotlight predict --json @-
+"""
+
+
+@click.command("predict", epilog=_EXAMPLES)
+@inputs_option
+@output_option
+@click.option(
+    "--json",
+    "json_input",
+    is_flag=False,
+    flag_value=_JSON_OUT,
+    metavar="[INPUTS]",
+    help="Print the prediction as one JSON object; with a JSON object, @file or @-, also take all inputs from it.",
+)
+@project_option
+@environment_option
+@python_option
+@setup_timeout_option
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Seconds for the prediction.")
+def command(
+    flags: tuple[str, ...],
+    output: Path | None,
+    json_input: str | None,
+    project_root: Path,
+    env: Mapping[str, str],
+    python: Path,
+    setup_timeout_s: float,
+    timeout_s: float | None,
+) -> int:
+    """Run one prediction of a Cog project, without Docker.
+
+    Text appears on stdout as it is made, what the predictor prints on stderr. Files are written to `output.<ext>`, or
+    where -o says.
+    """
+    if flags and json_input not in (None, _JSON_OUT):
+        raise UsageError("give the inputs either with -i or with --json, not both")
+    project = Project.load(project_root)
+    document = schema_for(project, python=python)
+    if json_input is None or json_input == _JSON_OUT:
+        inputs = inputs_from_flags(flags, document)
+    else:
+        inputs = inputs_from_json(json_input, document)
+    printer = Printer(kind_of(document), output)
+    with _progress() as progress:
+        options = ServerOptions(python=python, env=env, on_log=lambda line: _tell_setup(line, progress))
+        worker = Worker(project, options)
+        show = None if json_input is not None else printer
+        prediction = asyncio.run(_predict(worker, inputs, setup_timeout_s, timeout_s, show, progress))
+    if json_input is not None:
+        printer.finish_json(prediction)
+        return 0 if prediction.status is Status.SUCCEEDED else 1
+    if prediction.status is Status.FAILED:
+        raise PredictionFailedError(prediction.error or "the prediction failed without a message")
+    if prediction.status is Status.CANCELED:
+        raise PredictionCanceledError("the prediction was cancelled")
+    printer.finish(prediction)
+    return 0
+
+
+async def _predict(
+    worker: Worker,
+    inputs: Mapping[str, Any],
+    setup_timeout_s: float,
+    timeout_s: float | None,
+    printer: Printer | None,
+    progress: Callable[[str | None], None],
+) -> Prediction:
+    """Starts the worker, runs one prediction with its output and logs shown as they come, and stops the worker."""
+    progress("Setting up")
+    async with worker:
+        await worker.wait_ready(setup_timeout_s)
+        progress("Running")
+        try:
+            async with asyncio.timeout(timeout_s), aclosing(worker.stream(inputs)) as events:
+                async for event in events:
+                    if isinstance(event, Completed):
+                        return event.prediction
+                    if isinstance(event, Log | Output):
+                        progress(None)
+                    if isinstance(event, Log):
+                        click.echo(event.text, err=True, nl=False)
+                    if isinstance(event, Output) and printer is not None:
+                        printer.chunk(event.chunk)
+        except TimeoutError:
+            raise WorkerTimeoutError(f"the prediction did not finish within {timeout_s:g} s") from None
+        finally:
+            if printer is not None:
+                printer.end_line()
+    raise AssertionError("this is a bug: a stream ended without Completed")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str | None], None]]:
+    """A function that shows what is going on, where stderr is a terminal, and with ``None`` no more, for good."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("") as status:
+        over = False
+
+        def show(text: str | None) -> None:
+            nonlocal over
+            over = over or text is None
+            if over:
+                status.stop()
+            else:
+                status.update(escape(text or "")[: max(20, console.width - 4)])
+
+        yield show
+
+
+def _tell_setup(line: LogLine, progress: Callable[[str | None], None]) -> None:
+    if line.predictor:
+        progress(f"Setting up: {line.text}")

@@ -1,0 +1,1 @@
+"""``pilotlight serve`` on this machine and behind the contracts of platforms."""

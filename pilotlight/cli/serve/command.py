@@ -1,0 +1,195 @@
+"""``pilotlight serve``: the real Cog server of a project, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import signal
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pilotlight.cli.common.options import environment_option, project_option, python_option, setup_timeout_option
+from pilotlight.cli.serve.ray_options import RayOptions, ray_options
+from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError, WorkerTimeoutError
+from pilotlight.runtime import LogLine, Project, ServerOptions, Worker
+
+_HEALTH_INTERVAL_S = 2.0
+_PLACEHOLDERS = {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}
+
+_EXAMPLES = """\b
+Examples:
+  pilotlight serve
+  pilotlight serve --project path/to/project --host 0.0.0.0 --port 5000
+  PORT=5000 pilotlight serve -e PILOTLIGHT_MODEL=path/to/model
+  pilotlight serve --on sagemaker --host 0.0.0.0
+  pilotlight serve --on ray --replicas 1:4
+"""
+
+
+@click.command("serve", epilog=_EXAMPLES)
+@project_option
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="PILOTLIGHT_SERVE_HOST",
+    show_envvar=True,
+    help="The IP address to listen on; 0.0.0.0 for all.",
+)
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8393,
+    show_default=True,
+    envvar="PORT",
+    show_envvar=True,
+    help="The port to listen on.",
+)
+@click.option(
+    "--on",
+    "home",
+    type=click.Choice(["cog", "runpod", "vertex", "sagemaker", "ray"]),
+    default="cog",
+    show_default=True,
+    envvar="PILOTLIGHT_SERVE_ON",
+    show_envvar=True,
+    help="Whose contract to serve: Cog's own HTTP API, a RunPod serverless worker, a Vertex AI or SageMaker container, "
+    "a Ray Serve application.",
+)
+@environment_option
+@python_option
+@setup_timeout_option
+@click.option(
+    "--grace",
+    "grace_s",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Seconds for running predictions after SIGTERM or Ctrl-C; a second signal cuts it short.",
+)
+@ray_options
+def command(
+    project_root: Path,
+    host: str,
+    port: int,
+    home: str,
+    env: Mapping[str, str],
+    python: Path,
+    setup_timeout_s: float,
+    grace_s: float,
+    ray: RayOptions,
+) -> int:
+    """Serve a Cog project over HTTP, without Docker.
+
+    The server is Cog's own, with its HTTP API. It stops taking requests at SIGTERM or Ctrl-C, and ends when what is
+    running has ended, or after --grace. With --on, the same server runs behind another home's contract, which then
+    says where to listen: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT. On Ray, each replica is such a
+    server, and Cog's HTTP API is in front of all.
+    """
+    address = _address(host)
+    if home == "ray":
+        from pilotlight.cli.serve.ray import serve_ray, settings_from
+
+        _check_free(address, port)
+        settings = settings_from(
+            project_root, ray, env=env, python=python, setup_timeout_s=setup_timeout_s, grace_s=grace_s
+        )
+        return serve_ray(settings, ray, address, port)
+    ray.refuse(home)
+    if home != "cog":
+        from pilotlight.cli.serve.platforms import serve_on  # what only the other homes need
+
+        server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo)
+        return serve_on(home, Project.load(project_root), server, address, setup_timeout_s, grace_s)
+    _check_free(address, port)
+    variables = {"COG_LOG_LEVEL": "info", **env}
+    options = ServerOptions(python=python, host=address, port=port, env=variables, on_log=_echo)
+    try:
+        return asyncio.run(_serve(Worker(Project.load(project_root), options), setup_timeout_s, grace_s))
+    except WorkerError as error:
+        raise type(error)(str(error)) from error  # its logs have been shown already
+
+
+async def _serve(worker: Worker, setup_timeout_s: float, grace_s: float) -> int:
+    """Until a signal or a crash; 0 after SIGTERM, 130 after SIGINT."""
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
+    received = asyncio.create_task(signals.get())
+    serving = asyncio.create_task(_run(worker, setup_timeout_s))
+    try:
+        await asyncio.wait([received, serving], return_when=asyncio.FIRST_COMPLETED)
+        if not received.done():
+            await serving  # raises why it ended
+        click.echo("Stopping.", err=True)
+        again = asyncio.create_task(signals.get())
+        stopping = asyncio.create_task(worker.stop(grace_s))
+        await asyncio.wait([again, stopping], return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        return 130 if received.result() is signal.SIGINT else 0
+    finally:
+        received.cancel()
+        serving.cancel()
+        await asyncio.wait([serving])
+        await worker.stop(0)
+
+
+async def _run(worker: Worker, setup_timeout_s: float) -> None:
+    await worker.start()
+    await worker.wait_ready(setup_timeout_s)
+    click.echo(f"Serving {worker.project.root} at {worker.url}", err=True)
+    click.echo(f"Try: {_example(worker.url, worker.schema)}", err=True)
+    while True:
+        await asyncio.sleep(_HEALTH_INTERVAL_S)
+        with suppress(WorkerTimeoutError):  # busy, or a predictor that holds the interpreter
+            health = await worker.health()
+            if health.lost:
+                raise WorkerCrashedError(f"the Python process of the Cog server is gone: {health.error}")
+
+
+def _example(url: str, document: Mapping[str, Any]) -> str:
+    schema = document.get("components", {}).get("schemas", {}).get("Input", {})
+    properties = schema.get("properties", {})
+    texts = [name for name, one in properties.items() if one.get("type") == "string"]
+    # An example with an input says more than one without, even where none is required.
+    names = schema.get("required") or texts[:1]
+    inputs = {name: _PLACEHOLDERS.get(properties[name].get("type", ""), "...") for name in names}
+    body = json.dumps({"input": inputs})
+    return f"curl -s {url}/predictions -H 'Content-Type: application/json' -d '{body}'"
+
+
+def _echo(line: LogLine) -> None:
+    """What the predictor says, in setup and for a prediction, and the server's warnings; not its own small talk."""
+    if line.predictor or line.level != "INFO":
+        click.echo(line.text, err=True)
+
+
+def _address(host: str) -> str:
+    """As the server wants it."""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise UsageError(f"--host {host!r}: give an IP address, such as 127.0.0.1 or 0.0.0.0") from None
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _check_free(address: str, port: int) -> None:
+    """Before a setup that may take minutes."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.strip("[]"), port))
+        except OSError as error:
+            raise UsageError(f"cannot listen on {address}:{port}: {error.strerror}; choose another --port") from error

@@ -1,0 +1,1 @@
+"""One module for each kind of target a client can reach."""

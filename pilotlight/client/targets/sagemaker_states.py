@@ -1,0 +1,105 @@
+"""What SageMaker says, in our words: its failures, and how an endpoint stands. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pilotlight.client.connection import TargetState
+from pilotlight.client.errors import said_in
+from pilotlight.client.targets.names import Target
+from pilotlight.errors import (
+    InputError,
+    PilotlightError,
+    TargetAuthError,
+    TargetBusyError,
+    TargetError,
+    TargetMissingError,
+    TargetUnavailableError,
+)
+from pilotlight.prices import Tariff
+
+# An endpoint that is being changed serves what it served before.
+_SERVING = ("InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed")
+_WHEN = {
+    "Creating": "it takes predictions once it is InService, some minutes from now",
+    "Deleting": "make it again, or send predictions elsewhere",
+    "Failed": "its container's logs are in CloudWatch; delete it, and make it again",
+    "OutOfService": "it takes no predictions until it is updated",
+}
+
+_REFUSED = (400, 413, 415, 422)
+_BUSY = 429
+_HOUR_S = 3600.0
+
+
+def error_for(target: Target, response: Mapping[str, Any]) -> PilotlightError:
+    """What a ``ClientError`` with this response is.
+
+    Args:
+        target: that was asked.
+        response: of botocore's error.
+    """
+    code = str(response.get("Error", {}).get("Code", ""))
+    words = f"{target}: {response.get('Error', {}).get('Message') or code}"
+    match code:
+        case "ModelError":
+            return _of_the_container(response, words)
+        case "ValidationError" | "ValidationException" | "ResourceNotFound":
+            return TargetMissingError(words)
+        case "ThrottlingException" | "ModelNotReadyException":
+            return TargetBusyError(words)
+        case "ServiceUnavailable" | "InternalFailure" | "InternalDependencyException":
+            return TargetUnavailableError(words)
+        case "ModelStreamError" | "InternalStreamFailure":
+            return TargetUnavailableError(f"{words}: it broke in mid-prediction")
+    if any(word in code for word in ("AccessDenied", "Token", "Signature", "UnrecognizedClient")):
+        return TargetAuthError(words)
+    return TargetError(words)
+
+
+def _of_the_container(response: Mapping[str, Any], words: str) -> PilotlightError:
+    """Our container's own answer, which SageMaker passes on."""
+    status = int(response.get("OriginalStatusCode") or 500)
+    said = said_in(response.get("OriginalMessage") or words)
+    if status in _REFUSED:
+        return InputError("input", said)
+    return TargetBusyError(said) if status == _BUSY else TargetUnavailableError(said)
+
+
+def state_from(endpoint: Mapping[str, Any], config: Mapping[str, Any], tariff: Tariff) -> TargetState:
+    """How an endpoint stands.
+
+    Args:
+        endpoint: the answer of ``DescribeEndpoint``.
+        config: of ``DescribeEndpointConfig``; empty where that is not known.
+        tariff: SageMaker's.
+    """
+    status = str(endpoint.get("EndpointStatus", "Unknown"))
+    types = {one["VariantName"]: one.get("InstanceType") for one in config.get("ProductionVariants", [])}
+    hardware: dict[str, int] = {}
+    unknown = not types
+    for variant in endpoint.get("ProductionVariants", []):
+        kind = types.get(variant["VariantName"])
+        if kind is None:  # serverless: it has no machine, and is charged otherwise
+            unknown = True
+        else:
+            hardware[kind] = hardware.get(kind, 0) + int(variant.get("CurrentInstanceCount", 0))
+    priced = not unknown and all(name in tariff.usd_per_s for name in hardware)
+    cost = sum(tariff.usd_per_s[name] * _HOUR_S * count for name, count in hardware.items()) if priced else None
+    return TargetState(status, status in _SERVING, endpoint.get("FailureReason"), hardware, cost)
+
+
+def refusal(target: Target, state: TargetState, words: str) -> PilotlightError:
+    """Why an endpoint that is there has not taken a prediction.
+
+    Args:
+        target: that was asked.
+        state: how it stands.
+        words: the runtime's own.
+    """
+    if state.serves:
+        return TargetError(words)
+    why = f" ({state.reason})" if state.reason else ""
+    advice = _WHEN.get(state.status, "it takes predictions when it is InService")
+    return TargetUnavailableError(f"{target} is {state.status}{why}: {advice}", sent=False)

@@ -1,0 +1,69 @@
+"""An endpoint of Vertex AI whose container is ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+
+from pilotlight.client.connection import Timeouts
+from pilotlight.client.errors import mapped_errors, raise_for_status
+from pilotlight.client.http import Retry, decoded, is_local
+from pilotlight.client.targets.containers import PassingConnection, ended, json_of, not_ours
+from pilotlight.client.targets.names import Target
+from pilotlight.errors import TargetUnavailableError
+from pilotlight.runtime import Completed, Event, Output, Started
+
+_EVENTS = "text/event-stream"
+
+
+class VertexConnection(PassingConnection):
+    """An endpoint, streamed from by ``streamRawPredict``.
+
+    Args:
+        target: of kind ``vertex``.
+        token: an OAuth access token, such as ``gcloud auth print-access-token`` gives.
+        timeouts: ``connect_s`` is used.
+        retry: while it takes no prediction.
+        url: where the API is; by default the target's region's.
+    """
+
+    def __init__(
+        self, target: Target, *, token: str, timeouts: Timeouts, retry: Retry | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(target, retry)
+        region = target.name.split("/")[3]
+        base = (url or f"https://{region}-aiplatform.googleapis.com").rstrip("/")
+        self._url = f"{base}/v1/{target.name}:streamRawPredict"
+        self._client = httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {token}", "Accept": _EVENTS},
+            timeout=httpx2.Timeout(None, connect=timeouts.connect_s),
+            trust_env=not is_local(base),
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _stream_once(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
+        with mapped_errors(self._url):
+            async with self._client.stream("POST", self._url, json={"instances": [dict(inputs)]}) as response:
+                if response.status_code != httpx2.codes.OK:
+                    await response.aread()
+                    raise_for_status(response)
+                kind = response.headers.get("content-type", "")
+                if not kind.startswith(_EVENTS):
+                    raise not_ours(self._target, f"its answer is {kind or 'of no type'}")
+                yield Started(prediction_id)
+                chunks: list[Any] = []
+                async with aclosing(decoded(response)) as events:
+                    async for event in events:
+                        if event.event == "output":
+                            chunks.append(json_of(event.data, self._target))
+                            yield Output(chunks[-1], len(chunks) - 1)
+                        elif event.event == "end":
+                            end = json_of(event.data, self._target, dict)
+                            yield Completed(ended(prediction_id, chunks, end, self._target))
+                            return
+        raise TargetUnavailableError(f"{self._target} closed the connection in mid-prediction")

@@ -1,0 +1,1 @@
+"""Runs a project under the real Cog server and records what the rules need."""

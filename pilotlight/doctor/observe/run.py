@@ -1,0 +1,178 @@
+"""Runs a project under the real Cog server, for as many rules as one start can serve."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pilotlight.bench.harness.targets import InputMaker, StartOptions
+from pilotlight.doctor.observe.fuzz import cases
+from pilotlight.doctor.observe.session import Session
+from pilotlight.doctor.observe.small_inputs import with_modest_work
+from pilotlight.doctor.observe.waiting import waited_s, waits
+from pilotlight.doctor.observe.watch import loop_stops, opened, watch_environment
+from pilotlight.doctor.observed import NotStarted, Observation, Start
+from pilotlight.doctor.rules.evidence import plain_error
+from pilotlight.errors import ConfigError, InputError, WorkerError
+from pilotlight.runtime import Project, ServerOptions, Worker, schema_for
+
+__all__ = ["Plan", "observe", "observe_again"]
+
+_STOP_GRACE_S = 0.5
+_MISSING_MODULE = "No module named"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        project: knows nothing of this.
+        inputs_for: from its OpenAPI document to the inputs of its predictions.
+        given: the names of the inputs that the caller chose; the others are made up.
+        options: how to start it.
+        announce: called with what happens next, in words.
+    """
+
+    project: Project
+    inputs_for: InputMaker
+    given: Collection[str]
+    options: StartOptions
+    announce: Callable[[str], None]
+
+
+async def observe(plan: Plan) -> Observation | NotStarted:
+    """One start, and all that is to be seen on it. Cancelled, it leaves no process.
+
+    Raises:
+        InputError: an input that the caller chose is wrong.
+    """
+    plan.announce("importing it, for the schema of its inputs")
+    try:
+        document = await asyncio.to_thread(
+            schema_for, plan.project, python=plan.options.python, import_limit_s=plan.options.setup_timeout_s
+        )
+        inputs, why_none = _inputs(plan, document)
+        with tempfile.TemporaryDirectory(prefix="pilotlight-") as name:
+            folder = Path(name)
+            async with _started(plan, watch_environment(folder, plan.project, _environment(plan))) as (worker, ready_s):
+                found = await _look(plan, worker, ready_s, document, inputs, why_none)
+            return replace(found, opened=opened(folder), loop_blocked=loop_stops(folder))
+    except (ConfigError, WorkerError) as error:
+        logs = error.logs if isinstance(error, WorkerError) else ""
+        return NotStarted(str(error), logs, missing_module=_MISSING_MODULE in str(error))
+
+
+async def observe_again(plan: Plan, inputs: Mapping[str, Any]) -> Start | None:
+    """A second start and a few predictions, unwatched; ``None`` when it fails this time."""
+    plan.announce("starting it once more: the first start was slow")
+    try:
+        async with _started(plan, {}) as (worker, ready_s):
+            session = Session(worker, inputs, plan.options.predict_timeout_s)
+            start = await _first(worker, ready_s, session)
+            return replace(start, runs=(*start.runs, *await session.steady())) if start.runs else start
+    except WorkerError:
+        return None
+
+
+async def _look(
+    plan: Plan,
+    worker: Worker,
+    ready_s: float,
+    document: Mapping[str, Any],
+    inputs: Mapping[str, Any] | None,
+    why_none: str,
+) -> Observation:
+    if inputs is None:
+        return Observation(starts=(Start(ready_s),), unobserved={"predictions": why_none})
+    session = Session(worker, inputs, plan.options.predict_timeout_s)
+    plan.announce("predicting, one after the other")
+    made_up = tuple(name for name in inputs if name not in plan.given)
+    try:
+        start = await _first(worker, ready_s, session)
+    except InputError as error:
+        if error.name in plan.given:
+            raise
+        return Observation(starts=(Start(ready_s),), unobserved={"predictions": f"{error}; give it, -i"})
+    found = Observation(inputs=inputs, made_up=made_up, starts=(start,))
+    if not start.runs:
+        return replace(found, unobserved={"predictions": _failed(start, made_up)})
+    start = replace(start, runs=(*start.runs, *await session.steady()))
+    found = replace(found, starts=(start,))
+    if len(start.runs) < 2:
+        return replace(found, unobserved={"predictions": "the second prediction failed, unlike the first"})
+    plan.announce("asking how it is, meanwhile")
+    idle, busy, unhealthy = await session.health()
+    plan.announce("predicting, several at once")
+    waves, why_not = await session.waves(median(run.wall_s for run in start.runs[1:]))
+    plan.announce("sending inputs meant to be too much")
+    attempts = await session.attempts(cases(document), start.runs[1:])
+    unobserved = {"waves": why_not} if why_not else {}
+    if not attempts:
+        unobserved["inputs"] = "no input to vary, or the worker answers nobody any more"
+    return replace(
+        found,
+        health_idle_s=idle,
+        health_busy_s=busy,
+        unhealthy=unhealthy,
+        waves=tuple(waves),
+        attempts=tuple(attempts),
+        unobserved=unobserved,
+    )
+
+
+@asynccontextmanager
+async def _started(plan: Plan, env: Mapping[str, str]) -> AsyncGenerator[tuple[Worker, float], None]:
+    """A worker that is ready, and how long that took; stopped at the end, whatever happens."""
+    options = plan.options
+    worker = Worker(plan.project, ServerOptions(python=options.python, env={**options.env, **env}))
+    plan.announce("starting it")
+    try:
+        await worker.start()
+        await worker.wait_ready(options.setup_timeout_s)
+        yield worker, time.monotonic() - worker.spawned_at_s
+    finally:
+        await worker.stop(_STOP_GRACE_S)
+
+
+async def _first(worker: Worker, ready_s: float, session: Session) -> Start:
+    """The start up to its first prediction that succeeded."""
+    failed, run = await session.first()
+    if run is None:
+        return Start(ready_s, failed=tuple(failed))
+    return Start(
+        ready_s=ready_s,
+        cold_s=run.ended_s - worker.spawned_at_s,
+        waited_s=waited_s({}, await asyncio.to_thread(waits, worker.pid, ours=False)),
+        failed=tuple(failed),
+        late_s=run.started_s - (worker.spawned_at_s + ready_s),
+        runs=(run,),
+    )
+
+
+def _inputs(plan: Plan, document: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The inputs, or why there are none that can be made up."""
+    try:
+        inputs = plan.inputs_for(document)
+    except InputError as error:
+        if error.name in plan.given:
+            raise
+        return None, str(error)
+    return with_modest_work(inputs, document), ""
+
+
+def _failed(start: Start, made_up: tuple[str, ...]) -> str:
+    fails = f"predictions fail: {plain_error(start.failed[0].error or '')}"
+    return f"{fails}; {', '.join(made_up)} had to be made up: give inputs, -i" if made_up else fails
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    return {**os.environ, **plan.project.server_environment(), **plan.options.env}

@@ -1,0 +1,1 @@
+"""Reads a project without running it."""

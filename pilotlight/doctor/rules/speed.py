@@ -1,0 +1,254 @@
+"""Rules about time: the first prediction, work done again and again, the event loop, the cold start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePath
+from statistics import median
+
+from pilotlight.doctor.facts import Call, Code, Facts
+from pilotlight.doctor.findings import Fault, Fine, How, Outcome, Rule, Severity, Unclear
+from pilotlight.doctor.observed import Observation, Start
+from pilotlight.doctor.rules.evidence import DISTURBED, no_predictions, shown_s, stood_still, undisturbed_s
+from pilotlight.doctor.vocabulary import BLOCKING, is_loader, is_weight, matches
+
+__all__ = ["SPEED_RULES", "worth_a_second_start"]
+
+# A first prediction is a fault when both hold, in every start. Cog itself adds 0.12 s to the first one (measured), and
+# three times that on a busy machine; what is twice as slow once is seldom noticed below half a second.
+_SLOW_RATIO = 2.0
+_SLOW_EXTRA_S = 0.5
+# A file that is opened in each of so many predictions is opened in every one.
+_LEAST_RUNS = 3
+# So slow an answer of the health check during predictions, when it is quick without: Cog gives up after 5 s.
+_SLOW_HEALTH_S = 1.0
+
+
+def worth_a_second_start(facts: Facts) -> bool:
+    """Whether the first start looks so bad that it takes another to be believed."""
+    if not isinstance(facts.ran, Observation) or not facts.ran.starts:
+        return False
+    start = facts.ran.starts[0]
+    return _is_cold(start) or (start.cold_s is not None and start.cold_s > facts.budget_s)
+
+
+def no_warm_up(facts: Facts) -> Outcome:
+    """Measured; where the project was only read: ``setup()`` loads what it never calls, and a prediction does."""
+    if not isinstance(facts.ran, Observation):
+        return _unwarmed(facts)
+    starts = [start for start in facts.ran.starts if len(start.runs) > 1]
+    if not starts:
+        return no_predictions(facts)
+    if starts[0].failed:
+        return Unclear("the first predictions failed, see dishonest-health")
+    firsts = [f"first {shown_s(one.runs[0].wall_s)}, then {shown_s(_steady_s(one))}" for one in starts]
+    if not all(_is_cold(start) for start in starts):
+        return Fine(firsts[-1])
+    if not all(_is_cold(_undisturbed(facts, start)) for start in starts):
+        return Unclear(f"{firsts[-1]}, {DISTURBED}")
+    ratio = min(start.runs[0].wall_s / _steady_s(start) for start in starts)
+    return Fault(
+        evidence=(*(f"start {number}: {text}" for number, text in enumerate(firsts, 1)), f"{ratio:.1f} times as long"),
+        change="Make one small prediction at the end of setup(), so that nobody waits for the first.",
+        code='self.predict(prompt="warm-up", max_tokens=1)  # last line of setup(), with inputs of yours',
+        severity=Severity.HIGH,
+        how="ran",
+    )
+
+
+def _undisturbed(facts: Facts, start: Start) -> Start:
+    """With a first prediction as short as it can have been."""
+    first, *others = start.runs
+    least_s = undisturbed_s(facts, first.wall_s, first.waited_s)
+    return replace(start, runs=(replace(first, ended_s=first.started_s + least_s), *others))
+
+
+def _is_cold(start: Start) -> bool:
+    if len(start.runs) < 2:
+        return False
+    first_s, steady_s = start.runs[0].wall_s, _steady_s(start)
+    return first_s >= _SLOW_RATIO * steady_s and first_s - steady_s >= _SLOW_EXTRA_S
+
+
+def _steady_s(start: Start) -> float:
+    return median(run.wall_s for run in start.runs[1:])
+
+
+def _unwarmed(facts: Facts) -> Outcome:
+    code = facts.read.code
+    if code is None or not code.loaded:
+        return Unclear("only a run can tell")
+    in_setup = _uses(code, "setup")
+    cold = {name: where for name, where in _uses(code, "predict").items() if name not in in_setup}
+    rehearsed = any("warm" in call.name or call.name in ("self.predict", "self.run") for call in code.reached("setup"))
+    if not cold or rehearsed:
+        return Fine("setup() calls what predictions call")
+    return Fault(
+        evidence=tuple(f"{where}: {name} is called in a prediction, never in setup()" for name, where in cold.items()),
+        change="Call it once in setup(), so that the first caller does not wait for what happens only once.",
+        code="self.model.generate(**self.tokenizer('warm-up', return_tensors='pt'), max_new_tokens=1)",
+        severity=Severity.MEDIUM,
+        how="read",
+    )
+
+
+def _uses(code: Code, phase: str) -> dict[str, str]:
+    """Loaded attributes that are called, or handed to a thread, with the first place of each."""
+    found: dict[str, str] = {}
+    for call in code.calls:
+        # A tokenizer has nothing to warm up; moving a model is not using it.
+        for name in (call.name, *call.sources.values()) if call.phase == phase else ():
+            owner = name.removesuffix(".generate")
+            if owner in code.loaded and not any(word in owner for word in ("tokenizer", "processor")):
+                found.setdefault(name, call.where)
+    return found
+
+
+def loads_per_request(facts: Facts) -> Outcome:
+    """Weights opened in every prediction, or a loader that a prediction calls without any condition."""
+    code = facts.read.code
+    called = [call for call in (code.reached("predict") if code else ()) if _loads(call) and not call.guarded]
+    evidence = [f"{call.where}: {call.name} in a prediction" for call in called]
+    opened = tuple(_opened_every_time(facts.ran)) if isinstance(facts.ran, Observation) else ()
+    counted = len(facts.ran.steady) if isinstance(facts.ran, Observation) else 0
+    evidence += [f"{_near(path)} was opened in each of {counted} predictions" for path in opened]
+    if evidence:
+        return Fault(
+            evidence=tuple(evidence),
+            change="Load it once in setup(), keep it on self, and use that in predict().",
+            code="self.model = load(...)  # in setup(); in predict(): self.model(...)",
+            severity=Severity.HIGH,
+            how="ran" if opened else "read",
+        )
+    if isinstance(facts.ran, Observation) and len(facts.ran.steady) < _LEAST_RUNS:
+        return no_predictions(facts)
+    return Fine("predictions load nothing")
+
+
+def _loads(call: Call) -> bool:
+    opens = call.name == "open" and call.argument is not None and is_weight(PurePath(call.argument))
+    return opens or is_loader(call.name)
+
+
+def _opened_every_time(ran: Observation) -> Iterator[Path]:
+    if len(ran.steady) < _LEAST_RUNS:
+        return
+    for path in sorted({one.path for one in ran.opened if is_weight(one.path)}):
+        times = [one.at_s for one in ran.opened if one.path == path]
+        if all(any(run.started_s <= at_s <= run.ended_s for at_s in times) for run in ran.steady):
+            yield path
+
+
+def _near(path: Path) -> str:
+    return "/".join(path.parts[-2:])
+
+
+def blocked_loop(facts: Facts) -> Outcome:
+    """The event loop stands still while a prediction runs, or the health check is not answered meanwhile."""
+    code = facts.read.code
+    if code is None:
+        return Unclear("the source cannot be read")
+    suspects = [call for call in code.reached("predict") if call.on_loop and matches(call.name, BLOCKING)]
+    places = tuple(f"{call.where}: {call.name} in an async def" for call in suspects)
+    if not isinstance(facts.ran, Observation):
+        return (
+            _blocking(facts, places, suspects, "read") if places else Fine("nothing in an async def is known to block")
+        )
+    if not facts.ran.steady:
+        return no_predictions(facts)
+    slow = _slow_health(facts.ran)
+    total_s, longest_s = stood_still(facts.ran) if code.is_async else (0.0, 0.0)
+    if not (slow or total_s):
+        words = "the event loop kept turning" if code.is_async else "predict() has a thread of its own"
+        return Fine(f"{words}; health answered in {shown_s(max(facts.ran.health_busy_s, default=0.0))}")
+    if not (slow or places) and not _blocked_for_sure(facts, facts.ran, total_s):
+        return Unclear(f"the event loop stood still for {shown_s(longest_s)}, {DISTURBED}")
+    stops = f"the event loop stood still for {shown_s(total_s)} in all during predictions, up to {shown_s(longest_s)}"
+    blocked = (f"{stops} at a time",) if total_s else ()
+    return _blocking(facts, (*blocked, *slow, *places), suspects, "ran")
+
+
+def _blocked_for_sure(facts: Facts, ran: Observation, total_s: float) -> bool:
+    """Whether it stood still for longer than its thread can have waited for a processor."""
+    waited_s = sum(run.wall_s - undisturbed_s(facts, run.wall_s, run.waited_s) for run in ran.steady)
+    return total_s > 2 * waited_s
+
+
+def _slow_health(ran: Observation) -> tuple[str, ...]:
+    busy, idle = ran.health_busy_s, ran.health_idle_s
+    if not busy or not idle or median(busy) < _SLOW_HEALTH_S or median(idle) > _SLOW_HEALTH_S / 2:
+        return ()
+    return (f"health answered in {shown_s(median(busy))} during predictions, in {shown_s(median(idle))} without",)
+
+
+def _blocking(facts: Facts, evidence: tuple[str, ...], suspects: list[Call], how: How) -> Fault:
+    shared = facts.read.max_concurrency > 1
+    name = suspects[0].name if suspects else "self.model.generate"
+    return Fault(
+        evidence=evidence,
+        change="Hand what blocks to a thread and await it, or use what is made for asyncio.",
+        code="await asyncio.sleep(...)" if name == "time.sleep" else f"await asyncio.to_thread({name}, ...)",
+        severity=Severity.HIGH if shared else Severity.MEDIUM,
+        how=how,
+    )
+
+
+def slow_cold_start(facts: Facts) -> Outcome:
+    """From exec to the end of the first prediction, the best of the starts."""
+    if not isinstance(facts.ran, Observation):
+        return Unclear("only a run can tell")
+    starts = [start for start in facts.ran.starts if start.cold_s is not None]
+    if not starts:
+        return no_predictions(facts)
+    best = min(starts, key=lambda start: start.cold_s or 0.0)
+    cold_s = best.cold_s or 0.0
+    if cold_s <= facts.budget_s:
+        return Fine(f"{shown_s(cold_s)} of {shown_s(facts.budget_s)}")
+    if undisturbed_s(facts, cold_s, best.waited_s) <= facts.budget_s:
+        return Unclear(f"{shown_s(cold_s)} of {shown_s(facts.budget_s)}, {DISTURBED}")
+    runs = len(best.failed) + 1
+    after = f", then {shown_s(cold_s - best.ready_s)} for {'the first prediction' if runs == 1 else 'predictions'}"
+    return Fault(
+        evidence=(
+            f"{shown_s(cold_s)} from exec to the end of the first prediction, budget {shown_s(facts.budget_s)}",
+            f"ready after {shown_s(best.ready_s)}{after}",
+            f"the faster of {len(starts)} starts" if len(starts) > 1 else "one start",
+        ),
+        change="See which stage takes the time, and shorten that: imports, weights or warm-up.",
+        code="pilotlight bench cold PROJECT",
+        severity=Severity.MEDIUM,
+        how="ran",
+    )
+
+
+SPEED_RULES = (
+    Rule(
+        "no-warm-up",
+        1,
+        "No warm-up",
+        "The first caller after every start waits for what happens only once: kernels, caches, lazy loading.",
+        no_warm_up,
+    ),
+    Rule(
+        "loads-per-request",
+        2,
+        "Loads per request",
+        "Every caller waits for a load that one at startup would have spared all of them.",
+        loads_per_request,
+    ),
+    Rule(
+        "blocked-event-loop",
+        5,
+        "A blocked event loop",
+        "While it blocks nothing else moves: other predictions, cancels, the project's own async health check.",
+        blocked_loop,
+    ),
+    Rule(
+        "slow-cold-start",
+        8,
+        "Cold start over budget",
+        "Whoever comes when no worker is warm waits this long, and it is billed.",
+        slow_cold_start,
+    ),
+)

@@ -1,0 +1,1 @@
+"""What every encoder engine shares: contract, batching, scores, a fake."""

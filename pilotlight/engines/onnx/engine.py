@@ -1,0 +1,66 @@
+"""The engine with the shortest start: onnxruntime over an artifact that ``pilotlight export`` made, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pilotlight.engines.onnx.continuous import OnnxBackend
+from pilotlight.engines.onnx.model import OnnxModel
+from pilotlight.engines.text.engine import BackendEngine
+from pilotlight.engines.text.model_config import read_facts
+from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.types import EngineInfo
+from pilotlight.loading.files.artifacts import Artifact
+from pilotlight.loading.files.loadable import read_json
+from pilotlight.tracing import stage
+
+__all__ = ["OnnxEngine"]
+
+
+class OnnxEngine(BackendEngine):
+    """Continuous batching on the CPU.
+
+    Args:
+        model: the model folder, for its tokenizer and configuration.
+        artifact: what to run, from ``find_artifacts``.
+        slots: requests that advance together, at most.
+        queue_size: further requests that may wait.
+
+    Raises:
+        ConfigError: the runtime is not installed.
+        WeightsError: the model or the artifact cannot be loaded.
+    """
+
+    def __init__(self, model: Path, artifact: Artifact, *, slots: int = 16, queue_size: int = 64) -> None:
+        with stage("weights"):
+            codec = TokenizerCodec(model)
+            facts = read_facts(model, codec.token_id)
+        with stage("compile"):
+            loaded = OnnxModel(artifact.folder)
+        # A token that the model has no score for cannot be chosen, nor forbidden.
+        facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < loaded.vocab_size))
+        context_tokens = min(facts.context_tokens, _short_context(model))
+        backend = OnnxBackend(loaded, context_tokens=context_tokens, slots=slots)
+        info = EngineInfo(
+            engine="onnx",
+            model=str(model),
+            device="cpu",
+            dtype=artifact.precision,
+            context_tokens=backend.context_tokens,
+            slots=slots,
+            queue_size=queue_size,
+            cache_bytes=backend.cache_bytes,
+        )
+        super().__init__(backend, codec, facts.eos_ids, info)
+
+
+def _short_context(model: Path) -> int:
+    """The context that a model was trained with, where it stretches its positions beyond.
+
+    The exported graph stretches those of every row once a single one is longer than that: one request would change
+    the text of another.
+    """
+    config = read_json(model / "config.json")
+    found = config.get("original_max_position_embeddings")
+    return found if isinstance(found, int) and found > 0 else 10**9

@@ -1,0 +1,133 @@
+"""All requests together, token by token: OpenVINO GenAI's continuous batching, driven by a thread of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pilotlight.engines.openvino.cache_plan import CachePlan
+from pilotlight.engines.openvino.pipeline import add_request, open_pipeline
+from pilotlight.engines.openvino.runtime import Runtime
+from pilotlight.engines.openvino.sampling_config import generation_config, require_embedded, rules_of
+from pilotlight.engines.text.generation import Generation
+from pilotlight.engines.text.model_config import ModelFacts
+from pilotlight.engines.text.threaded import ThreadedBackend
+from pilotlight.engines.text.types import Sampling
+from pilotlight.errors import EngineError, WeightsError
+from pilotlight.tracing import stage
+
+__all__ = ["OpenVINOBackend"]
+
+
+class OpenVINOBackend(ThreadedBackend):
+    """A pipeline and the thread that steps it, for requests that are not ``is_apart``.
+
+    Args:
+        runtime: the modules.
+        artifact: the folder with ``openvino_model.xml``.
+        precision: of the artifact.
+        facts: of the model.
+        plan: of the cache.
+
+    Raises:
+        WeightsError: the runtime cannot load it.
+    """
+
+    def __init__(self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, plan: CachePlan) -> None:
+        super().__init__("pilotlight-openvino")
+        self._runtime = runtime
+        self._vocab_size = facts.vocab_size
+        self.slots = plan.slots
+        self.context_tokens = plan.context_tokens
+        with stage("compile"):
+            self._pipeline = open_pipeline(runtime, artifact, precision=precision, blocks=plan.blocks, slots=plan.slots)
+        with stage("device"):
+            self.cache_bytes = self._first_step()
+        self._next_id = 1
+        self._running: dict[int, tuple[Generation, Any]] = {}  # only the thread touches it
+        self.begin()
+
+    def refuse_unfit(self, generation: Generation) -> None:
+        require_embedded(generation, self._vocab_size)
+
+    def _first_step(self) -> int:
+        """One token for nobody: what cannot work fails in set-up, and the cache is there; its size in bytes."""
+        handle = self._request(0, [0], Sampling(temperature=0), max_tokens=1, eos_ids=())
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+        if not handle.can_read():
+            raise WeightsError("the model gives no token: this is a bug, or the artifact is damaged; export it again")
+        size_bytes: int = self._pipeline.get_metrics().cache_size_in_bytes
+        return size_bytes
+
+    def _request(
+        self, number: int, ids: list[int], sampling: Sampling, *, max_tokens: int, eos_ids: Sequence[int]
+    ) -> Any:
+        rules = rules_of(sampling, max_tokens=max_tokens, eos_ids=eos_ids, vocab_size=self._vocab_size)
+        config = generation_config(self._runtime.genai, rules, max_tokens=max_tokens, eos_ids=eos_ids)
+        return add_request(self._runtime, self._pipeline, number, ids, config)
+
+    # The thread's side
+
+    def busy(self) -> bool:
+        return bool(self._pipeline.has_non_finished_requests())
+
+    def advance(self) -> None:
+        for generation in self.take():
+            self._start(generation)
+        self._let_go()
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+        for number in list(self._running):
+            self._deliver(number)
+
+    def inside(self) -> list[Generation]:
+        return [generation for generation, _ in self._running.values()]
+
+    def leave(self) -> None:
+        """Have the pipeline give back what cancelled requests hold: it complains at its end about what it misses."""
+        for _, handle in self._running.values():
+            handle.cancel()
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+
+    def _start(self, generation: Generation) -> None:
+        try:
+            handle = self._request(
+                self._next_id,
+                generation.prompt_ids,
+                generation.request.sampling,
+                max_tokens=generation.max_tokens,
+                eos_ids=sorted(generation.eos_ids),
+            )
+        except RuntimeError as error:  # what the pipeline refuses concerns this request only
+            generation.fail(error)
+            return
+        self._running[self._next_id] = (generation, handle)
+        self._next_id += 1
+
+    def _let_go(self) -> None:
+        """Drop whom somebody has cancelled since the last step."""
+        for number, (generation, handle) in list(self._running.items()):
+            if generation.ended:
+                handle.cancel()
+                del self._running[number]
+
+    def _deliver(self, number: int) -> None:
+        """Hand a request its new tokens; forget it once it has ended."""
+        generation, handle = self._running[number]
+        try:
+            while not generation.ended and handle.can_read():
+                for output in handle.read().values():
+                    for token in output.generated_ids:
+                        generation.push(token)
+        except Exception as error:  # noqa: BLE001 - what fails one request on this thread must not fail them all
+            generation.fail(error)
+        running = handle.get_status() == self._runtime.genai.GenerationStatus.RUNNING
+        if not generation.ended and not running:
+            generation.fail(EngineError(f"the runtime let go of this request: {handle.get_status().name.lower()}"))
+        if generation.ended:
+            if running:
+                handle.cancel()
+            del self._running[number]

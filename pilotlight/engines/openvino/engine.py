@@ -1,0 +1,179 @@
+"""The engine for CPUs: OpenVINO GenAI over an artifact that ``pilotlight export`` made, without torch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+
+from pilotlight.engines.openvino.cache_plan import CachePlan, plan_cache
+from pilotlight.engines.openvino.runtime import Runtime, runtime
+from pilotlight.engines.openvino.sampling_config import is_apart
+from pilotlight.engines.openvino.serial import OpenVINOSerial
+from pilotlight.engines.openvino.stateful import StageUnfitError, StatefulModel, import_stateful, open_stateful
+from pilotlight.engines.text.engine import Backend, BackendEngine
+from pilotlight.engines.text.fallback import FallbackBackend
+from pilotlight.engines.text.model_config import ModelFacts, read_facts
+from pilotlight.engines.text.staged import StagedBackend
+from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.types import EngineInfo
+from pilotlight.loading.files.artifacts import Artifact
+from pilotlight.tracing import stage
+
+__all__ = ["OpenVINOEngine", "Stages"]
+
+log = logging.getLogger(__name__)
+
+
+class Stages(Enum):
+    """Which stages an engine has.
+
+    ``BOTH`` is ``BATCHING`` alone where the artifact has no first stage for this machine and this version of the
+    runtime; the log says so. ``FIRST`` alone is for comparing the two.
+    """
+
+    BOTH = auto()
+    BATCHING = auto()
+    FIRST = auto()
+
+
+class OpenVINOEngine(BackendEngine):
+    """Continuous batching on the CPU, behind a first stage that answers while the batching one compiles.
+
+    Args:
+        model: the model folder, for its tokenizer and configuration.
+        artifact: what to run, from ``find_artifacts``.
+        slots: requests that advance together, at most.
+        queue_size: further requests that may wait.
+        stages: which there are.
+
+    Raises:
+        ConfigError: the runtime is not installed.
+        WeightsError: the model or the artifact cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        artifact: Artifact,
+        *,
+        slots: int = 16,
+        queue_size: int = 64,
+        stages: Stages = Stages.BOTH,
+    ) -> None:
+        modules = runtime()
+        # Opening the compiled model leaves the interpreter alone, which reads the tokenizer meanwhile.
+        with ThreadPoolExecutor(1, "pilotlight-open") as pool:
+            opening = pool.submit(_open_first, modules, artifact) if stages is not Stages.BATCHING else None
+            with stage("weights"):
+                codec = TokenizerCodec(model)
+                facts = read_facts(model, codec.token_id)
+                # A token that the model has no score for would be written to beyond its scores.
+                facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < facts.vocab_size))
+            opened = _opened(opening, stages)
+        plan = plan_cache(
+            artifact.folder,
+            cache=modules.settings(artifact.precision)["KV_CACHE_PRECISION"],
+            context_tokens=facts.context_tokens,
+            slots=slots,
+        )
+        backend = _start(modules, artifact, facts, plan, opened, stages)
+        info = EngineInfo(
+            engine="openvino",
+            model=str(model),
+            device="cpu",
+            dtype=artifact.precision,
+            context_tokens=plan.context_tokens,
+            slots=backend.slots,
+            queue_size=queue_size,
+        )
+        self._starting_note = f"{plan.serial_bytes // 10**6} MB of it until requests are batched; one at a time so far"
+        super().__init__(backend, codec, facts.eos_ids, info)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What it is now: the first stage's memory is counted for as long as there is one."""
+        starting = isinstance(self._backend, StagedBackend) and self._backend.starting
+        return replace(self._info, cache_bytes=self._backend.cache_bytes, note=self._starting_note if starting else "")
+
+
+def _start(
+    modules: Runtime,
+    artifact: Artifact,
+    facts: ModelFacts,
+    plan: CachePlan,
+    opened: StatefulModel | None,
+    stages: Stages,
+) -> Backend:
+    """The backend of ``stages``, as far as ``opened`` allows."""
+    serial = partial(
+        OpenVINOSerial, modules, facts=facts, context_tokens=plan.context_tokens, cache_bytes=plan.serial_bytes
+    )
+
+    def batching(before: OpenVINOSerial | None = None) -> Backend:
+        from pilotlight.engines.openvino.continuous import OpenVINOBackend  # not before the first stage is up
+
+        backend = OpenVINOBackend(modules, artifact.folder, precision=artifact.precision, facts=facts, plan=plan)
+        return FallbackBackend(backend, is_apart, lambda: serial(partial(_open_apart, modules, artifact, before)))
+
+    if opened is None:
+        return batching()
+    first = serial(lambda: opened)
+    if stages is Stages.FIRST:
+        return first
+    return StagedBackend(
+        first,
+        partial(batching, first),
+        slots=plan.slots,
+        context_tokens=plan.context_tokens,
+        cache_bytes=plan.cache_bytes,
+    )
+
+
+def _open_first(modules: Runtime, artifact: Artifact) -> StatefulModel:
+    """The compiled model, once it has computed a token for nobody.
+
+    Raises:
+        StageUnfitError: it cannot be used here.
+    """
+    with stage("compile"):
+        opened = import_stateful(modules, artifact.folder, artifact.precision)
+    with stage("device"):
+        try:
+            opened.scores([0])
+        except RuntimeError as error:
+            raise StageUnfitError(f"it opens, but does not compute: {error}") from error
+    return opened
+
+
+def _opened(opening: Future[StatefulModel] | None, stages: Stages) -> StatefulModel | None:
+    """What was opened; ``None`` where the engine has to do without."""
+    try:
+        return opening.result() if opening is not None else None
+    except StageUnfitError as error:
+        if stages is Stages.FIRST:
+            raise
+        log.info("ready only once requests can be batched, for %s: export the model again on such a machine", error)
+        return None
+
+
+def _open_apart(modules: Runtime, artifact: Artifact, before: OpenVINOSerial | None) -> StatefulModel:
+    """The model for what is not batched; ``before``, the first stage, has the memory for it until it has ended.
+
+    Raises:
+        StageUnfitError: there is no way to it.
+    """
+    if before is not None:
+        before.wait_ended()
+    started = time.monotonic()
+    opened = open_stateful(modules, artifact.folder, artifact.precision)
+    log.info(
+        "requests with presence_penalty or frequency_penalty are served one at a time, beside the batch; "
+        "making ready for that took %.2f s",
+        time.monotonic() - started,
+    )
+    return opened

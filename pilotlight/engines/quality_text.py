@@ -1,0 +1,186 @@
+"""How good an artifact is beside its source: bits per byte of a text, and greedy output side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.engines.select import open_artifact
+from pilotlight.engines.text.model_config import read_facts
+from pilotlight.engines.text.protocol import Engine
+from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.types import GenerationRequest, Sampling
+from pilotlight.errors import UsageError, WeightsError
+from pilotlight.loading.files.artifacts import Artifact
+from pilotlight.loading.files.manifest import ArtifactCheck
+
+__all__ = ["Text", "agreement", "check", "require_enough"]
+
+# Enough to see a percent, and seconds of work for a model of 100 million parameters.
+CHECK_TOKENS = 4096
+MIN_TOKENS = 256
+WINDOW_TOKENS = 512
+PROMPTS = 8
+PROMPT_CHARS = 200
+GREEDY_TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Something the model was not trained on.
+
+    Attributes:
+        words: what it is.
+        content: as much of it as the check needs is used, from its beginning.
+    """
+
+    words: str
+    content: str
+
+
+def check(model: Path, artifact: Artifact, text: Text) -> ArtifactCheck:
+    """Compare ``artifact`` with ``model``, which torch computes in float32; ``require_enough`` has let the text pass.
+
+    An artifact of the openvino engine gets its first stage here, compiled by the runtime that will serve it.
+
+    Raises:
+        WeightsError: the model's tokenizer says something else without transformers.
+    """
+    codec = TokenizerCodec(model)
+    facts = read_facts(model, codec.token_id)
+    ids = codec.encode(text.content, special_tokens=False)[:CHECK_TOKENS]
+    size = min(WINDOW_TOKENS, facts.context_tokens - 1)
+    windows = [ids[at : at + size] for at in range(0, len(ids), size) if len(ids[at : at + size]) > 1]
+    prompts = _prompts(text.content)
+    ours = _artifact_probabilities(artifact, windows, facts.vocab_size)
+    engine = open_artifact(model, artifact, slots=PROMPTS, queue_size=PROMPTS)
+    greedy = _greedy(engine, prompts)
+    engine.close()
+    early = _first_stage_greedy(model, artifact, prompts)
+    theirs = _source_probabilities(model, windows)
+    reference = _source_greedy(model, prompts)
+    _require_same_tokens(reference, greedy)
+    read = codec.decode(ids).encode()
+    return ArtifactCheck(
+        text=text.words,
+        text_sha256=hashlib.sha256(read).hexdigest(),
+        tokens=sum(len(window) - 1 for window in windows),
+        source_bits_per_byte=_bits(theirs) / len(read),
+        artifact_bits_per_byte=_bits(ours) / len(read),
+        greedy_tokens=sum(len(output) for _, output in reference),
+        greedy_agreement=_agreement(reference, greedy),
+        stages_agreement=None if early is None else _agreement(greedy, early),
+    )
+
+
+def require_enough(model: Path, text: Text) -> None:
+    """Refuse a text that says nothing.
+
+    Raises:
+        UsageError: it is too short.
+        WeightsError: the model has no tokenizer that can be read without transformers.
+    """
+    tokens = len(TokenizerCodec(model).encode(text.content, special_tokens=False))
+    if tokens < MIN_TOKENS:
+        raise UsageError(
+            f"{text.words} is too short to check anything with: it has {tokens} tokens, and {MIN_TOKENS} are needed"
+        )
+
+
+def agreement(reference: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> float:
+    """The share of the reference's tokens that come before the first difference of their output."""
+    same = 0
+    for expected, found in zip(reference, outputs, strict=True):
+        pairs = zip(expected, found, strict=False)
+        same += next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(expected), len(found)))
+    total = sum(len(expected) for expected in reference)
+    return same / total if total else 1.0
+
+
+def _agreement(reference: list[tuple[list[int], list[int]]], found: list[tuple[list[int], list[int]]]) -> float:
+    return agreement([output for _, output in reference], [output for _, output in found])
+
+
+def _artifact_probabilities(artifact: Artifact, windows: list[list[int]], vocab_size: int) -> list[list[float]]:
+    # Each engine brings its own heavy packages.
+    if artifact.engine == "onnx":
+        from pilotlight.engines.onnx import logprobs as onnx_logprobs
+
+        return onnx_logprobs.log_probabilities(artifact.folder, windows)
+    from pilotlight.engines.openvino import pipeline as openvino_pipeline
+    from pilotlight.engines.openvino import runtime as openvino_runtime
+
+    return openvino_pipeline.log_probabilities(
+        openvino_runtime.runtime(), artifact.folder, windows, precision=artifact.precision, vocab_size=vocab_size
+    )
+
+
+def _first_stage_greedy(
+    model: Path, artifact: Artifact, prompts: list[str]
+) -> list[tuple[list[int], list[int]]] | None:
+    """What the first stage, made here, goes on with; ``None`` where there can be none."""
+    if artifact.engine != "openvino":
+        return None
+    from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
+    from pilotlight.engines.openvino.runtime import runtime
+    from pilotlight.engines.openvino.stateful import StageUnfitError, compile_stateful
+
+    try:
+        compile_stateful(runtime(), artifact.folder, artifact.precision)
+    except StageUnfitError:
+        return None
+    engine = OpenVINOEngine(model, artifact, slots=1, queue_size=PROMPTS, stages=Stages.FIRST)
+    outputs = _greedy(engine, prompts)
+    engine.close()
+    return outputs
+
+
+def _source_probabilities(model: Path, windows: list[list[int]]) -> list[list[float]]:
+    from pilotlight.engines.torch import logprobs as torch_logprobs
+    from pilotlight.engines.torch.load import load
+
+    loaded = load(model, device="cpu", dtype="float32")
+    return [torch_logprobs.log_probabilities(loaded.model, window) for window in windows]
+
+
+def _source_greedy(model: Path, prompts: list[str]) -> list[tuple[list[int], list[int]]]:
+    from pilotlight.engines.torch.engine import TorchEngine
+
+    engine = TorchEngine(model, device="cpu", dtype="float32", slots=PROMPTS)
+    outputs = _greedy(engine, prompts)
+    engine.close()
+    return outputs
+
+
+def _greedy(engine: Engine, prompts: list[str]) -> list[tuple[list[int], list[int]]]:
+    """(prompt, output) of each prompt in tokens, computed together."""
+    rules = Sampling(temperature=0, max_tokens=GREEDY_TOKENS)
+    running = [engine.submit(GenerationRequest(prompt, rules)) for prompt in prompts]
+    for generation in running:
+        generation.text()
+    return [(generation.prompt_ids, generation.output_ids) for generation in running]
+
+
+def _require_same_tokens(
+    reference: list[tuple[list[int], list[int]]], found: list[tuple[list[int], list[int]]]
+) -> None:
+    for (expected, _), (prompt, _) in zip(reference, found, strict=True):
+        if expected != prompt:
+            raise WeightsError(
+                "without transformers this model's tokenizer reads the same text as other tokens "
+                f"({prompt[:5]} for {expected[:5]}): serve it with the torch engine"
+            )
+
+
+def _prompts(content: str) -> list[str]:
+    """Pieces from all over the text."""
+    step = max(1, len(content) // PROMPTS)
+    pieces = [content[at : at + PROMPT_CHARS].strip() for at in range(0, len(content), step)][:PROMPTS]
+    return [piece for piece in pieces if piece]
+
+
+def _bits(windows: list[list[float]]) -> float:
+    return -sum(sum(window) for window in windows) / math.log(2)

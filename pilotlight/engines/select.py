@@ -1,0 +1,208 @@
+"""Which engine serves a model: the best artifact that is here for the device, or what was asked for."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from pilotlight.engines.collector import paused_collector
+from pilotlight.engines.text.engine import BackendEngine
+from pilotlight.engines.text.protocol import Engine
+from pilotlight.errors import ConfigError
+from pilotlight.loading.files.artifacts import Artifact, find_artifacts
+from pilotlight.loading.start.prefetch import Prefetch
+
+__all__ = [
+    "ENGINES",
+    "Choice",
+    "EngineOptions",
+    "choose",
+    "find_accelerator",
+    "open_artifact",
+    "open_engine",
+    "wishes_from",
+]
+
+log = logging.getLogger(__name__)
+
+# Those that load artifacts, all of them on a processor; the one preferred first.
+EXPORTED = ("openvino", "onnx")
+ENGINES = ("auto", *EXPORTED, "torch")
+PACKAGES = {
+    "openvino": ("openvino", "openvino_genai"),
+    "onnx": ("onnxruntime",),
+    "torch": ("torch", "transformers"),
+}
+SOURCES = {"openvino": "requirements.txt", "onnx": "pilotlight[onnx]"}
+# What a torch precision is called as an artifact; the names of artifacts' precisions are understood too.
+PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+QUANTIZED = ("int8", "int4")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What was asked for; ``auto`` leaves it to us.
+
+    Attributes:
+        engine: one of ``ENGINES``.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        dtype: a precision, as torch calls it or as an artifact does.
+        staged: whether an engine that can shall answer, one request at a time, before it is all up.
+    """
+
+    engine: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    staged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine, what it loads (``None``: the model's own weights), and why, in words."""
+
+    engine: str
+    artifact: Artifact | None
+    why: str
+
+
+def choose(
+    options: EngineOptions,
+    artifacts: Sequence[Artifact],
+    *,
+    accelerator: str | None,
+    installed: Sequence[str],
+    model: str,
+) -> Choice:
+    """Decide.
+
+    Args:
+        options: what was asked for.
+        artifacts: of the model, those preferred first.
+        accelerator: ``cuda`` or ``mps`` where the machine has one.
+        installed: engines whose packages are there.
+        model: its name, for messages.
+
+    Raises:
+        ConfigError: what was asked for is not to be had; says what to change.
+    """
+    if options.engine not in ENGINES:
+        raise ConfigError(f"PILOTLIGHT_ENGINE is {options.engine!r}; expected one of {', '.join(ENGINES)}")
+    if options.engine == "torch":
+        return Choice("torch", None, "as asked")
+    found = {
+        engine: _fitting(engine, options, artifacts, accelerator, installed)
+        for engine in EXPORTED
+        if options.engine in ("auto", engine)
+    }
+    for engine, (_, artifact) in found.items():
+        if artifact is not None:
+            why = (
+                f"{artifact.folder.name} is here, the fastest for this CPU" if options.engine == "auto" else "as asked"
+            )
+            return Choice(engine, artifact, why)
+    against = ", ".join(dict.fromkeys(reason for reason, _ in found.values()))
+    if options.engine != "auto":
+        raise ConfigError(
+            f"PILOTLIGHT_ENGINE is {options.engine}, but {against}: make an artifact with `pilotlight export {model} "
+            f"--engine {options.engine}`, install {SOURCES[options.engine]}, or set PILOTLIGHT_ENGINE=auto"
+        )
+    if options.dtype in QUANTIZED:
+        raise ConfigError(f"PILOTLIGHT_DTYPE is {options.dtype}, which only an artifact has, but {against}")
+    return Choice("torch", None, against)
+
+
+def _fitting(
+    engine: str,
+    options: EngineOptions,
+    artifacts: Sequence[Artifact],
+    accelerator: str | None,
+    installed: Sequence[str],
+) -> tuple[str, Artifact | None]:
+    """(what speaks against this engine, the artifact to run if nothing does)."""
+    if options.device not in ("auto", "cpu"):
+        return f"the device asked for is {options.device}", None
+    if options.device == "auto" and options.engine == "auto" and accelerator is not None:
+        return f"this machine has {accelerator}", None
+    mine = [artifact for artifact in artifacts if artifact.engine == engine and artifact.device == "cpu"]
+    if not mine:
+        return f"the model has no {engine} artifact for a CPU", None
+    precision = PRECISIONS.get(options.dtype, options.dtype)
+    fitting = [artifact for artifact in mine if precision in ("auto", artifact.precision)]
+    if not fitting:
+        return f"none of its {engine} artifacts is {precision}", None
+    if engine not in installed:
+        return f"{' and '.join(PACKAGES[engine])} {'is' if len(PACKAGES[engine]) == 1 else 'are'} not installed", None
+    return "", fitting[0]
+
+
+def open_engine(model: Path, options: EngineOptions, *, slots: int, queue_size: int) -> Engine:
+    """The engine for the model in this folder, ready; one log line says which and why.
+
+    Raises:
+        ConfigError: what was asked for is not to be had.
+        WeightsError: the model or its artifact cannot be loaded.
+    """
+    installed = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
+    choice = choose(
+        options, find_artifacts(model), accelerator=find_accelerator(), installed=installed, model=str(model)
+    )
+    log.info("engine: %s (%s)", choice.engine, choice.why)
+    if choice.engine == "torch" and "torch" not in installed:
+        raise ConfigError(f"torch and transformers are not installed, and {choice.why}: install requirements.txt")
+    Prefetch(model if choice.artifact is None else choice.artifact.folder)
+    with paused_collector():
+        return _open(model, choice, options, slots=slots, queue_size=queue_size)
+
+
+def _open(model: Path, choice: Choice, options: EngineOptions, *, slots: int, queue_size: int) -> Engine:
+    if choice.artifact is not None:
+        return open_artifact(model, choice.artifact, slots=slots, queue_size=queue_size, staged=options.staged)
+    from pilotlight.engines.torch.engine import TorchEngine
+
+    return TorchEngine(model, device=options.device, dtype=options.dtype, slots=slots, queue_size=queue_size)
+
+
+def open_artifact(
+    model: Path, artifact: Artifact, *, slots: int, queue_size: int, staged: bool = False
+) -> BackendEngine:
+    """The engine that an artifact is for, ready; ``staged`` as in ``EngineOptions``.
+
+    Raises:
+        ConfigError: its packages are not installed.
+        WeightsError: the model or the artifact cannot be loaded.
+    """
+    # Each engine brings its own heavy packages.
+    if artifact.engine == "onnx":
+        from pilotlight.engines.onnx.engine import OnnxEngine
+
+        return OnnxEngine(model, artifact, slots=slots, queue_size=queue_size)
+    from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
+
+    stages = Stages.BOTH if staged else Stages.BATCHING
+    return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size, stages=stages)
+
+
+def find_accelerator(root: Path = Path("/")) -> str | None:
+    """What beside the processor torch would compute on, found without importing it."""
+    if (root / "dev/nvidiactl").exists():
+        return "cuda"
+    return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else None
+
+
+def wishes_from(environ: Mapping[str, str]) -> EngineOptions:
+    """``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE``, ``PILOTLIGHT_DTYPE``: empty is ``auto``; ``PILOTLIGHT_STAGED``: 1.
+
+    Raises:
+        ConfigError: the last is neither 0 nor 1.
+    """
+    names = ("PILOTLIGHT_ENGINE", "PILOTLIGHT_DEVICE", "PILOTLIGHT_DTYPE")
+    engine, device, dtype = (environ.get(name) or "auto" for name in names)
+    staged = environ.get("PILOTLIGHT_STAGED") or "1"
+    if staged not in ("0", "1"):
+        raise ConfigError(f"PILOTLIGHT_STAGED is {staged!r}; expected 1, or 0 to be ready only once all of it is up")
+    return EngineOptions(engine, device, dtype, staged=staged == "1")

@@ -1,0 +1,66 @@
+"""Which engine serves an encoder: decided by the same rules as for language models, see ``choice``."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+from pilotlight.engines.collector import paused_collector
+from pilotlight.engines.encoders.batch_planner import Limits
+from pilotlight.engines.encoders.model_config import native_task
+from pilotlight.engines.encoders.types import EncoderEngine, Task
+from pilotlight.engines.select import EngineOptions, choose, find_accelerator
+from pilotlight.errors import ConfigError
+from pilotlight.loading.files.artifacts import find_artifacts
+from pilotlight.loading.start.prefetch import Prefetch
+
+__all__ = ["open_encoder"]
+
+log = logging.getLogger(__name__)
+
+PACKAGES = {"openvino": ("openvino", "tokenizers"), "torch": ("torch", "transformers")}
+
+
+def open_encoder(
+    model: Path, task: Task, options: EngineOptions, *, pooling: str = "auto", queue_size: int, limits: Limits
+) -> EncoderEngine:
+    """The encoder in this folder, ready; one log line says which engine and why.
+
+    Args:
+        model: a checked model folder.
+        task: what it is wanted for.
+        options: what was asked for.
+        pooling: as for ``read_encoder``.
+        queue_size: texts inside at most.
+        limits: of a batch.
+
+    Raises:
+        ConfigError: what was asked for is not to be had.
+        WeightsError: the model or its artifact cannot be loaded, or is not for this task.
+    """
+    installed = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
+    # An artifact gives what the model was made for: a classifier's has no vectors.
+    artifacts = find_artifacts(model) if native_task(model) is task else ()
+    choice = choose(options, artifacts, accelerator=find_accelerator(), installed=installed, model=str(model))
+    log.info("engine: %s (%s)", choice.engine, choice.why)
+    if choice.engine == "torch" and "torch" not in installed:
+        raise ConfigError(f"torch and transformers are not installed, and {choice.why}: install requirements.txt")
+    Prefetch(model if choice.artifact is None else choice.artifact.folder)
+    with paused_collector():
+        # Each engine brings its own heavy packages.
+        if choice.artifact is not None:
+            from pilotlight.engines.openvino.encoder import OpenVINOEncoder
+
+            return OpenVINOEncoder(model, choice.artifact, task, pooling=pooling, queue_size=queue_size, limits=limits)
+        from pilotlight.engines.torch.encoder import TorchEncoder
+
+        return TorchEncoder(
+            model,
+            task,
+            device=options.device,
+            dtype=options.dtype,
+            pooling=pooling,
+            queue_size=queue_size,
+            limits=limits,
+        )

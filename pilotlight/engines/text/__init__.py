@@ -1,0 +1,1 @@
+"""What every text engine shares: contract, admission, generation, sampling, a fake."""

@@ -1,0 +1,158 @@
+"""The door to transformers: its classes, without the imports that a process which serves one device never runs.
+
+A causal language model drags in 1,700 modules on top of torch's 1,100, and most of them are for something else. Some
+things are left out here before transformers is imported; nothing of it is changed, and what needs one of them later
+still gets it:
+
+- ``torch._dynamo``, and with it ``torch._inductor``, sympy and mpmath: see ``_Deferred``.
+- ``torch.distributed.tensor`` and what is around it: transformers supports builds of torch that have none, and is told
+  that this is one.
+- scipy, for the losses of object detection, where it happens to be installed: likewise.
+- the index of transformers' own source, which is kept: see ``transformers_index``.
+
+``PILOTLIGHT_FULL_IMPORTS=1`` imports it all, to find out whether this module is to blame.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial, wraps
+from types import FunctionType, ModuleType
+from typing import Any
+
+import torch
+
+from pilotlight.engines.torch.index_cache import after_import, keep_index
+
+# Decorators and functions that leave a mark on something for the compiler, and return what they were given.
+_MARKS = ("allow_in_graph", "assume_constant_result", "mark_static_address")
+_ABSENT = ("is_scipy_available", "is_torch_distributed_available")
+
+_lock = threading.RLock()
+
+
+class _Deferred(ModuleType):
+    """``torch._dynamo`` whose body has not run: transformers imports it to mark functions for a compiler.
+
+    Its submodules can be imported, marks are remembered, and a function it is to disable compilation for is called as
+    it is: without dynamo there is none. Whatever else is asked of it, by ``torch.compile`` say, runs the body first and
+    makes the marks then.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if "_begun" not in self.__dict__:
+            if name in _MARKS:
+                return partial(self._remember, name)
+            if name == "disable":
+                return self._disable
+        with _lock:  # another thread may be running the body
+            if "_begun" not in self.__dict__:
+                self._run()
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
+
+    def _run(self) -> None:
+        marks: list[tuple[str, weakref.ref[Any], dict[str, Any]]] = self.__dict__.pop("_marks", [])
+        self.__dict__["_begun"] = True
+        assert self.__spec__ is not None
+        assert self.__spec__.loader is not None
+        self.__spec__.loader.exec_module(self)
+        self.__class__ = ModuleType  # type: ignore[assignment] # from here on it is the module that it stands for
+        for name, target, options in marks:
+            if (marked := target()) is not None:
+                self.__dict__[name](marked, **options)
+
+    def _remember(self, name: str, target: Any, **options: Any) -> Any:
+        self.__dict__.setdefault("_marks", []).append((name, weakref.ref(target), options))
+        return target
+
+    def _disable(self, fn: Any = None, recursive: bool = True, **options: Any) -> Any:
+        if fn is None:
+            return partial(self._disable, recursive=recursive, **options)
+        if not isinstance(fn, FunctionType):
+            with _lock:
+                self._run()
+            return self.__dict__["disable"](fn, recursive, **options)
+        disabled: list[Callable[..., Any]] = []
+
+        @wraps(fn)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if type(self) is _Deferred:  # also while another thread is running the body
+                return fn(*args, **kwargs)
+            if not disabled:
+                disabled.append(self.__dict__["disable"](fn, recursive, **options))
+            return disabled[0](*args, **kwargs)
+
+        return call
+
+
+def _defer_dynamo() -> None:
+    name = "torch._dynamo"
+    spec = importlib.util.find_spec(name)
+    if spec is None or name in sys.modules:
+        return
+    module = importlib.util.module_from_spec(spec)
+    module.__class__ = _Deferred
+    sys.modules[name] = module
+    torch._dynamo = module  # as an import of it would
+
+
+def _leave_out_the_rest(import_utils: ModuleType) -> None:
+    for name in _ABSENT:
+        setattr(import_utils, name, lambda: False)
+    keep_index(import_utils)
+
+
+if os.environ.get("PILOTLIGHT_FULL_IMPORTS", "0") in ("", "0"):
+    _defer_dynamo()
+    after_import("transformers.utils.import_utils", _leave_out_the_rest)
+
+# After what is above, hence not at the top.
+from transformers import (  # noqa: E402
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    ContinuousBatchingConfig,
+    GenerationConfig,
+    LogitsProcessorList,
+    StoppingCriteriaList,
+)
+from transformers.generation.continuous_batching.cb_logits_processors import (  # noqa: E402
+    ContinuousBatchingLogitsProcessor,
+    ContinuousBatchingLogitsProcessorList,
+)
+from transformers.generation.continuous_batching.continuous_api import OutputRouter  # noqa: E402
+from transformers.generation.continuous_batching.model_runner import infer_max_single_request_tokens  # noqa: E402
+from transformers.initialization import no_init_weights  # noqa: E402
+from transformers.utils import is_flash_attn_2_available  # noqa: E402
+from transformers.utils import logging as transformers_logging  # noqa: E402
+
+__all__ = [
+    "AutoConfig",
+    "AutoModel",
+    "AutoModelForCausalLM",
+    "AutoModelForSequenceClassification",
+    "AutoTokenizer",
+    "ContinuousBatchingConfig",
+    "ContinuousBatchingLogitsProcessor",
+    "ContinuousBatchingLogitsProcessorList",
+    "GenerationConfig",
+    "LogitsProcessorList",
+    "OutputRouter",
+    "StoppingCriteriaList",
+    "infer_max_single_request_tokens",
+    "is_flash_attn_2_available",
+    "no_init_weights",
+    "transformers_logging",
+]

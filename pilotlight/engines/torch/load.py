@@ -1,0 +1,154 @@
+"""A model folder in memory, through transformers: which device, which precision, which tokens end a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pilotlight.engines.torch.lean_transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    is_flash_attn_2_available,
+    transformers_logging,
+)
+from pilotlight.engines.torch.load_mapped import load_direct
+from pilotlight.errors import ConfigError, WeightsError
+from pilotlight.tracing import stage
+
+__all__ = ["Loaded", "TransformersCodec", "load", "pick_device", "pick_dtype"]
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to run.
+
+    Attributes:
+        model: a transformers causal language model, in evaluation mode on its device.
+        context_tokens: prompt and output together, at most.
+        eos_ids: tokens that end a text; may be empty.
+    """
+
+    model: Any
+    codec: TransformersCodec
+    context_tokens: int
+    eos_ids: tuple[int, ...]
+
+
+class TransformersCodec:
+    """A transformers tokenizer as a TokenCodec."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        # The Rust tokenizer underneath decodes several times faster than the Python wrapper around it.
+        self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
+
+    @cached_property
+    def longest_token_chars(self) -> int:
+        return max((len(token) for token in self._tokenizer.get_vocab()), default=1)
+
+    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special_tokens, verbose=False)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        if self._fast is not None:
+            text: str = self._fast.decode(ids, skip_special_tokens=True)
+        else:
+            text = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def apply_chat_template(self, messages: Sequence[dict[str, str]]) -> str | None:
+        if not getattr(self._tokenizer, "chat_template", None):
+            return None
+        text: str = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return text
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` is the first of cuda, mps and cpu that is there.
+
+    Raises:
+        ConfigError: the name is no device, or there is none of that kind.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device is {name!r}; expected auto, cpu, cuda, cuda:N or mps") from None
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(device.type, False):
+        raise ConfigError(f"device is {name!r}, which this machine does not have; use auto or cpu")
+    return device
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is 16 bits where the processor is fast at it: bfloat16 needs AVX512_BF16 or AMX on a CPU.
+
+    Raises:
+        ConfigError: the name is no precision we run.
+    """
+    if name != "auto":
+        if name not in DTYPES:
+            raise ConfigError(f"dtype is {name!r}; expected auto or one of {', '.join(DTYPES)}")
+        return DTYPES[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+
+
+def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
+    """Load a checked model folder; runs no code from it and reads no pickle.
+
+    Raises:
+        ConfigError: device or dtype is not to be had.
+        WeightsError: transformers cannot load it as a causal language model.
+    """
+    transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
+    with stage("device"):
+        place = pick_device(device)
+        precision = pick_dtype(dtype, place)
+    flash = place.type == "cuda" and is_flash_attn_2_available()
+    options = {"attn_implementation": "flash_attention_2"} if flash else {}
+    local = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with stage("weights"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+            model = load_direct(folder, precision, **options)
+            if model is None:
+                model = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=precision, use_safetensors=True, **options, **local
+                )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{folder}: transformers cannot load it as a causal language model: {error}") from error
+    with stage("device"):
+        model = model.eval().requires_grad_(False).to(place)
+    return Loaded(model, TransformersCodec(tokenizer), _context_tokens(model, tokenizer), _eos_ids(model, tokenizer))
+
+
+def _context_tokens(model: Any, tokenizer: Any) -> int:
+    config = model.config.get_text_config()
+    sizes = [getattr(config, key, None) for key in ("max_position_embeddings", "n_positions", "max_seq_len")]
+    known = [size for size in sizes if isinstance(size, int) and size > 0]
+    # A tokenizer without a limit says 1e30; a model without positions (Mamba) has no limit but the tokenizer's.
+    known += [tokenizer.model_max_length] if tokenizer.model_max_length < 10**9 else []
+    return min(known) if known else 8192
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    for owner in (model.generation_config, model.config, tokenizer):
+        ids = getattr(owner, "eos_token_id", None)
+        if ids is not None:
+            return tuple(ids) if isinstance(ids, list | tuple) else (ids,)
+    return ()

@@ -1,0 +1,201 @@
+"""OpenAI's API, under ``/openai/v1``, for every served predictor that completes text.
+
+``model`` names one as ``owner/name``; left out, it is the first. Errors have OpenAI's shape (``problems.respond``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from pilotlight.gateway.api.disconnect import end_for, while_connected
+from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.openai import inputs as openai_inputs
+from pilotlight.gateway.api.openai import schemas as openai_schemas
+from pilotlight.gateway.api.openai.errors import error
+from pilotlight.gateway.api.openai.inputs import Mapped, properties_of
+from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, DONE, ChatBody, CompletionBody, Shape
+from pilotlight.gateway.api.plain import health
+from pilotlight.gateway.api.replicate import schemas as replicate_schemas
+from pilotlight.gateway.api.replicate.predictions import accept, gateway_of
+from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.registry.versions import Version
+from pilotlight.gateway.scheduler.active import ActivePrediction
+from pilotlight.gateway.scheduler.gateway import Gateway
+from pilotlight.gateway.sse import PING, StreamEvent
+from pilotlight.runtime.schema.validation import InvalidInputError
+from pilotlight.types import Status
+
+# What has failed would fail again: without this, OpenAI's client asks twice more.
+_NOT_AGAIN = {"X-Should-Retry": "false"}
+
+# How a predictor says that an input is wrong which the schema allows: by raising an ``InputError``, as ours does.
+_WRONG_INPUT = re.compile(r"(?<=InputError: )(?P<name>\w+): .*", re.DOTALL)
+
+
+def routes() -> list[Route]:
+    """All of them; ``/openai/health`` is where benchmarks look that are given ``/openai`` as their target."""
+    return [
+        Route("/openai/health", health),
+        Route("/openai/v1/models", list_models),
+        Route("/openai/v1/models/{model:path}", get_model),
+        Route("/openai/v1/completions", complete, methods=["POST"]),
+        Route("/openai/v1/chat/completions", chat, methods=["POST"]),
+    ]
+
+
+async def list_models(request: Request) -> Response:
+    shown = [openai_schemas.model(version) for version in _text_versions(gateway_of(request))]
+    return JSONResponse({"object": "list", "data": shown})
+
+
+async def get_model(request: Request) -> Response:
+    return JSONResponse(openai_schemas.model(_named(gateway_of(request), request.path_params["model"])))
+
+
+async def complete(request: Request) -> Response:
+    body = replicate_schemas.parse(await request.body(), CompletionBody)
+    version = _named(gateway_of(request), body.model)
+    mapped = openai_inputs.completion_inputs(body, properties_of(version.document))
+    return await _answer(request, version, body, mapped, COMPLETION)
+
+
+async def chat(request: Request) -> Response:
+    body = replicate_schemas.parse(await request.body(), ChatBody)
+    version = _named(gateway_of(request), body.model)
+    mapped = openai_inputs.chat_inputs(body, properties_of(version.document))
+    return await _answer(request, version, body, mapped, CHAT)
+
+
+async def _answer(
+    request: Request, version: Version, body: CompletionBody | ChatBody, mapped: Mapped, shape: Shape
+) -> Response:
+    gateway = gateway_of(request)
+    try:
+        live = await accept(request, version, mapped.inputs, deployment=None)
+    except InvalidInputError as mistakes:
+        raise _invalid(mistakes, mapped) from None
+    headers = {"X-Request-Id": live.id}
+    if body.stream:
+        counts = body.stream_options is not None and bool(body.stream_options.include_usage)
+        stream = _Stream(gateway, live, version, mapped, shape, counts=counts)
+        # What fails at once is answered with its status, which a stream that has begun cannot have.
+        await while_connected(request, stream.open())
+        headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(stream.sent(), media_type="text/event-stream", headers=headers)
+    record = await end_for(request, gateway, live)
+    _require_success(record, mapped)
+    return JSONResponse(shape.answer(version, record, openai_schemas.text_of_output(record.output)), headers=headers)
+
+
+class _Stream:
+    """One prediction as OpenAI's events; a caller who leaves cancels it."""
+
+    def __init__(
+        self, gateway: Gateway, live: ActivePrediction, version: Version, mapped: Mapped, shape: Shape, *, counts: bool
+    ) -> None:
+        self._gateway = gateway
+        self._live = live
+        self._version = version
+        self._mapped = mapped
+        self._shape = shape
+        self._counts = counts
+        self._events = live.follow()
+        self._opening: StreamEvent | None = None
+
+    async def open(self) -> None:
+        """Waits for its first text, its end, or a long silence.
+
+        Raises:
+            ProblemError: it has failed before any text.
+        """
+        try:
+            async for event in self._events:
+                self._opening = event
+                if event is None or event.name == "output":
+                    return
+        except asyncio.CancelledError:
+            self._gateway.leave(self._live)
+            raise
+        _require_success(self._live.record, self._mapped)
+
+    async def sent(self) -> AsyncGenerator[bytes, None]:
+        """The bytes, to the last."""
+        first = True
+        try:
+            async for event in self._from_the_opening():
+                if event is None:
+                    yield PING
+                elif event.name == "output":
+                    yield self._piece(event.data, first=first)
+                    first = False
+            record = self._live.record
+            _require_success(record, self._mapped)
+            if first:  # an output in one piece, or none
+                yield self._piece(openai_schemas.text_of_output(record.output), first=True)
+            yield self._piece(None, first=False)
+            if self._counts:
+                yield self._shape.counted(self._version, record)
+            yield DONE
+        except ProblemError as problem:
+            yield openai_schemas.encode(error(problem.status, problem.body))
+        finally:
+            self._gateway.leave(self._live)
+
+    async def _from_the_opening(self) -> AsyncGenerator[StreamEvent | None, None]:
+        async with aclosing(self._events) as events:
+            yield self._opening
+            async for event in events:
+                yield event
+
+    def _piece(self, text: str | None, *, first: bool) -> bytes:
+        return self._shape.event(self._version, self._live.record, text, first=first, counts=self._counts)
+
+
+def _require_success(record: PredictionRecord, mapped: Mapped) -> None:
+    """Raises a ``ProblemError`` for whatever else has become of it."""
+    if record.status is Status.SUCCEEDED:
+        return
+    if record.status is Status.CANCELED:
+        raise ProblemError(HTTPStatus.CONFLICT, f"Prediction {record.id} was cancelled.", headers=_NOT_AGAIN)
+    if record.status is not Status.FAILED:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The gateway is stopping; ask again soon.", headers={"Retry-After": "5"}
+        )
+    wrong = _WRONG_INPUT.search(record.error or "")
+    if wrong is not None and wrong["name"] in mapped.params:
+        extra = {"param": mapped.params[wrong["name"]]}
+        raise ProblemError(HTTPStatus.BAD_REQUEST, wrong[0], headers=_NOT_AGAIN, extra=extra)
+    detail = f"Prediction {record.id} failed: {record.error}"
+    raise ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=_NOT_AGAIN)
+
+
+def _invalid(mistakes: InvalidInputError, mapped: Mapped) -> ProblemError:
+    lines = [f"{mapped.params.get(one.field, one.field)}: {one.message}" for one in mistakes.mistakes]
+    first = mistakes.mistakes[0].field
+    return ProblemError(HTTPStatus.BAD_REQUEST, "; ".join(lines), extra={"param": mapped.params.get(first, first)})
+
+
+def _text_versions(gateway: Gateway) -> list[Version]:
+    return [version for version in gateway.versions if openai_inputs.is_text(version.document)]
+
+
+def _named(gateway: Gateway, name: str | None) -> Version:
+    """Raises a ``ProblemError``, 404, when there is none."""
+    served = _text_versions(gateway)
+    for version in served:
+        if name in (None, "", version.model, f"{version.model}:{version.id}"):
+            return version
+    known = ", ".join(version.model for version in served) or "none: no served project makes text from a prompt"
+    raise ProblemError(
+        HTTPStatus.NOT_FOUND,
+        f"There is no model {str(name)[:140]!r} here; there is {known}.",
+        extra={"param": "model", "code": "model_not_found"},
+    )

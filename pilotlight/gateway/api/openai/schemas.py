@@ -1,0 +1,183 @@
+"""The shapes of OpenAI's API: bodies that are sent to it, and objects that it answers with. Pure.
+
+A body is what OpenAI's clients may send, with the types that OpenAI gives it. What no predictor can do is refused by
+``openai_inputs``, by its name; what has no say in the text (``user``, ``metadata``) is taken and left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.registry.versions import Version
+
+DONE = b"data: [DONE]\n\n"
+
+# Of the text, and of nothing else: OpenAI's own service keeps, bills or routes by the others.
+_UNHEARD = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prediction")
+
+
+class StreamOptions(BaseModel):
+    """What a stream holds besides the text.
+
+    Nothing is ever padded, so ``include_obfuscation`` has nothing to do. Nor has ``continuous_usage_stats``, a word
+    of vLLM's that benchmarks send: predictors report what they have used at their end.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class _Body(BaseModel):
+    """What both routes take; any other key is in ``model_extra``, and may be an input of the predictor."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    n: int | None = None
+    ignore_eos: bool | None = None
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """What is neither here nor without a say."""
+        return {name: value for name, value in (self.model_extra or {}).items() if name not in _UNHEARD}
+
+
+class CompletionBody(_Body):
+    """``POST /completions``."""
+
+    prompt: str | list[str] | list[int] | list[list[int]]
+
+
+class TextPart(BaseModel):
+    """A piece of a message."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["text"]
+    text: str
+
+
+class Message(BaseModel):
+    """One turn of a conversation; what else a client echoes of an answer has to be null or empty."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+
+
+class ChatBody(_Body):
+    """``POST /chat/completions``."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one of the two routes writes an answer.
+
+    Attributes:
+        prefix: of its ids.
+        whole: the ``object`` of an answer in one piece.
+        piece: that of one event of a stream.
+        chat: whether a text is a message.
+    """
+
+    prefix: str
+    whole: str
+    piece: str
+    chat: bool
+
+    def answer(self, version: Version, record: PredictionRecord, text: str) -> dict[str, Any]:
+        """A prediction that has succeeded, with the usage where the predictor has reported it."""
+        said = {"message": {"role": "assistant", "content": text, "refusal": None}} if self.chat else {"text": text}
+        choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish_reason(record)}
+        shown = {**self._head(self.whole, version, record), "choices": [choice]}
+        counted = usage(record)
+        return shown if counted is None else {**shown, "usage": counted}
+
+    def event(
+        self, version: Version, record: PredictionRecord, text: str | None, *, first: bool, counts: bool
+    ) -> bytes:
+        """One event of a stream.
+
+        Args:
+            version: what runs.
+            record: what it runs; once it has succeeded, it says why the text ends.
+            text: the next piece, ``None`` when there is none.
+            first: whether nothing has been sent before.
+            counts: whether the usage will be sent, which every event before has to say.
+        """
+        delta = {**({"role": "assistant"} if first else {}), **({} if text is None else {"content": text})}
+        said: dict[str, Any] = {"delta": delta} if self.chat else {"text": text or ""}
+        end = finish_reason(record) if text is None and record.status.terminal else None
+        choice = {"index": 0, **said, "logprobs": None, "finish_reason": end}
+        shown = {**self._head(self.piece, version, record), "choices": [choice]}
+        return encode({**shown, "usage": None} if counts else shown)
+
+    def counted(self, version: Version, record: PredictionRecord) -> bytes:
+        """The event after the last piece, with what was used; ``null`` when the predictor does not report it."""
+        return encode({**self._head(self.piece, version, record), "choices": [], "usage": usage(record)})
+
+    def _head(self, kind: str, version: Version, record: PredictionRecord) -> dict[str, Any]:
+        return {
+            "id": f"{self.prefix}-{record.id}",
+            "object": kind,
+            "created": int(record.created_at),
+            "model": version.model,
+            "system_fingerprint": f"fp_{version.id[:12]}",
+        }
+
+
+COMPLETION = Shape("cmpl", "text_completion", "text_completion", chat=False)
+CHAT = Shape("chatcmpl", "chat.completion", "chat.completion.chunk", chat=True)
+
+
+def encode(document: dict[str, Any]) -> bytes:
+    """A document as one event. In ASCII, because some clients end a line at U+2028 too."""
+    return f"data: {json.dumps(document, separators=(',', ':'))}\n\n".encode()
+
+
+def model(version: Version) -> dict[str, Any]:
+    """An entry of the list of models."""
+    return {"id": version.model, "object": "model", "created": int(version.created_at), "owned_by": version.owner}
+
+
+def usage(record: PredictionRecord) -> dict[str, int] | None:
+    """The tokens that the predictor has counted; ``None`` when it has not. Nothing is estimated."""
+    counts = [record.metrics.get(name) for name in ("input_token_count", "output_token_count")]
+    prompt, completion = (count if isinstance(count, int) and not isinstance(count, bool) else None for count in counts)
+    if prompt is None or completion is None:
+        return None
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def finish_reason(record: PredictionRecord) -> str:
+    """Why the text ends: as the predictor reports it in ``finish_reason``, else that it was complete."""
+    reported = record.metrics.get("finish_reason")
+    return reported if reported in ("stop", "length", "content_filter") else "stop"
+
+
+def text_of_output(output: Any) -> str:
+    """What a predictor of text has returned; chunks are joined."""
+    if output is None:
+        return ""
+    return output if isinstance(output, str) else "".join(str(chunk) for chunk in output)

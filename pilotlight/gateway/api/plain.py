@@ -1,0 +1,166 @@
+"""Plain routes for the first project or the only model that is served, and the metrics of all."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from pilotlight.errors import PilotlightError, WorkerBusyError
+from pilotlight.gateway.api.disconnect import end_for, end_of, while_connected
+from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.replicate import schemas as replicate_schemas
+from pilotlight.gateway.api.replicate.predictions import accept, gateway_of
+from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.registry.versions import Version
+from pilotlight.gateway.scheduler import metrics
+from pilotlight.gateway.scheduler.active import ActivePrediction
+from pilotlight.gateway.scheduler.gateway import Gateway
+from pilotlight.runtime.schema.validation import InvalidInputError
+from pilotlight.types import Status
+
+# More than this is a job for several requests: the answer is held in memory until the last item has ended.
+_MOST_ITEMS = 1000
+
+
+def routes() -> list[Route]:
+    """All of them."""
+    return [
+        Route("/predict", predict, methods=["POST"]),
+        Route("/health", health),
+        Route("/predict/batch", predict_batch, methods=["POST"]),
+        Route("/metrics", show_metrics),
+    ]
+
+
+async def health(request: Request) -> Response:
+    """200 while a prediction would be served: by a worker that is ready, or after a cold start by one that sleeps.
+
+    503 while the first worker starts, after workers could not be started, with nothing to serve, and while the gateway
+    ends. Of several pushed models it tells how they stand together.
+    """
+    gateway = gateway_of(request)
+    versions = gateway.catalog.projects[:1] or gateway.catalog.current
+    # Where models are served, which come and go, one that cannot start says so to its own callers.
+    pool = gateway.pool(versions[0]) if len(versions) == 1 else None
+    gauges = gateway.gauges if pool is None else pool.gauges
+    state = "ready" if gauges.ready_workers else "starting" if gauges.starting_workers else "sleeping"
+    body: dict[str, Any] = {"status": state, "running": gauges.running, "waiting": gauges.waiting}
+    if gateway.closing:
+        body["status"] = "stopping"
+    elif not versions:
+        body["status"] = "empty"
+    elif pool is not None and pool.last_error is not None:
+        body |= {"status": "parked", "error": str(pool.last_error), "logs": getattr(pool.last_error, "logs", "")}
+    well = body["status"] in ("ready", "sleeping")
+    return JSONResponse(body, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def predict(request: Request) -> Response:
+    """One prediction, as a Cog server answers it; a caller who leaves cancels it."""
+    body = replicate_schemas.parse(await request.body(), replicate_schemas.PlainBody)
+    version = gateway_of(request).catalog.main
+    try:
+        live = await accept(request, version, body.input or {}, deployment=None)
+    except InvalidInputError as error:
+        detail = [mistake.detail for mistake in error.mistakes]
+        return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
+    record = await end_for(request, gateway_of(request), live)
+    if not record.status.terminal:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"The gateway is stopping. Prediction {record.id} will run when it is started again.",
+        )
+    return JSONResponse(_item(record))
+
+
+async def predict_batch(request: Request) -> Response:
+    """A list of inputs, answered by a list in the same order, in which a wrong or failed item fails alone.
+
+    The items wait for room in the queue, so that a batch may be longer than that; a caller who leaves cancels those
+    that have not ended.
+    """
+    body = replicate_schemas.parse(await request.body(), replicate_schemas.BatchBody)
+    if len(body.inputs) > _MOST_ITEMS:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"{len(body.inputs)} inputs: send up to {_MOST_ITEMS} at a time."
+        )
+    items = await while_connected(request, _run_all(gateway_of(request), body.inputs))
+    return JSONResponse({"predictions": items})
+
+
+async def show_metrics(request: Request) -> Response:
+    text = metrics.render(gateway_of(request).metrics())
+    return PlainTextResponse(text, media_type=metrics.CONTENT_TYPE)
+
+
+async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
+    version = gateway.catalog.main
+    # As many as can wait at once: the rest would only ask for room over and over.
+    together = asyncio.Semaphore(gateway.pool(version).limits.max_waiting)
+
+    async def run(one: Any) -> dict[str, Any]:
+        async with together:
+            try:
+                return _item(await end_of(gateway, await _accept_item(gateway, version, one)))
+            except (PilotlightError, ProblemError) as error:
+                return _failed_item(error)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(one)) for one in inputs]
+    return [task.result() for task in tasks]
+
+
+async def _accept_item(gateway: Gateway, version: Version, item: Any) -> ActivePrediction:
+    if not isinstance(item, dict):
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "An input is an object: its values by their names.")
+    while True:
+        try:
+            return await _create(gateway, version, item)
+        except WorkerBusyError:
+            await gateway.pool(version).wait_room()
+
+
+async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any]) -> ActivePrediction:
+    """As ``Gateway.create``; a caller who leaves meanwhile cancels what is accepted then."""
+    accepting = asyncio.ensure_future(gateway.create(version, inputs))
+    try:
+        return await asyncio.shield(accepting)
+    except asyncio.CancelledError:
+        accepting.add_done_callback(lambda done: _leave(gateway, done))
+        raise
+
+
+def _leave(gateway: Gateway, accepted: asyncio.Future[ActivePrediction]) -> None:
+    if not accepted.cancelled() and accepted.exception() is None:
+        gateway.leave(accepted.result())
+
+
+def _failed_item(error: Exception) -> dict[str, Any]:
+    """An item that never became a prediction."""
+    item: dict[str, Any] = {
+        "id": None,
+        "status": Status.FAILED,
+        "output": None,
+        "error": str(error),
+        "logs": "",
+        "metrics": {},
+    }
+    if isinstance(error, InvalidInputError):
+        item["detail"] = [mistake.detail for mistake in error.mistakes]
+    return item
+
+
+def _item(record: PredictionRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "status": record.status,
+        "output": record.output,
+        "error": record.error,
+        "logs": record.logs,
+        "metrics": record.metrics,
+    }

@@ -1,0 +1,1 @@
+"""Requests of the gateway to URLs that callers have given."""

@@ -1,0 +1,171 @@
+"""HTTP to URLs that callers have given: webhooks, and files that are inputs.
+
+A name is looked up once for each connection, what it leads to is checked, and the connection goes to exactly the
+address that was checked: a name that leads elsewhere a moment later (DNS rebinding) gains nothing, and neither does a
+redirect, which is a connection like any other. Proxies of the environment are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+from urllib.parse import urljoin
+
+import httpcore2
+
+from pilotlight.errors import PilotlightError
+from pilotlight.gateway.egress.addresses import Address, EgressPolicy, as_address, check_url, require_allowed
+
+Resolve = Callable[[str, int], Awaitable[list[Address]]]
+
+_CONNECT_S = 5.0
+# For the next bytes of an answer that takes longer as a whole.
+_SILENCE_S = 30.0
+_MOST_REDIRECTS = 5
+_MOST_CONNECTIONS = 256
+# A look-up holds a thread for as long as a name server lets it wait: those of the others are not for that.
+_MOST_LOOK_UPS = 16
+# A receiver's answer says nothing but its status; so much of it is read that the connection can be used again.
+_ANSWER_BYTES = 64 * 1024
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class UnreachableError(PilotlightError):
+    """A URL could not be asked, or its answer was not what was needed."""
+
+
+class EgressClient:
+    """An HTTP client that reaches what ``reach`` allows; ``async with`` closes its connections.
+
+    Args:
+        reach: which addresses.
+        resolve: the addresses of a host; the system's by default.
+    """
+
+    def __init__(self, reach: EgressPolicy, *, resolve: Resolve | None = None) -> None:
+        self.reach = reach
+        self._look_ups = ThreadPoolExecutor(_MOST_LOOK_UPS, thread_name_prefix="gateway-names")
+        self._pool = httpcore2.AsyncConnectionPool(
+            network_backend=_Guarded(reach, resolve or self._look_up), max_connections=_MOST_CONNECTIONS
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.aclose()
+        self._look_ups.shutdown(wait=False, cancel_futures=True)
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float) -> int:
+        """The status of the answer; a redirect is not followed.
+
+        Raises:
+            RefusedUrlError: it leads where this gateway does not reach.
+            UnreachableError: there was no answer in time.
+        """
+        check_url(url, self.reach)
+        async with _bounded(timeout_s), self._asked("POST", url, headers, body) as response:
+            await _read_some(response)
+            return int(response.status)
+
+    @contextlib.asynccontextmanager
+    async def get(self, url: str, *, timeout_s: float) -> AsyncIterator[httpcore2.Response]:
+        """A good answer, from wherever redirects have led; its body is still to be read, all within ``timeout_s``.
+
+        Raises:
+            RefusedUrlError: it leads where this gateway does not reach.
+            UnreachableError: there was no good answer in time.
+        """
+        headers = {"User-Agent": "pilotlight", "Accept": "*/*"}
+        async with _bounded(timeout_s), contextlib.AsyncExitStack() as stack:
+            for _ in range(_MOST_REDIRECTS + 1):
+                check_url(url, self.reach)
+                response = await stack.enter_async_context(self._asked("GET", url, headers, None))
+                target = header(response, "location")
+                if response.status not in _REDIRECTS or not target:
+                    break
+                await stack.aclose()
+                url = urljoin(url, target)
+            else:
+                raise UnreachableError(f"it was redirected more than {_MOST_REDIRECTS} times")
+            if response.status != 200:
+                raise UnreachableError(f"the answer was HTTP {response.status}")
+            yield response
+
+    async def _look_up(self, host: str, port: int) -> list[Address]:
+        ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._look_ups, ask)
+        except (OSError, UnicodeError) as error:
+            raise UnreachableError(f"there is no host {host[:100]!r}: {error}") from None
+        addresses = (as_address(str(entry[4][0])) for entry in found)
+        return list(dict.fromkeys(address for address in addresses if address is not None))
+
+    @contextlib.asynccontextmanager
+    async def _asked(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> AsyncIterator[httpcore2.Response]:
+        timeouts = {"timeout": {"connect": _CONNECT_S, "read": _SILENCE_S}}
+        async with self._pool.stream(
+            method, url, headers=list(headers.items()), content=body, extensions=timeouts
+        ) as response:
+            yield response
+
+
+def header(response: httpcore2.Response, name: str) -> str:
+    """The first header of that lowercase name; ``""`` without one."""
+    values = (value.decode("latin-1") for key, value in response.headers if key.lower() == name.encode())
+    return next(values, "")
+
+
+class _Guarded(httpcore2.AsyncNetworkBackend):
+    """Connects to addresses that were checked, and to nothing else."""
+
+    def __init__(self, reach: EgressPolicy, resolve: Resolve) -> None:
+        self._reach = reach
+        self._resolve = resolve
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface's
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        literal = as_address(host)
+        found = await self._resolve(host, port) if literal is None else [literal]
+        *others, last = require_allowed(host, found, self._reach)
+        for address in others:
+            with contextlib.suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                return await self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)
+        return await self._inner.connect_tcp(str(last), port, timeout, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+async def _read_some(response: httpcore2.Response) -> None:
+    size_bytes = 0
+    async for chunk in response.aiter_stream():
+        size_bytes += len(chunk)
+        if size_bytes > _ANSWER_BYTES:
+            return
+
+
+@contextlib.asynccontextmanager
+async def _bounded(timeout_s: float) -> AsyncIterator[None]:
+    """Maps what the HTTP stack raises, and ends what takes too long."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (TimeoutError, httpcore2.TimeoutException):
+        raise UnreachableError(f"there was no answer within {timeout_s:g} s") from None
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        raise UnreachableError(f"it could not be asked: {str(error) or type(error).__name__}") from None

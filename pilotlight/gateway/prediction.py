@@ -1,0 +1,119 @@
+"""The life of a prediction as a state machine. Pure: every time is an argument, every step returns a new record.
+
+    starting ──begin──> processing ──finish──> succeeded | failed | canceled
+        │                    └──────fail─────> failed
+        ├──fail────> failed
+        └──cancel──> canceled
+
+A terminal record never changes. Of a gateway that was killed, ``recover`` leaves what was waiting as it was, to be run,
+and reports what was running as failed: nobody can know how far it had come, and running it twice may do harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pilotlight.types import Prediction, Status
+
+INTERRUPTED = (
+    "The gateway ended while this prediction ran, so its result is lost. It was not run again, because nobody can know "
+    "how far it had come; create it again if that does no harm."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRecord:
+    """One prediction, as it is stored and shown.
+
+    Attributes:
+        id: 26 letters and digits.
+        model: ``owner/name``.
+        version: 64 hex digits.
+        deployment: ``owner/name`` when it was asked for by that, else ``None``.
+        input: as validated: without the inputs that were null, and with stars for secrets.
+        created_at: when it was accepted; all times are seconds since 1970.
+        stream_key: what its stream's URL holds instead of a token.
+        metrics: numbers by name. Of ours: ``queue_s``, ``cold_start_s`` and ``predict_s``, which together are the time
+            from ``created_at`` to ``completed_at``; ``predict_time`` and ``total_time`` as Replicate has them.
+        data_removed: whether its input, output and logs were removed some time after its end.
+    """
+
+    id: str
+    model: str
+    version: str
+    deployment: str | None
+    input: Mapping[str, Any]
+    created_at: float
+    stream_key: str
+    status: Status = Status.STARTING
+    started_at: float | None = None
+    completed_at: float | None = None
+    output: Any = None
+    error: str | None = None
+    logs: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data_removed: bool = False
+
+
+def begin(record: PredictionRecord, now: float, *, cold_start_s: float = 0.0) -> PredictionRecord:
+    """A worker takes it.
+
+    Args:
+        record: a starting one.
+        now: the time.
+        cold_start_s: how much of its wait that worker was still starting; the rest of the wait is ``queue_s``.
+    """
+    assert record.status is Status.STARTING, f"this is a bug: a prediction that is {record.status} cannot begin"
+    started_at = max(now, record.created_at)
+    waited_s = started_at - record.created_at
+    cold_start_s = min(max(cold_start_s, 0.0), waited_s)
+    metrics = {"queue_s": waited_s - cold_start_s, "cold_start_s": cold_start_s}
+    return replace(record, status=Status.PROCESSING, started_at=started_at, metrics=metrics)
+
+
+def finish(record: PredictionRecord, prediction: Prediction, now: float) -> PredictionRecord:
+    """The worker has ended it, whichever way; its metrics join ours, which win where the names are the same."""
+    assert record.status is Status.PROCESSING, f"this is a bug: a prediction that is {record.status} cannot finish"
+    error = prediction.error
+    if prediction.status is Status.FAILED and not error:
+        error = "the prediction failed without a message"
+    return _completed(
+        record,
+        now,
+        metrics={**prediction.metrics, **record.metrics},
+        status=prediction.status,
+        output=prediction.output,
+        error=error if prediction.status is Status.FAILED else None,
+        logs=prediction.logs or record.logs,
+    )
+
+
+def fail(record: PredictionRecord, error: str, now: float, *, logs: str = "") -> PredictionRecord:
+    """It cannot run, or its worker broke; ``logs`` are what is known to have been printed about it."""
+    assert not record.status.terminal, f"this is a bug: a prediction that is {record.status} cannot fail"
+    return _completed(record, now, metrics=record.metrics, status=Status.FAILED, error=error, logs=logs or record.logs)
+
+
+def cancel(record: PredictionRecord, now: float) -> PredictionRecord:
+    """Somebody cancels it before any worker has taken it; one that runs ends through ``finish``."""
+    assert record.status is Status.STARTING, f"this is a bug: a prediction that is {record.status} is its worker's"
+    return _completed(record, now, metrics=record.metrics, status=Status.CANCELED)
+
+
+def recover(record: PredictionRecord, now: float) -> PredictionRecord:
+    """What a new gateway makes of a record that the one before it left."""
+    return fail(record, INTERRUPTED, now) if record.status is Status.PROCESSING else record
+
+
+def _completed(record: PredictionRecord, now: float, *, metrics: Mapping[str, Any], **changes: Any) -> PredictionRecord:
+    completed_at = max(now, record.started_at or record.created_at)
+    total_s = completed_at - record.created_at
+    ours: dict[str, float] = {"total_time": total_s}
+    if record.started_at is None:
+        ours |= {"queue_s": total_s, "cold_start_s": 0.0, "predict_s": 0.0}
+    else:
+        predict_s = completed_at - record.started_at
+        ours |= {"predict_s": predict_s, "predict_time": metrics.get("predict_time", predict_s)}
+    return replace(record, completed_at=completed_at, metrics={**metrics, **ours}, **changes)

@@ -1,0 +1,1 @@
+"""Models, versions and deployments: what was pushed, and its files."""

@@ -1,0 +1,232 @@
+"""What can be run, by name: projects in their folders, and whatever the registry holds at this moment.
+
+Every question looks whether the registry has changed, which costs microseconds, so that what was pushed or rolled back
+by another process counts from the next request on. Schemas are read when a version is first asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pilotlight.errors import PilotlightError
+from pilotlight.gateway.registry.deployments import Deployment, Deployments
+from pilotlight.gateway.registry.names import MissingError
+from pilotlight.gateway.registry.registry import Model, PushedVersion, Registry
+from pilotlight.gateway.registry.versions import Version, load_pushed, require_different
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What the registry held when it was last read: versions by model and id, newest first, the others by name."""
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    versions: Mapping[tuple[str, str], PushedVersion] = field(default_factory=dict)
+    deployments: Mapping[str, Deployment] = field(default_factory=dict)
+
+
+class Catalog:
+    """Projects and a registry.
+
+    A project hides a pushed model of the same name for as long as it is served.
+
+    Args:
+        projects: served as they lie in their folders.
+        registry: of what was pushed; ``None`` for none.
+
+    Raises:
+        UsageError: two projects have one name.
+        StoreError: from every method: the registry cannot be read.
+    """
+
+    def __init__(self, projects: Sequence[Version], registry: Registry | None) -> None:
+        require_different(projects)
+        self.projects = tuple(projects)
+        self.registry = registry
+        self._watch = None if registry is None else registry.watch()
+        self._snapshot = _Snapshot()
+        self._stale = True
+        self._loaded: dict[tuple[str, str], Version] = {}
+        self._damaged: set[tuple[str, str]] = set()
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+
+    @property
+    def current(self) -> tuple[Version, ...]:
+        """The current version of every model that has one: projects first, as they were given, then by name."""
+        rows = [self._row(model) for model in self._now.models.values() if model.current]
+        loaded = [self._load_if_whole(row) for row in rows if not self._project(row.model)]
+        return (*self.projects, *(version for version in loaded if version is not None))
+
+    @property
+    def models(self) -> list[Model]:
+        """All of them, those without a version too, in that order."""
+        projects = [_model_of(one) for one in self.projects]
+        return [*projects, *(one for one in self._now.models.values() if not self._project(one.model))]
+
+    @property
+    def deployments(self) -> list[Deployment]:
+        """Those that were created, by name."""
+        return list(self._now.deployments.values())
+
+    def model(self, name: str) -> Model:
+        """One of ``models``.
+
+        Raises:
+            MissingError: there is none of that name.
+        """
+        if project := self._project(name):
+            return _model_of(project)
+        found = self._now.models.get(name)
+        if found is None:
+            raise MissingError(f"There is no model {name[:140]!r} here.")
+        return found
+
+    def latest(self, model: str) -> Version:
+        """The version that runs when a model is asked for.
+
+        Raises:
+            MissingError: there is no such model, or it has no version.
+            ConfigError: its folder is damaged.
+        """
+        if project := self._project(model):  # which nobody's push changes: the registry need not be looked at
+            return project
+        current = self.model(model).current
+        if current is None:
+            raise MissingError(f"The model {model} has no version yet: pilotlight push DIR {model} gives it one.")
+        return self.find(current, model)
+
+    def find(self, version: str, model: str | None = None) -> Version:
+        """The version of that id, of whichever model that has it or of the one that is named.
+
+        Raises:
+            MissingError: there is none.
+            ConfigError: its folder is damaged.
+        """
+        for one in self.projects:
+            if one.id == version and model in (None, one.model):
+                return one
+        versions = self._now.versions
+        named = versions.get((model, version)) if model else None
+        row = named or next((one for one in versions.values() if model is None and one.id == version), None)
+        if row is not None:
+            return self._load(row)
+        of = f" of {model[:140]}" if model else ""
+        raise MissingError(f"There is no version {version[:140]!r}{of} here.")
+
+    def versions(self, model: str) -> list[Version]:
+        """All of a model, newest first.
+
+        Raises:
+            MissingError: there is no such model.
+        """
+        if project := self._project(self.model(model).model):
+            return [project]
+        loaded = [self._load_if_whole(row) for row in self._now.versions.values() if row.model == model]
+        return [version for version in loaded if version is not None]
+
+    def deployment(self, name: str) -> Deployment:
+        """One that was created.
+
+        Raises:
+            MissingError: there is none of that name.
+        """
+        found = self._now.deployments.get(name)
+        if found is None:
+            raise MissingError(f"There is no deployment {name[:140]!r} here.")
+        return found
+
+    def deployed(self, name: str) -> Version:
+        """The version that the next prediction of a deployment goes to; a project is its own deployment.
+
+        Raises:
+            MissingError: there is no such deployment.
+            ConfigError: the version's folder is damaged.
+        """
+        if project := self._project(name):
+            return project
+        found = self.deployment(name)
+        return self.find(found.version, found.model)
+
+    @property
+    def main(self) -> Version:
+        """The version of routes that name none: that of the first project, or of the only model.
+
+        Raises:
+            MissingError: there is none, or there are several and no project.
+        """
+        if self.projects:
+            return self.projects[0]
+        found = self.current
+        if not found:
+            raise MissingError("Nothing has been pushed yet: pilotlight push DIR owner/name.")
+        if len(found) > 1:
+            raise MissingError(
+                f"This gateway serves {len(found)} models, and this route is for one: "
+                "POST /v1/models/{owner}/{name}/predictions is for any."
+            )
+        return found[0]
+
+    def is_wanted(self, version: Version, deployment: str | None) -> bool:
+        """Whether new predictions go there unless they name the version: under a deployment, or else by the model."""
+        if deployment is not None:
+            found = self._now.deployments.get(deployment)
+            return found is not None and any(share.version == version.id for share in found.traffic)
+        project = self._project(version.model)
+        if project is not None:
+            return project.id == version.id
+        model = self._now.models.get(version.model)
+        return model is not None and model.current == version.id
+
+    def _project(self, model: str) -> Version | None:
+        return next((one for one in self.projects if one.model == model), None)
+
+    @property
+    def _now(self) -> _Snapshot:
+        if self.registry is not None and self._watch is not None:
+            # Two steps, so that a read that fails is made up for by the next.
+            self._stale |= self._watch.changed()
+            if self._stale:
+                self._snapshot = _read(self.registry)
+                there = self._snapshot.versions.keys()
+                self._loaded = {key: version for key, version in self._loaded.items() if key in there}
+                self._stale = False
+        return self._snapshot
+
+    def _row(self, model: Model) -> PushedVersion:
+        assert model.current is not None, "this is a bug: only models with a version have one to load"
+        return self._snapshot.versions[model.model, model.current]
+
+    def _load(self, row: PushedVersion) -> Version:
+        key = (row.model, row.id)
+        if key not in self._loaded:
+            assert self.registry is not None, "this is a bug: without a registry there are no rows"
+            self._loaded[key] = load_pushed(self.registry, row)
+        return self._loaded[key]
+
+    def _load_if_whole(self, row: PushedVersion) -> Version | None:
+        """For lists, which one damaged version must not spoil; it is complained about once."""
+        try:
+            return self._load(row)
+        except PilotlightError as error:
+            if (row.model, row.id) not in self._damaged:
+                self._damaged.add((row.model, row.id))
+                _LOG.error("%s:%s is left out: %s", row.model, row.id[:12], error)
+            return None
+
+
+def _model_of(project: Version) -> Model:
+    return Model(project.model, project.created_at, project.id)
+
+
+def _read(registry: Registry) -> _Snapshot:
+    return _Snapshot(
+        models={one.model: one for one in registry.models()},
+        versions={(one.model, one.id): one for one in registry.versions()},
+        deployments={one.deployment: one for one in Deployments(registry).all()},
+    )

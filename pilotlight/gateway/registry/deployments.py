@@ -1,0 +1,159 @@
+"""Deployments: names with traffic over versions, and limits for their workers. Every change is a release of its own.
+
+Today all traffic goes to one version; the table has a weight for each of any number.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pilotlight.gateway.registry.names import ConflictError, MissingError
+from pilotlight.gateway.registry.registry import Registry
+from pilotlight.gateway.registry.tables import opened, writing
+
+# As many as Replicate grants without being asked; on one machine far too many already.
+MOST_INSTANCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A version, and its weight among those of one deployment."""
+
+    version: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment, as its latest release has it.
+
+    Attributes:
+        deployment: ``owner/name``.
+        model: ``owner/name`` of the model whose versions it serves.
+        traffic: at least one.
+        hardware: what was asked for. It is kept for those who ask; the workers run on this machine, whatever it is.
+        min_instances: workers that are always there.
+        max_instances: workers at most.
+        created_at: when this release was made; seconds since 1970.
+        number: of this release, from 1 on.
+
+    Raises:
+        ConflictError: the limits contradict each other.
+    """
+
+    deployment: str
+    model: str
+    traffic: tuple[Share, ...]
+    hardware: str
+    min_instances: int
+    max_instances: int
+    created_at: float
+    number: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_instances <= self.max_instances or self.max_instances < 1:
+            raise ConflictError(
+                f"At least {self.min_instances} and at most {self.max_instances} instances cannot be: give a maximum "
+                "of 1 or more, and a minimum of 0 or more that is not above it."
+            )
+
+    @property
+    def version(self) -> str:
+        """The one that all traffic goes to."""
+        return self.traffic[0].version
+
+
+class Deployments:
+    """Those in a registry.
+
+    Raises:
+        StoreError: from every method: it cannot be read or written.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._database = registry.database
+
+    def all(self) -> list[Deployment]:
+        """By name."""
+        with opened(self._database) as db:
+            names = [row["deployment"] for row in db.execute("SELECT deployment FROM deployments ORDER BY deployment")]
+            return [_read(db, name) for name in names]
+
+    def create(self, new: Deployment) -> None:
+        """Adds one.
+
+        Raises:
+            ConflictError: there is one of that name.
+            MissingError: there is no such version of such a model.
+        """
+        with writing(self._database) as db:
+            added = db.execute("INSERT OR IGNORE INTO deployments VALUES (?)", (new.deployment,)).rowcount
+            if not added:
+                raise ConflictError(
+                    f"there is a deployment {new.deployment} already; update it, or choose another name"
+                )
+            _write(db, new)
+
+    def update(self, name: str, *, now: float, version: str | None = None, **limits: str | int) -> Deployment:
+        """Makes a release that differs from the one before it, or none where nothing does.
+
+        Args:
+            name: of the deployment.
+            now: the time.
+            version: the new one, if any.
+            limits: any of ``hardware``, ``min_instances``, ``max_instances``.
+
+        Raises:
+            MissingError: there is no such deployment, or its model has no such version.
+            ConflictError: the limits contradict each other.
+        """
+        with writing(self._database) as db:
+            before = _read(db, name)
+            traffic = before.traffic if version is None else (Share(version),)
+            wanted = replace(before, traffic=traffic, **limits)  # type: ignore[arg-type]  # by name, as documented
+            if wanted == before:
+                return before
+            after = replace(wanted, number=before.number + 1, created_at=now)
+            _write(db, after)
+            return after
+
+    def delete(self, name: str) -> None:
+        """Removes one, with its history.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with writing(self._database) as db:
+            if not db.execute("DELETE FROM deployments WHERE deployment = ?", (name,)).rowcount:
+                raise _missing(name)
+
+
+def _read(db: sqlite3.Connection, name: str) -> Deployment:
+    sql = "SELECT * FROM deployment_releases WHERE deployment = ? ORDER BY number DESC LIMIT 1"
+    row = db.execute(sql, (name,)).fetchone()
+    if row is None:
+        raise _missing(name)
+    sql = "SELECT version, weight FROM deployment_traffic WHERE deployment = ? AND number = ? ORDER BY version"
+    return Deployment(**row, traffic=_shares(db.execute(sql, (name, row["number"])).fetchall()))
+
+
+def _shares(rows: Sequence[sqlite3.Row]) -> tuple[Share, ...]:
+    return tuple(Share(**row) for row in rows)
+
+
+def _write(db: sqlite3.Connection, one: Deployment) -> None:
+    for share in one.traffic:
+        sql = "SELECT 1 FROM versions WHERE id = ? AND model = ?"
+        if db.execute(sql, (share.version, one.model)).fetchone() is None:
+            raise MissingError(f"{one.model} has no version {share.version[:80]!r}")
+    columns = ("deployment", "number", "model", "hardware", "min_instances", "max_instances", "created_at")
+    sql = f"INSERT INTO deployment_releases ({', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    db.execute(sql, [getattr(one, column) for column in columns])
+    shares = [(one.deployment, one.number, share.version, share.weight) for share in one.traffic]
+    db.executemany("INSERT INTO deployment_traffic VALUES (?, ?, ?, ?)", shares)
+
+
+def _missing(name: str) -> MissingError:
+    return MissingError(f"there is no deployment {name} here")

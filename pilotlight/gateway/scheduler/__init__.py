@@ -1,0 +1,1 @@
+"""Queues, workers and scaling: which prediction runs where and when."""

@@ -1,0 +1,164 @@
+"""A prediction that has not ended yet, in memory: what it is now, what it has said so far, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.sse import StreamEvent
+from pilotlight.runtime import Event, Log, Output
+from pilotlight.types import Status
+
+
+class ActivePrediction:
+    """One prediction, from its acceptance to its end.
+
+    Args:
+        record: as it was accepted.
+        inputs: what the worker gets, where that is not what may be shown.
+        iterates: whether its output is a list that grows chunk by chunk; anything else is shown whole at its end.
+        on_end: called when it has ended.
+        on_log: called with what it prints.
+    """
+
+    def __init__(
+        self,
+        record: PredictionRecord,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        iterates: bool = True,
+        on_end: Callable[[ActivePrediction], None] | None = None,
+        on_log: Callable[[ActivePrediction, str], None] | None = None,
+    ) -> None:
+        self.inputs = record.input if inputs is None else inputs
+        self.cancel_asked = False
+        self._record = record
+        self._iterates = iterates
+        self._on_end = on_end
+        self._on_log = on_log
+        self._chunks: list[Any] = []
+        self._logs: list[str] = []
+        self._events: list[StreamEvent] = []
+        self._changed: asyncio.Event | None = None  # while somebody waits for the next change
+        self._ended = asyncio.Event()
+        self._over = False
+
+    @property
+    def id(self) -> str:
+        return self._record.id
+
+    @property
+    def record(self) -> PredictionRecord:
+        """What to show now; while it runs, with the output and the logs so far."""
+        if self._record.status is not Status.PROCESSING:
+            return self._record
+        return replace(self._record, output=self._partial(), logs=self.logs)
+
+    @property
+    def logs(self) -> str:
+        """What it has printed so far."""
+        return "".join(self._logs)
+
+    def feed(self, event: Event) -> None:
+        """Takes what the worker says while it runs."""
+        if isinstance(event, Output):
+            self._chunks.append(event.chunk)
+            self._say(StreamEvent("output", text_of(event.chunk)))
+        elif isinstance(event, Log):
+            self._logs.append(event.text)
+            self._say(StreamEvent("logs", event.text))
+            if self._on_log is not None:
+                self._on_log(self, event.text)
+
+    def update(self, record: PredictionRecord) -> None:
+        """The next step of its life; with a terminal one, everyone who waits is told."""
+        self._record = record
+        self._bump()
+        if record.status.terminal:
+            for event in last_events(record):
+                self._say(event)
+            self._over = True
+            self._ended.set()
+            if self._on_end is not None:
+                self._on_end(self)
+
+    def abandon(self) -> None:
+        """The gateway ends before it does: nobody needs to wait any longer."""
+        self._over = True
+        self._ended.set()
+        self._bump()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it here: it has ended, or is abandoned."""
+        return self._over
+
+    async def wait_changed(self) -> None:
+        """Until anything about it is not any more as it is now."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
+        await self._changed.wait()
+
+    async def wait_ended(self, timeout_s: float | None = None) -> bool:
+        """Whether it has ended within ``timeout_s``; ``False`` at once when it is abandoned."""
+        if timeout_s is None:
+            await self._ended.wait()
+            return self._record.status.terminal
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        return self._record.status.terminal
+
+    async def follow(self, *, silence_s: float = 15.0) -> AsyncGenerator[StreamEvent | None, None]:
+        """Its events from the first on, as they come, up to the last; ``None`` after each ``silence_s``."""
+        number = 0
+        while True:
+            while number < len(self._events):
+                yield self._events[number]
+                number += 1
+            if self._over:
+                return
+            try:
+                async with asyncio.timeout(silence_s):
+                    await self.wait_changed()
+            except TimeoutError:
+                yield None
+
+    def _partial(self) -> Any:
+        return list(self._chunks) if self._iterates and self._chunks else None
+
+    def _say(self, event: StreamEvent) -> None:
+        self._events.append(event)
+        self._bump()
+
+    def _bump(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+
+def text_of(chunk: Any) -> str:
+    """A chunk of output as the text of an event: a string as it is, anything else as JSON."""
+    return chunk if isinstance(chunk, str) else json.dumps(chunk, ensure_ascii=False)
+
+
+def last_events(record: PredictionRecord) -> list[StreamEvent]:
+    """How a stream ends."""
+    if record.status is Status.FAILED:
+        detail = json.dumps({"detail": record.error}, ensure_ascii=False)
+        return [StreamEvent("error", detail), StreamEvent("done", '{"reason":"error"}')]
+    return [StreamEvent("done", '{"reason":"canceled"}' if record.status is Status.CANCELED else "{}")]
+
+
+def replayed(record: PredictionRecord) -> list[StreamEvent]:
+    """The stream of one that has ended, as far as its record tells."""
+    events = [StreamEvent("logs", record.logs)] if record.logs else []
+    if record.output is not None:
+        chunks = record.output if isinstance(record.output, list) else [record.output]
+        events += [StreamEvent("output", text_of(chunk)) for chunk in chunks]
+    return events + last_events(record)

@@ -1,0 +1,208 @@
+"""Files that callers upload to use as inputs: bytes in a folder, the rest in the database, all gone after a day."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pilotlight.gateway.clock import Clock
+from pilotlight.gateway.storage.store import Store
+
+# As long as Replicate keeps them.
+KEPT_S = 24 * 3600.0
+
+_CHUNK_BYTES = 1 << 20
+_LONGEST_NAME = 100
+
+_COLUMNS = "id, name, content_type, size_bytes, sha256, md5, metadata, created_at, expires_at, key"
+_INSERT = f"INSERT INTO files ({_COLUMNS}) VALUES (:{_COLUMNS.replace(', ', ', :')})"  # noqa: S608 - our own names
+_SELECT = f"SELECT {_COLUMNS} FROM files"  # noqa: S608 - our own names
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One upload.
+
+    Attributes:
+        id: what its folder is named by.
+        name: as the caller has it, without folders and without anything that a URL would have to escape.
+        content_type: as the caller says.
+        size_bytes: its size.
+        sha256: of its content, as 64 hex digits; ``md5`` as 32.
+        metadata: as the caller says.
+        created_at: seconds since 1970; ``expires_at`` too.
+        key: what its URL holds instead of a token.
+    """
+
+    id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    md5: str
+    metadata: Mapping[str, Any]
+    created_at: float
+    expires_at: float
+    key: str
+
+    def url(self, base: str) -> str:
+        """Where its bytes are for whoever has this, at the gateway that is reached as ``base``."""
+        return f"{base}/v1/files/{self.id}/{self.key}/{self.name}"
+
+
+class Files:
+    """Uploads in ``folder``, which is made with the first.
+
+    Args:
+        folder: nobody else writes there.
+        store: where the names and hashes are kept.
+        clock: the gateway's.
+    """
+
+    def __init__(self, folder: Path, store: Store, clock: Clock) -> None:
+        self._folder = folder
+        self._store = store
+        self._clock = clock
+        self._lent: dict[str, StoredFile] = {}
+
+    async def open(self) -> None:
+        """Removes what has expired, and what a gateway before this one did not live to finish or to take back."""
+        await self.remove_expired()
+        known = {stored.id for stored in await self.all()}
+        if self._folder.is_dir():
+            for folder in self._folder.iterdir():
+                if folder.name not in known:
+                    await self._remove(folder.name)
+
+    async def add(self, source: BinaryIO, name: str, content_type: str, metadata: Mapping[str, Any]) -> StoredFile:
+        """Keeps what ``source`` holds, for a day.
+
+        Raises:
+            StoreError: it cannot be stored.
+            OSError: it cannot be written.
+        """
+        await self.remove_expired()
+        stored = await asyncio.to_thread(self._copy, source, name, content_type, metadata)
+        row = {**asdict(stored), "metadata": json.dumps(metadata)}
+        await self._store.run(lambda db: db.execute(_INSERT, row))
+        return stored
+
+    async def get(self, file_id: str) -> StoredFile | None:
+        """An upload that has not expired, or what is lent."""
+        if file_id in self._lent:
+            return self._lent[file_id]
+        where = "WHERE id = ? AND expires_at > ?"
+        row = await self._store.run(lambda db: db.execute(f"{_SELECT} {where}", (file_id, self._clock())).fetchone())
+        return None if row is None else _from_row(row)
+
+    async def all(self) -> list[StoredFile]:
+        """All that have not expired, newest first."""
+        where = "WHERE expires_at > ? ORDER BY created_at DESC"
+        rows = await self._store.run(lambda db: db.execute(f"{_SELECT} {where}", (self._clock(),)).fetchall())
+        return [_from_row(row) for row in rows]
+
+    async def delete(self, file_id: str) -> bool:
+        """Whether there was one to delete."""
+        count = await self._store.run(lambda db: db.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount)
+        if count:
+            await self._remove(file_id)
+        return bool(count)
+
+    def path(self, stored: StoredFile) -> Path:
+        """Where its bytes are."""
+        return self._folder / stored.id / stored.name
+
+    async def remove_expired(self) -> None:
+        """Removes what has expired, which nobody can get any more."""
+        sql, now = "DELETE FROM files WHERE expires_at <= ? RETURNING id", self._clock()
+        for row in await self._store.run(lambda db: db.execute(sql, (now,)).fetchall()):
+            await self._remove(row["id"])
+
+    def lend(self, draft: Draft) -> StoredFile:
+        """Keeps a file that only the worker of one prediction gets: it is in no list, and gone with ``take_back``."""
+        stored = draft.stored(self._clock(), {})
+        self._lent[stored.id] = stored
+        return stored
+
+    async def take_back(self, stored: StoredFile) -> None:
+        """Removes what was lent."""
+        del self._lent[stored.id]
+        await self._remove(stored.id)
+
+    def _copy(self, source: BinaryIO, name: str, content_type: str, metadata: Mapping[str, Any]) -> StoredFile:
+        with self.drafting(name, content_type) as draft:
+            while chunk := source.read(_CHUNK_BYTES):
+                draft.write(chunk)
+        return draft.stored(self._clock(), metadata)
+
+    @contextlib.contextmanager
+    def drafting(self, name: str, content_type: str) -> Iterator[Draft]:
+        """A file to write while in this context; nothing stays of one that is left by an exception."""
+        folder = self._folder / secrets.token_hex(20)
+        folder.mkdir(mode=0o700, parents=True)
+        try:
+            with (folder / safe_name(name)).open("xb") as file:
+                yield Draft(folder / safe_name(name), file, content_type)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    async def _remove(self, file_id: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._folder / file_id, ignore_errors=True)
+
+
+def safe_name(name: str) -> str:
+    """A file's name as the last part of a URL and of a path, with its suffix, which tells predictors what it is."""
+    last = re.split(r"[/\\]", name)[-1]
+    stem, dot, suffix = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip(".-").rpartition(".")
+    if not dot:
+        stem, suffix = suffix, ""
+    return f"{stem[:_LONGEST_NAME]}{dot}{suffix[:_LONGEST_NAME]}" or "file"
+
+
+class Draft:
+    """A file that is being written."""
+
+    def __init__(self, path: Path, file: BinaryIO, content_type: str) -> None:
+        self.id = path.parent.name
+        self.size_bytes = 0
+        self._name = path.name
+        self._file = file
+        self._content_type = content_type
+        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+
+    def write(self, chunk: bytes) -> None:
+        """Adds to it."""
+        self._file.write(chunk)
+        self._sha256.update(chunk)
+        self._md5.update(chunk)
+        self.size_bytes += len(chunk)
+
+    def stored(self, now: float, metadata: Mapping[str, Any]) -> StoredFile:
+        """What it has become when all is written."""
+        return StoredFile(
+            id=self.id,
+            name=self._name,
+            content_type=self._content_type,
+            size_bytes=self.size_bytes,
+            sha256=self._sha256.hexdigest(),
+            md5=self._md5.hexdigest(),
+            metadata=metadata,
+            created_at=now,
+            expires_at=now + KEPT_S,
+            key=secrets.token_urlsafe(24),
+        )
+
+
+def _from_row(row: sqlite3.Row) -> StoredFile:
+    return StoredFile(**{**dict(row), "metadata": json.loads(row["metadata"])})

@@ -1,0 +1,134 @@
+"""The tables of the gateway's database, and records as rows. Format 1 of ``PRAGMA user_version``."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.types import Status
+
+FORMAT = 1
+
+# `number` is the order of arrival, which a clock that is set back does not change; cursors are made of it.
+TABLES = """
+CREATE TABLE IF NOT EXISTS predictions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    deployment TEXT,
+    input TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    stream_key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    started_at REAL,
+    completed_at REAL,
+    output TEXT NOT NULL,
+    error TEXT,
+    logs TEXT NOT NULL,
+    metrics TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS unfinished ON predictions (number) WHERE status IN ('starting', 'processing');
+CREATE INDEX IF NOT EXISTS by_model ON predictions (model);
+CREATE INDEX IF NOT EXISTS holding ON predictions (completed_at) WHERE completed_at IS NOT NULL AND input != 'null';
+CREATE TABLE IF NOT EXISTS versions (
+    id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    PRIMARY KEY (id, model)
+);
+CREATE TABLE IF NOT EXISTS files (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    md5 TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    key TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS hooks (
+    prediction TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    events TEXT NOT NULL,
+    base TEXT NOT NULL,
+    delivery TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at REAL,
+    give_up_at REAL
+);
+CREATE INDEX IF NOT EXISTS due_hooks ON hooks (due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS deadlines (
+    prediction TEXT PRIMARY KEY,
+    cancel_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS settings (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+"""
+
+_COLUMNS = (
+    "id",
+    "model",
+    "version",
+    "deployment",
+    "input",
+    "created_at",
+    "stream_key",
+    "status",
+    "started_at",
+    "completed_at",
+    "output",
+    "error",
+    "logs",
+    "metrics",
+)
+_JSON = {"input", "output", "metrics"}
+# What changes in a prediction's life; the rest is written once.
+_CHANGING = ("status", "started_at", "completed_at", "output", "error", "logs", "metrics")
+_UPDATED = ("id", *_CHANGING)
+
+SELECT = f"SELECT number, {', '.join(_COLUMNS)} FROM predictions"  # noqa: S608 - our own names
+INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
+# A terminal record never changes, whoever asks.
+UPDATE = (
+    f"UPDATE predictions SET {', '.join(f'{name} = :{name}' for name in _CHANGING)} "  # noqa: S608
+    "WHERE id = :id AND status IN ('starting', 'processing')"
+)
+
+
+# Made once: `json.dumps` makes one for each call that wants other separators.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def to_row(record: PredictionRecord) -> dict[str, Any]:
+    """The columns of a record, by name."""
+    return _values(record, _COLUMNS)
+
+
+def to_changes(record: PredictionRecord) -> dict[str, Any]:
+    """What ``UPDATE`` writes of it."""
+    return _values(record, _UPDATED)
+
+
+def _values(record: PredictionRecord, columns: tuple[str, ...]) -> dict[str, Any]:
+    values = {name: getattr(record, name) for name in columns}
+    for name in _JSON.intersection(columns):
+        values[name] = _encode(values[name])
+    values["status"] = str(record.status)
+    return values
+
+
+def from_row(row: sqlite3.Row) -> PredictionRecord:
+    """The record in a row of ``SELECT``."""
+    values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in _COLUMNS}
+    removed = values["input"] is None
+    return PredictionRecord(
+        **{**values, "input": values["input"] or {}, "status": Status(row["status"]), "data_removed": removed}
+    )

@@ -1,0 +1,1 @@
+"""Webhooks: which are due, how they are signed, and their delivery."""

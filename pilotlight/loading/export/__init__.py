@@ -1,0 +1,1 @@
+"""Makes artifacts for faster engines from a model folder."""

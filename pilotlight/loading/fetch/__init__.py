@@ -1,0 +1,1 @@
+"""Fetches a model folder from the hub, a web server or a disk."""

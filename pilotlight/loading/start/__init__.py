@@ -1,0 +1,1 @@
+"""Reading files ahead of a start: prefetch, start files."""

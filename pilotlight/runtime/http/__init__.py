@@ -1,0 +1,1 @@
+"""HTTP between this package and Cog servers."""

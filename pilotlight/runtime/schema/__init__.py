@@ -1,0 +1,1 @@
+"""A predictor's OpenAPI document: made, cached, and used to validate inputs."""

@@ -1,0 +1,179 @@
+"""A project's signatures, read by its own Python in a process of its own, and remembered.
+
+Importing a predictor may take seconds (torch) and may do anything, so it never happens in this process, and only when
+something that it could depend on has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, WorkerTimeoutError
+from pilotlight.runtime.project import Project
+from pilotlight.runtime.schema.document import Input, Signature
+
+__all__ = ["IMPORT_LIMIT_S", "Failure", "Findings", "Input", "Signature", "read_signatures"]
+
+_PROBE = Path(__file__).with_name("probe")
+_CACHE_NAME = "pilotlight.json"
+_KNOWN_COG = "0.23.1"
+IMPORT_LIMIT_S = 600.0
+# Weights that are read at import say nothing about the signature, and hashing them on every start costs seconds.
+_LARGEST_TRACKED_BYTES = 4 * 2**20
+
+
+class Findings(TypedDict):
+    """What the probe found: cog's version, a signature for each handler, and the files that they may depend on."""
+
+    cog: str
+    signatures: dict[str, Signature]
+    files: list[str]
+
+
+class Failure(TypedDict):
+    """Why there are no findings: ``ref`` could not be imported, Cog cannot serve it, or there is no cog."""
+
+    kind: Literal["import", "refused", "cog"]
+    ref: str
+    message: str
+    where: str
+    trace: str
+
+
+def read_signatures(
+    project: Project, python: Path, *, import_limit_s: float = IMPORT_LIMIT_S
+) -> tuple[str, dict[str, Signature]]:
+    """Cog's version and the signatures by handler, ``predict`` and perhaps ``train``.
+
+    They are kept in ``.cog/pilotlight.json`` and used again while all of this is unchanged: the content of every file
+    in the project that was opened while the predictor was imported (its own modules, and data such as a list of
+    choices), the names of the modules in the project's folder (a new one may be imported instead of another), cog's
+    inspector and version, this reader, the Python executable, cog.yaml's references and variables. Not seen:
+    variables of the calling process, other packages, files over 4 MiB. Remove ``.cog`` after such a change.
+
+    Raises:
+        ConfigError: Cog cannot serve the predictor, or ``python`` has no cog.
+        SetupFailedError: the predictor's module could not be imported; carries what it printed.
+        WorkerTimeoutError: the import took longer than ``import_limit_s``.
+    """
+    cache, key = project.root / ".cog" / _CACHE_NAME, _key(project, python)
+    remembered = _recall(cache, key)
+    if remembered is None:
+        findings = _probe(project, python, import_limit_s)
+        files = {path: _digest(Path(path)) for path in findings["files"]}
+        remembered = {"key": key, "cog": findings["cog"], "signatures": findings["signatures"], "files": files}
+        write_atomically(cache, json.dumps(remembered))
+    return remembered["cog"], remembered["signatures"]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file as a whole, so that a reader never sees half of it; creates its folder.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    # Beside the file, because a rename is atomic only within one file system; with a name of its own, because
+    # several may write.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise ConfigError(f"{path} cannot be written: {error.strerror}; the Cog server needs it there") from error
+
+
+def _recall(cache: Path, key: str) -> Any:
+    try:
+        remembered = json.loads(cache.read_text(encoding="utf-8"))
+        if remembered["key"] != key:
+            return None
+        unchanged = all(_digest(Path(path)) == digest for path, digest in remembered["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not there, or not as we write it
+        return None
+    return remembered if unchanged else None
+
+
+def _key(project: Project, python: Path) -> str:
+    """Everything that the signatures depend on, but for the files which only the import itself can tell."""
+    parts = [
+        [_digest(path) for path in sorted(_PROBE.glob("*.py"))],
+        str(python),
+        str(project.root),
+        project.server_environment(),
+        sorted(_importable(project.root)),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _importable(folder: Path) -> Iterable[str]:
+    for entry in folder.iterdir():
+        if entry.suffix == ".py" or (entry / "__init__.py").exists():
+            yield entry.name
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        if path.stat().st_size > _LARGEST_TRACKED_BYTES:
+            return "large"
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _probe(project: Project, python: Path, limit_s: float) -> Findings:
+    environment = {**os.environ, **project.server_environment()}
+    environment["PATH"] = f"{python.parent}{os.pathsep}{environment.get('PATH', '')}"
+    refs = [project.predict_ref, *([project.train_ref] if project.train_ref else [])]
+    with tempfile.TemporaryDirectory() as folder:
+        result, log = Path(folder, "result.json"), Path(folder, "log")
+        try:
+            # A file for the log, not a pipe: a process that the module leaves behind would keep a pipe open.
+            with log.open("wb") as output:
+                status = subprocess.run(
+                    [python, _PROBE, result, *refs],
+                    cwd=project.root,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=limit_s,
+                    check=False,
+                ).returncode
+        except OSError as error:
+            raise ConfigError(f"{python} cannot be run: {error.strerror}; give the project's Python") from error
+        except subprocess.TimeoutExpired as error:
+            logs = log.read_text(encoding="utf-8", errors="replace")
+            message = f"{project.predict_ref} was not imported within {limit_s:g} s"
+            raise WorkerTimeoutError(message, logs=logs) from error
+        logs = log.read_text(encoding="utf-8", errors="replace")
+        if not result.exists():
+            message = f"{project.predict_ref} ended Python (status {status}) while it was imported"
+            raise SetupFailedError(message, logs=logs)
+        report = json.loads(result.read_text(encoding="utf-8"))
+    if "kind" in report:
+        raise _error(report, project, python, logs)
+    findings: Findings = report
+    return findings
+
+
+def _error(failure: Failure, project: Project, python: Path, logs: str) -> PilotlightError:
+    if failure["kind"] == "cog":
+        known = f"pip install cog=={_KNOWN_COG}"
+        return ConfigError(f"{python} cannot import what we need of cog ({failure['message']}); install it: {known}")
+    if failure["kind"] == "refused":
+        return ConfigError(f"{project.root / failure['ref']}: {failure['message']}")
+    where = f" ({failure['where']})" if failure["where"] else ""
+    message = f"{failure['ref']} cannot be imported: {failure['message']}{where}"
+    return SetupFailedError(message, logs=logs + failure["trace"])

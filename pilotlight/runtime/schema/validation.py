@@ -1,0 +1,140 @@
+"""An input against a version's schema, before anything is queued, in the words of the Cog server itself.
+
+The server checks with the Rust crate ``jsonschema``, of which ``jsonschema_rs`` is the Python binding, so that both say
+the same of the same mistake. One thing is refused here that the server only drops: an input that the predictor does not
+have.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema_rs
+
+from pilotlight.errors import InputError
+from pilotlight.runtime.http.request import check_names, encode_body, input_names
+
+REDACTED = "**********"
+
+_URL = re.compile("(https?|data):", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with an input.
+
+    Attributes:
+        field: the input, or a place within it such as ``numbers/0``.
+        message: what is wrong with it.
+        kind: Cog's word for the sort of mistake.
+    """
+
+    field: str
+    message: str
+    kind: str = "value_error"
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """As the Cog server writes it."""
+        return {"loc": ["body", "input", self.field], "msg": self.message, "type": self.kind}
+
+
+class InvalidInputError(InputError):
+    """An input that the version's schema does not allow; ``mistakes`` are all of them."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        first, *others = mistakes
+        text = "; ".join([first.message, *(f"{one.field}: {one.message}" for one in others)])
+        super().__init__(first.field, text)
+        self.mistakes = mistakes
+
+
+class Validator:
+    """Checks inputs against one version's OpenAPI document."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        components = document.get("components", {})
+        schema = components.get("schemas", {}).get("Input")
+        self._names = input_names(document)
+        properties = (schema or {}).get("properties", {})
+        self._secrets = {name for name, one in properties.items() if _mentions(one, "x-cog-secret", True)}
+        #: The inputs that a worker makes files of, where they are URLs.
+        self.files = frozenset(name for name, one in properties.items() if _mentions(one, "format", "uri"))
+        self._only_urls = {name for name in self.files if _is_url(properties[name])}
+        # The references of the Input schema point into the document.
+        self._schema = None if schema is None else jsonschema_rs.validator_for({**schema, "components": components})
+
+    def check(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The input as it will be sent: without what is null, which to Cog is left out.
+
+        Raises:
+            InvalidInputError: the schema does not allow it; carries every mistake.
+        """
+        given = {name: value for name, value in inputs.items() if value is not None}
+        mistakes = [self._kept_secret(mistake) for mistake in self._mistakes(given)] or self._no_urls(given)
+        if mistakes:
+            raise InvalidInputError(mistakes)
+        try:
+            if self._names is not None:
+                check_names(given, self._names)
+            encode_body(given)
+        except InputError as error:
+            raise InvalidInputError([Mistake(error.name, error.problem, "value_error.extra")]) from None
+        return given
+
+    def _no_urls(self, given: Mapping[str, Any]) -> list[Mistake]:
+        """Cog hands a text that is no URL on as it is, and a predictor would open it: any file of this machine."""
+        return [
+            Mistake(name, f"{value[:100]!r} is no http:, https: or data: URL")
+            for name in sorted(self._only_urls & given.keys())
+            for value in (given[name] if isinstance(given[name], list) else [given[name]])
+            if isinstance(value, str) and not _URL.match(value)
+        ]
+
+    def _kept_secret(self, mistake: Mistake) -> Mistake:
+        """The server quotes what it was given."""
+        secret = mistake.field.partition("/")[0] in self._secrets and mistake.kind == "value_error"
+        return Mistake(mistake.field, "this secret is not what the schema allows") if secret else mistake
+
+    def redact(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The input as it may be stored and shown: with stars for every ``cog.Secret``."""
+        return {name: REDACTED if name in self._secrets else value for name, value in inputs.items()}
+
+    def _mistakes(self, given: Mapping[str, Any]) -> list[Mistake]:
+        if self._schema is None or self._schema.is_valid(given):
+            return []
+        # The server keeps a schema's keys in alphabetical order, and finds the mistakes in that order.
+        errors = sorted(self._schema.iter_errors(given), key=_place)
+        return [_mistake(error) for error in errors]
+
+
+def _mentions(schema: Any, key: str, value: object) -> bool:
+    """Whether an input, or what it is made of, says so."""
+    if isinstance(schema, Mapping):
+        return schema.get(key) == value or any(_mentions(one, key, value) for one in schema.values())
+    return isinstance(schema, list) and any(_mentions(one, key, value) for one in schema)
+
+
+def _is_url(schema: Mapping[str, Any]) -> bool:
+    """Whether it is a file or a list of files, and cannot be anything else."""
+    return bool(schema.get("format") == "uri" or schema.get("items", {}).get("format") == "uri")
+
+
+def _place(error: jsonschema_rs.ValidationError) -> list[str]:
+    return [str(part) for part in error.evaluation_path]
+
+
+def _mistake(error: jsonschema_rs.ValidationError) -> Mistake:
+    field = "/".join(str(part) for part in error.instance_path)
+    if not field and isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
+        return Mistake(str(error.kind.property), "Field required", "value_error.missing")
+    message = error.message
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Enum):
+        # The server's release of the crate writes all of them, where this one's shortens.
+        options = json.dumps(error.kind.options, ensure_ascii=False, separators=(",", ":"))
+        message = f"{json.dumps(error.instance, ensure_ascii=False)} is not one of {options}"
+    return Mistake(field or "__root__", message)

@@ -1,0 +1,1 @@
+"""A Cog server as a process."""

@@ -1,0 +1,47 @@
+"""When a stage of a cold start began and ended, for ``pilotlight bench cold``, which starts the predictor.
+
+with tracing.stage("weights"):
+    model = load(folder)
+
+Without ``PILOTLIGHT_STAMPS`` in the environment nothing happens. Otherwise the variable names a folder, and one line
+for each stage goes to the file there named by the process's id, in the format of ``bench/cold/records.py``: five
+fields, separated by tabs. Stage names: ``weights``, ``device``, ``compile``, ``warmup``. Stages may overlap and may run
+on any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+__all__ = ["VARIABLE", "stage"]
+
+VARIABLE = "PILOTLIGHT_STAMPS"
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Whatever runs in this context belongs to the stage ``name``, also when it raises."""
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        yield
+        return
+    start_ns = time.monotonic_ns()
+    try:
+        yield
+    finally:
+        line = f"stage\t{start_ns}\t{time.monotonic_ns()}\t{threading.get_ident()}\t{name}\n"
+        with suppress(OSError):  # whoever measured has left; that is no reason to fail a prediction
+            _append(f"{folder}/{os.getpid()}", line)
+
+
+def _append(path: str, line: str) -> None:
+    """One write, so that lines of several threads never mix."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)

@@ -1,0 +1,234 @@
+"""The queue and the thread of every encoder, with a network that counts letters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, wait
+
+import pytest
+
+from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batching import Frame, measure
+from pilotlight.engines.encoders.fake import FakeEncoder, FakeNetwork
+from pilotlight.engines.encoders.types import Encoded, Rows, TextRequest
+from pilotlight.engines.text.fake import CharacterCodec
+from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError, WeightsError
+
+# Joining always pays, and nobody waits for it: batches are made of what queues up while another one runs.
+TOGETHER = {"cost": Cost(1.0, 0.0), "limits": Limits(max_rows=8, max_wait_s=0.0)}
+DEADLINE_S = 30
+
+
+class Gate:
+    """Holds the engine with its first batch until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self, rows: Rows) -> None:
+        self.reached.set()
+        assert self.opened.wait(DEADLINE_S)
+
+
+def requests(*texts: str) -> list[TextRequest]:
+    return [TextRequest(text, f"texts[{i}]") for i, text in enumerate(texts)]
+
+
+def test_every_text_gets_its_own_numbers() -> None:
+    engine = FakeEncoder()
+    futures = engine.submit(requests("aab", "b", "xx"))
+    assert [future.result(DEADLINE_S) for future in futures] == [
+        Encoded((2.0, 1.0), 3, 0),
+        Encoded((0.0, 1.0), 1, 0),
+        Encoded((0.0, 0.0), 2, 0),
+    ]
+    engine.close()
+
+
+def test_what_comes_while_a_batch_runs_is_the_next_batch() -> None:
+    gate = Gate()
+    engine = FakeEncoder(before=gate, **TOGETHER)
+    first = engine.submit(requests("a"))
+    assert gate.reached.wait(DEADLINE_S)
+    later = [future for text in ("aa", "b", "bbb") for future in engine.submit(requests(text))]
+    gate.opened.set()
+    wait([*first, *later], DEADLINE_S)
+    assert [len(batch) for batch in engine.network.batches] == [1, 3]
+    assert [future.result().values for future in later] == [(2, 0), (0, 1), (0, 3)]
+    engine.close()
+
+
+def test_a_text_that_was_cancelled_is_never_computed() -> None:
+    gate = Gate()
+    engine = FakeEncoder(before=gate, queue_size=3, **TOGETHER)
+    running = engine.submit(requests("a"))[0]
+    assert gate.reached.wait(DEADLINE_S)
+    gone, kept = engine.submit(requests("bb", "aaa"))
+    assert gone.cancel()
+    assert not running.cancel(), "its batch has begun"
+    [another] = engine.submit(requests("b"))  # the place is free at once
+    gate.opened.set()
+    assert kept.result(DEADLINE_S).values == (3, 0)
+    assert another.result(DEADLINE_S).values == (0, 1)
+    assert not wait([gone], DEADLINE_S).not_done
+    with pytest.raises(CancelledError):
+        gone.result(0)
+    assert sorted(len(row) for batch in engine.network.batches for row in batch) == [1, 1, 3]
+    engine.close()
+
+
+def test_a_bad_text_fails_alone() -> None:
+    gate = Gate()
+
+    def before(rows: Rows) -> None:
+        gate(rows)
+        if any(len(row) == 3 for row in rows):
+            raise RuntimeError("no threes")
+
+    engine = FakeEncoder(before=before, **TOGETHER)
+    engine.submit(requests("a"))
+    assert gate.reached.wait(DEADLINE_S)
+    good, bad, fine = engine.submit(requests("aa", "bbb", "b"))
+    gate.opened.set()
+    assert good.result(DEADLINE_S).values == (2, 0)
+    assert fine.result(DEADLINE_S).values == (0, 1)
+    with pytest.raises(EngineError, match=r"texts\[1\]: the engine failed: no threes"):
+        bad.result(DEADLINE_S)
+    assert engine.healthy()
+    engine.close()
+
+
+class Broken(FakeNetwork):
+    def compute(self, rows: Rows) -> list[list[float]]:
+        return [[float("nan")] if len(row) == 3 else [1.0] for row in rows]
+
+
+def test_numbers_that_are_none_fail_the_text_that_has_them() -> None:
+    engine = FakeEncoder(**TOGETHER)
+    engine._network = Broken(("a",))
+    good, bad = engine.submit(requests("a", "aaa"))
+    assert good.result(DEADLINE_S).values == (1.0,)
+    with pytest.raises(EngineError, match=r"texts\[1\]: the model gave numbers that are none"):
+        bad.result(DEADLINE_S)
+    engine.close()
+
+
+def test_all_of_a_request_are_queued_or_none() -> None:
+    gate = Gate()
+    engine = FakeEncoder(before=gate, queue_size=3)
+    running = engine.submit(requests("a", "b"))
+    with pytest.raises(EngineBusyError, match="2 of 3 places are taken and 2 more were asked for"):
+        engine.submit(requests("a", "b"))
+    [last] = engine.submit(requests("b"))
+    gate.opened.set()
+    wait([*running, last], DEADLINE_S)
+    assert len(engine.submit(requests("a", "a", "a"))) == 3
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TextRequest("", "texts[2]"), r"texts\[2\]: is empty"),
+        (lambda: TextRequest("x" * 100_001), "text: has 100001 characters and at most 100000"),
+        (lambda: TextRequest("half \ud83d"), "text: holds half a surrogate pair at character 5"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_refused(make: Callable[[], TextRequest], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_what_does_not_fit_is_cut_or_refused_as_asked() -> None:
+    engine = FakeEncoder(max_tokens=4)
+    [future] = engine.submit([TextRequest("aaaabb")])
+    assert future.result(DEADLINE_S) == Encoded((4.0, 0.0), 4, 2)
+    with pytest.raises(InputError, match="text: has 6 tokens; the model holds 4: shorten it, or set truncate"):
+        engine.submit([TextRequest("aaaabb", truncate=False)])
+    engine.close()
+
+
+def test_closing_fails_what_waits_and_lets_what_runs_end() -> None:
+    gate = Gate()
+    engine = FakeEncoder(before=gate, **TOGETHER)
+    [running] = engine.submit(requests("a"))
+    assert gate.reached.wait(DEADLINE_S)
+    [waiting] = engine.submit(requests("b"))
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    gate.opened.set()
+    closing.join(DEADLINE_S)
+    assert running.result(0).values == (1, 0)
+    with pytest.raises(EngineStoppedError, match="closed while this text waited"):
+        waiting.result(DEADLINE_S)
+    assert not engine.healthy()
+    with pytest.raises(EngineStoppedError, match="takes no more requests"):
+        engine.submit(requests("a"))
+    engine.close()
+
+
+def test_many_threads_with_cancels_lose_nothing() -> None:
+    engine = FakeEncoder(queue_size=10_000)
+    counted = [0, 0]
+    lock = threading.Lock()
+
+    def work(seed: int) -> None:
+        for i in range(100):
+            text = "a" * (1 + (seed * 31 + i) % 20)
+            future, other = engine.submit(requests(text, "b"))
+            cancelled = other.cancel() if i % 3 == 0 else False
+            assert future.result(DEADLINE_S).values == (len(text), 0)
+            with lock:
+                counted[cancelled] += 1
+            if not cancelled:
+                assert other.result(DEADLINE_S).values == (0, 1)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert sum(counted) == 800
+    assert len(engine.submit(requests(*"a" * 10_000))) == 10_000, "every place is free again"
+    engine.close()
+
+
+class Framed(CharacterCodec):
+    """Puts < and > around a text; or, where it is broken, changes the text too."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        super().__init__()
+        self._broken = broken
+
+    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        ids = super().encode(text)
+        return [60, *([7] if self._broken else ids), 62] if special_tokens else ids
+
+
+def test_special_tokens_stay_when_a_text_is_cut() -> None:
+    frame = Frame.of(Framed())
+    assert frame == Frame((60,), (62,))
+    assert frame.around([1, 2, 3], 5) == ([60, 1, 2, 3, 62], 0)
+    assert frame.around([1, 2, 3], 4) == ([60, 1, 2, 62], 1)
+    assert Frame.of(CharacterCodec()) == Frame((), ())
+    with pytest.raises(WeightsError, match="the tokenizer reads 'a' as"):
+        Frame.of(Framed(broken=True))
+
+
+def test_the_cost_is_measured_within_the_model_s_limit() -> None:
+    network = FakeNetwork(("a",))
+    cost = measure(network, max_tokens=16)
+    assert cost.call_s >= 0
+    assert cost.token_s >= 0
+    assert cost != Cost(0.0, 0.0)
+    assert max(len(row) for batch in network.batches for row in batch) == 16
+
+
+def test_a_network_that_fails_at_the_start_fails_the_start() -> None:
+    def fail(rows: Rows) -> None:
+        raise RuntimeError("no kernel")
+
+    with pytest.raises(RuntimeError, match="no kernel"):
+        FakeEncoder(before=fail, cost=Cost(0.0, 0.0))

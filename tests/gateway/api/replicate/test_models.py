@@ -1,0 +1,176 @@
+"""Models, versions and deployments over HTTP. The unmodified client is in tests/cog/test_push_live.py."""
+
+from pilotlight.gateway.registry.names import NAME_PATTERN
+from tests.gateway.made import Limits, made_version, run, served
+from tests.gateway.registered import MODEL, id_of, registered
+
+NEW_MODEL = {"owner": "acme", "name": "new", "visibility": "private", "hardware": "gpu-t4"}
+STEADY = {
+    "name": "steady",
+    "model": MODEL,
+    "version": id_of(1),
+    "hardware": "cpu",
+    "min_instances": 0,
+    "max_instances": 2,
+}
+DEPLOYMENT = "/v1/deployments/local/steady"
+
+
+def over_http(path, scenario, *numbers, **options):
+    """With one project, ``local/model7``, and these pushed versions."""
+
+    async def whole():
+        registry = registered(path, *numbers)
+        async with served(path, **{"versions": [made_version(7)], "registry": registry, **options}) as client:
+            return await scenario(client)
+
+    return run(whole())
+
+
+def test_a_model_is_created_listed_found_and_deleted(tmp_path):
+    async def scenario(client):
+        made = await client.post(
+            "/v1/models", json={**NEW_MODEL, "description": "Says hello", "github_url": "https://x"}
+        )
+        assert made.status_code == 201
+        shown = made.json()
+        assert (shown["owner"], shown["name"], shown["latest_version"], shown["run_count"]) == ("acme", "new", None, 0)
+        assert (shown["description"], shown["github_url"]) == ("Says hello", "https://x")
+        assert (await client.get("/v1/models/acme/new")).json() == shown
+        listed = (await client.get("/v1/models")).json()["results"]
+        assert [one["name"] for one in listed] == ["model7", "hello", "new"]
+        for query, names in ((" says  HELLO ", ["new"]), ("acme", ["hello", "new"]), ("", ["model7", "hello", "new"])):
+            headers = {"Content-Type": "text/plain"}
+            found = await client.request("QUERY", "/v1/models", content=query, headers=headers)
+            assert [one["name"] for one in found.json()["results"]] == names
+        assert (await client.delete("/v1/models/acme/new")).status_code == 204
+        assert (await client.get("/v1/models/acme/new")).status_code == 404
+
+    over_http(tmp_path, scenario, 1)
+
+
+def test_versions_are_listed_read_and_deleted(tmp_path):
+    async def scenario(client):
+        url = f"/v1/models/{MODEL}"
+        listed = (await client.get(f"{url}/versions")).json()["results"]
+        assert [one["id"] for one in listed] == [id_of(2), id_of(1)]
+        assert (await client.get(f"{url}/versions/{id_of(1)}")).json() == listed[1]
+        assert (await client.get(url)).json()["latest_version"] == listed[0]
+        assert (await client.delete(url)).json()["detail"] == f"{MODEL} has versions; delete them first"
+        assert (await client.delete(f"{url}/versions/{id_of(2)}")).status_code == 204
+        assert (await client.delete(f"{url}/versions/{id_of(2)}")).status_code == 404
+        assert (await client.get(url)).json()["latest_version"] == listed[1]
+        refused = await client.post("/v1/predictions", json={"version": id_of(2), "input": {"prompt": "a"}})
+        assert refused.status_code == 404
+
+    over_http(tmp_path, scenario, 1, 2)
+
+
+def test_a_deployment_from_its_creation_to_its_end(tmp_path):
+    async def scenario(client):
+        made = await client.post("/v1/deployments", json=STEADY)
+        assert made.status_code == 201
+        shown = made.json()
+        release = shown["current_release"]
+        assert (shown["owner"], shown["name"], release["number"]) == ("local", "steady", 1)
+        assert (release["model"], release["version"]) == (MODEL, id_of(1))
+        assert release["configuration"] == {"hardware": "cpu", "min_instances": 0, "max_instances": 2}
+        assert (await client.get(DEPLOYMENT)).json() == shown
+        own, listed = (await client.get("/v1/deployments")).json()["results"]
+        assert (own["name"], own["current_release"]["configuration"]["max_instances"], listed) == ("model7", 3, shown)
+        changed = await client.patch(DEPLOYMENT, json={"version": id_of(2), "max_instances": 1})
+        release = changed.json()["current_release"]
+        assert (release["number"], release["version"], release["configuration"]["max_instances"]) == (2, id_of(2), 1)
+        answer = await client.post(
+            f"{DEPLOYMENT}/predictions", json={"input": {"prompt": "a"}}, headers={"Prefer": "wait"}
+        )
+        prediction = answer.json()
+        assert (prediction["deployment"], prediction["version"], prediction["output"]) == (
+            "local/steady",
+            id_of(2),
+            ["a"],
+        )
+        assert (await client.delete(DEPLOYMENT)).status_code == 204
+        assert (await client.get(DEPLOYMENT)).status_code == 404
+        assert (await client.get(f"/v1/predictions/{prediction['id']}")).json() == prediction
+
+    over_http(tmp_path, scenario, 1, 2, limits=Limits(max_workers=3))
+
+
+REFUSED = (
+    ("POST", "/v1/models", {**NEW_MODEL, "name": "hello"}, 409, "there is a model acme/hello already"),
+    ("POST", "/v1/models", {**NEW_MODEL, "owner": "local", "name": "model7"}, 409, "is served from its folder"),
+    ("POST", "/v1/models", {**NEW_MODEL, "name": "No/Name"}, 422, "name: String should match pattern"),
+    ("POST", "/v1/models", {**NEW_MODEL, "visibility": "hidden"}, 422, "visibility: Input should be 'public'"),
+    ("POST", "/v1/models", {"owner": "acme"}, 422, "name: Field required"),
+    ("DELETE", "/v1/models/local/model7", None, 409, "push it under another name"),
+    ("DELETE", f"/v1/models/local/model7/versions/{made_version(7).id}", None, 409, "is served from its folder"),
+    ("DELETE", "/v1/models/acme/none", None, 404, "there is no model acme/none"),
+    ("DELETE", f"/v1/models/{MODEL}/versions/{id_of(1)}", None, 409, "the deployment local/steady serves it"),
+    ("GET", "/v1/models/acme/none/versions", None, 404, "There is no model 'acme/none'"),
+    ("GET", f"/v1/models/{MODEL}/versions/{id_of(7)}", None, 404, "There is no version"),
+    ("POST", f"/v1/models/{MODEL}", None, 405, "Method Not Allowed"),
+    ("POST", "/v1/deployments", STEADY, 409, "there is a deployment local/steady already"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "model7"}, 409, "push it as a model, and deploy that"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "model": "local/model7"}, 409, "deploy that"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "version": "0"}, 404, "acme/hello has no version '0'"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "min_instances": 3}, 409, "At least 3 and at most 2"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "max_instances": 21}, 422, "less than or equal to 20"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "max_instances": 0}, 422, "greater than or equal to 1"),
+    ("PATCH", DEPLOYMENT, {"version": id_of(9)}, 404, "has no version"),
+    ("PATCH", DEPLOYMENT, {"min_instances": 9}, 409, "At least 9 and at most 2"),
+    ("PATCH", DEPLOYMENT, {"name": "other"}, 422, "name: Extra inputs"),
+    ("PATCH", "/v1/deployments/local/none", {}, 404, "there is no deployment local/none"),
+    ("PATCH", "/v1/deployments/local/model7", {}, 409, "is served from its folder"),
+    ("DELETE", "/v1/deployments/local/none", None, 404, "there is no deployment local/none"),
+    ("POST", "/v1/deployments/local/none/predictions", {}, 404, "There is no deployment 'local/none' here"),
+    ("POST", f"{DEPLOYMENT}/predictions", {"version": id_of(1)}, 422, "names a deployment: leave version out"),
+)
+
+
+def test_what_cannot_be_done_changes_nothing_and_says_why(tmp_path):
+    async def scenario(client):
+        async def whole():
+            return [(await client.get(path)).json() for path in ("/v1/models", "/v1/deployments")]
+
+        await client.post("/v1/deployments", json=STEADY)
+        before = await whole()
+        for method, url, body, status, words in REFUSED:
+            answer = await client.request(method, url, json=body)
+            problem = answer.json()
+            assert (answer.status_code, problem["status"]) == (status, status), (method, url, body, problem)
+            assert words in problem["detail"]
+        assert await whole() == before
+
+    over_http(tmp_path, scenario, 1, 2)
+
+
+def test_without_a_registry_there_is_nothing_to_change(tmp_path):
+    async def scenario(client):
+        for url, body in (("/v1/models", NEW_MODEL), ("/v1/deployments", STEADY)):
+            answer = await client.post(url, json=body)
+            assert (answer.status_code, "it has no registry" in answer.json()["detail"]) == (409, True)
+
+    over_http(tmp_path, scenario, registry=None)
+
+
+def test_the_plain_routes_are_for_the_only_model(tmp_path):
+    async def scenario(client):
+        assert (await client.get("/health")).json()["status"] == "empty"
+        refused = await client.post("/predict", json={"input": {"prompt": "a"}})
+        assert (refused.status_code, "Nothing has been pushed" in refused.json()["detail"]) == (404, True)
+        registered(tmp_path, 1)
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.post("/predict", json={"input": {"prompt": "a"}})).json()["output"] == ["a"]
+        registered(tmp_path, 1, model="acme/other")
+        refused = await client.post("/predict", json={"input": {"prompt": "a"}})
+        assert (refused.status_code, "serves 2 models" in refused.json()["detail"]) == (404, True)
+        assert (await client.get("/health")).json()["status"] == "ready"
+        metrics = (await client.get("/metrics")).text
+        assert f'pilotlight:requests_total{{model_name="{MODEL}",status="succeeded"}} 1' in metrics
+
+    over_http(tmp_path, scenario, versions=[])
+
+
+def test_names_hold_nothing_that_a_path_or_a_url_would_read_otherwise():
+    assert NAME_PATTERN == "^[a-z0-9][a-z0-9._-]{0,99}$"

@@ -1,0 +1,171 @@
+"""The plain routes, with fake workers."""
+
+import asyncio
+
+from pilotlight.errors import SetupFailedError
+from pilotlight.gateway.scheduler.metrics import Histogram
+from pilotlight.runtime import RestartPolicy, SupervisorOptions
+from pilotlight.types import Status
+from tests.gateway.made import Fakes, Limits, run, served, until
+
+
+def over_http(path, scenario, **options):
+    async def whole():
+        async with served(path, **options) as client:
+            return await scenario(client)
+
+    return run(whole())
+
+
+def pool(client):
+    return client.gateway.pool(client.gateway.versions[0])
+
+
+def test_a_prediction_is_answered_as_a_cog_server_does(tmp_path):
+    async def scenario(client):
+        answer = await client.post("/predict", json={"input": {"prompt": "a"}})
+        shown = answer.json()
+        assert (answer.status_code, shown["status"], shown["output"]) == (200, "succeeded", ["a"])
+        refused = await client.post("/predict", json={"input": {"prompt": 1}})
+        assert refused.status_code == 422
+        assert refused.json() == {
+            "detail": [{"loc": ["body", "input", "prompt"], "msg": '1 is not of type "string"', "type": "value_error"}]
+        }
+        assert (await client.get(f"/v1/predictions/{shown['id']}")).json()["output"] == ["a"]
+
+    over_http(tmp_path, scenario)
+
+
+def test_a_batch_is_answered_in_order_and_a_bad_item_fails_alone(tmp_path):
+    def answer(inputs):
+        if inputs["prompt"] == "bad":
+            raise ValueError("not this one")
+        return [inputs["prompt"]]
+
+    async def scenario(client):
+        prompts = [f"p{n}" for n in range(20)]
+        inputs = [{"prompt": "bad"}, {}, "text", *({"prompt": prompt} for prompt in prompts)]
+        result = await client.post("/predict/batch", json={"inputs": inputs})
+        failed, invalid, odd, *good = result.json()["predictions"]
+        assert result.status_code == 200
+        assert (failed["status"], failed["error"]) == ("failed", "ValueError: not this one")
+        assert (invalid["status"], invalid["id"]) == ("failed", None)
+        assert invalid["detail"][0]["type"] == "value_error.missing"
+        assert odd["error"] == "An input is an object: its values by their names."
+        assert [one["output"] for one in good] == [[prompt] for prompt in prompts]
+        keys = {"id", "status", "output", "error", "logs", "metrics"}
+        assert all(one.keys() >= keys for one in (failed, invalid, odd, *good))
+
+    # A queue that holds far less than the batch.
+    over_http(tmp_path, scenario, fakes=Fakes(answer=answer), limits=Limits(max_waiting=3))
+
+
+def test_a_batch_has_a_limit_and_may_be_empty(tmp_path):
+    async def scenario(client):
+        assert (await client.post("/predict/batch", json={"inputs": []})).json() == {"predictions": []}
+        refused = await client.post("/predict/batch", json={"inputs": [{}] * 1001})
+        assert (refused.status_code, refused.json()["detail"]) == (422, "1001 inputs: send up to 1000 at a time.")
+
+    over_http(tmp_path, scenario)
+
+
+def test_a_caller_who_leaves_cancels(tmp_path):
+    fakes = Fakes()
+    fakes.hold()
+
+    async def scenario(client):
+        one = asyncio.create_task(client.post("/predict", json={"input": {"prompt": "a"}}))
+        await until(lambda: pool(client).gauges.running == 1)
+        inputs = [{"prompt": "b"}, {"prompt": "c"}]
+        batch = asyncio.create_task(client.post("/predict/batch", json={"inputs": inputs}))
+        await until(lambda: pool(client).gauges.waiting == 2)
+        for task in (one, batch):
+            task.cancel()
+        await until(lambda: pool(client).metrics.ended[Status.CANCELED] == 3)
+        assert await client.gateway.store.unfinished() == []
+
+    over_http(tmp_path, scenario, fakes=fakes)
+
+
+def test_health_tells_whether_it_can_serve(tmp_path):
+    fakes = Fakes(setup_error=SetupFailedError("no weights", logs="looking"))
+
+    async def scenario(client):
+        async def health():
+            answer = await client.get("/health")
+            return answer.status_code, answer.json()
+
+        assert await health() == (200, {"status": "sleeping", "running": 0, "waiting": 0})
+        assert (await client.post("/predict", json={"input": {"prompt": "a"}})).json()["status"] == "failed"
+        status, shown = await health()
+        assert (status, shown["status"], shown["logs"]) == (503, "parked", "looking")
+        assert "no weights" in shown["error"]
+        await client.gateway.drain(0)
+        assert (await health())[1]["status"] == "stopping"
+
+    supervision = SupervisorOptions(restarts=RestartPolicy(park_after=1))
+    over_http(tmp_path, scenario, fakes=fakes, supervision=supervision)
+
+
+def test_health_waits_for_the_first_worker(tmp_path):
+    class Slow(Fakes):
+        def __call__(self, *_):
+            worker = super().__call__()
+            worker.start = self.may_start.wait
+            return worker
+
+    async def scenario(path):
+        fakes = Slow()
+        fakes.may_start = asyncio.Event()
+        async with served(path, fakes=fakes, limits=Limits(min_workers=1)) as client:
+            await until(lambda: fakes.made)
+            answer = await client.get("/health")
+            assert (answer.status_code, answer.json()["status"]) == (503, "starting")
+            fakes.may_start.set()
+            await until(lambda: pool(client).gauges.ready_workers == 1)
+            answer = await client.get("/health")
+            assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+
+    run(scenario(tmp_path))
+
+
+def test_metrics_count_what_has_happened(tmp_path):
+    fakes = Fakes(answer=lambda inputs: ["a", "b"])
+
+    async def scenario(client):
+        for _ in range(2):
+            await client.post("/predict", json={"input": {"prompt": "a"}})
+        answer = await client.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        lines = answer.text.splitlines()
+        label = 'model_name="local/model1"'
+        for expected in (
+            f"vllm:num_requests_running{{{label}}} 0",
+            f"vllm:time_to_first_token_seconds_count{{{label}}} 2",
+            f"vllm:inter_token_latency_seconds_count{{{label}}} 2",
+            f'pilotlight:requests_total{{{label},status="succeeded"}} 2',
+            f"pilotlight:cold_start_seconds_count{{{label}}} 1",
+            f"pilotlight:cold_requests_share{{{label}}} 0.5",
+            f"pilotlight:worker_start_seconds_count{{{label}}} 1",
+            f'pilotlight:workers{{{label},state="ready"}} 1',
+        ):
+            assert expected in lines
+        described = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+        names = {line.split("{")[0] for line in lines if not line.startswith("#")}
+        assert {name for name in names if not any(name.startswith(one) for one in described)} == set()
+        assert answer.text.endswith("\n")
+
+    over_http(tmp_path, scenario, fakes=fakes)
+
+
+def test_a_histogram_counts_up_to_each_bound():
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 9.0):
+        histogram.observe(value)
+    assert list(histogram.lines("n", 'a="b"')) == [
+        'n_bucket{a="b",le="1.0"} 2',
+        'n_bucket{a="b",le="2.0"} 3',
+        'n_bucket{a="b",le="+Inf"} 4',
+        'n_sum{a="b"} 12.0',
+        'n_count{a="b"} 4',
+    ]

@@ -1,0 +1,48 @@
+"""Inputs against a schema. tests/cog/test_gateway_live.py compares the words with those of a real Cog server."""
+
+import pytest
+
+from pilotlight.runtime.schema.validation import InvalidInputError, Mistake, Validator
+from tests.gateway.made import DOCUMENT
+
+VALIDATOR = Validator(DOCUMENT)
+
+
+def mistakes(inputs):
+    with pytest.raises(InvalidInputError) as caught:
+        VALIDATOR.check(inputs)
+    return caught.value.mistakes
+
+
+def test_a_good_input_comes_back_without_what_is_null():
+    assert VALIDATOR.check({"prompt": "a", "count": None}) == {"prompt": "a"}
+
+
+def test_every_mistake_is_told():
+    assert mistakes({"count": 10, "mode": "odd"}) == [
+        Mistake("count", "10 is greater than the maximum of 9"),
+        Mistake("mode", '"odd" is not one of ["loud","quiet"]'),
+        Mistake("prompt", "Field required", "value_error.missing"),
+    ]
+
+
+def test_an_unknown_input_is_refused_with_the_nearest_name():
+    (mistake,) = mistakes({"prompt": "a", "promt": "b"})
+    assert mistake.field == "promt"
+    assert "did you mean 'prompt'?" in mistake.message
+    assert mistake.detail == {"loc": ["body", "input", "promt"], "msg": mistake.message, "type": "value_error.extra"}
+
+
+def test_text_that_is_no_unicode_is_refused():
+    assert mistakes({"prompt": "\ud800"})[0].field == "prompt"
+
+
+def test_a_secret_is_neither_shown_nor_quoted():
+    assert VALIDATOR.redact({"prompt": "a", "token": "xyz"}) == {"prompt": "a", "token": "**********"}
+    (mistake,) = mistakes({"prompt": "a", "token": "xy"})
+    assert mistake == Mistake("token", "this secret is not what the schema allows")
+    assert "xy" not in str(InvalidInputError([mistake]))
+
+
+def test_without_a_schema_anything_goes():
+    assert Validator({}).check({"x": [1, None]}) == {"x": [1, None]}
