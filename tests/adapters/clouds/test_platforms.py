@@ -31,7 +31,7 @@ def host():
 
 @pytest.fixture(scope="module")
 def vertex_url(host):
-    with on_a_thread(vertex.create_app(host, vertex.Settings(health_route="/ok", predict_route="/do"))) as url:
+    with on_a_thread(vertex.create_app(host, vertex.VertexSettings(health_route="/ok", predict_route="/do"))) as url:
         yield url
 
 
@@ -89,10 +89,10 @@ def test_health_is_that_of_the_worker(vertex_url, sagemaker_url, host):
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, vertex.Settings(8080, "/health", "/predict")),
+        ({}, vertex.VertexSettings(8080, "/health", "/predict")),
         (
             {"AIP_HTTP_PORT": "9", "AIP_HEALTH_ROUTE": "/v1/h", "AIP_PREDICT_ROUTE": "/v1/p"},
-            vertex.Settings(9, "/v1/h", "/v1/p"),
+            vertex.VertexSettings(9, "/v1/h", "/v1/p"),
         ),
     ],
 )

@@ -13,7 +13,7 @@ import threading
 import psutil
 import pytest
 
-from pilotlight.adapters.ray.application import Settings, application
+from pilotlight.adapters.ray.application import RaySettings, application
 from pilotlight.adapters.ray.settings import front_options, replica_options
 from pilotlight.cli import run
 from pilotlight.client import Client
@@ -213,15 +213,15 @@ def test_settings_that_make_no_sense_are_named(given, words):
 
 
 def test_replicas_grow_with_what_waits_beyond_their_slots():
-    fixed = replica_options(Settings(project="p", min_replicas=2, max_replicas=2), slots=4)
+    fixed = replica_options(RaySettings(project="p", min_replicas=2, max_replicas=2), slots=4)
     assert (fixed["num_replicas"], "autoscaling_config" in fixed) == (2, False)
-    found = replica_options(Settings(project="p", min_replicas=0, max_replicas=3, gpus=1, max_waiting=7), slots=4)
+    found = replica_options(RaySettings(project="p", min_replicas=0, max_replicas=3, gpus=1, max_waiting=7), slots=4)
     assert found["autoscaling_config"] == {"min_replicas": 0, "max_replicas": 3, "target_ongoing_requests": 4}
     assert "num_replicas" not in found
     assert (found["max_ongoing_requests"], found["max_queued_requests"]) == (4, 7)
     assert found["ray_actor_options"]["num_gpus"] == 1
     # What waits is held by the front, so that it is lost with no replica.
-    assert front_options(Settings(project="p", fronts=2))["max_ongoing_requests"] > 1000
+    assert front_options(RaySettings(project="p", fronts=2))["max_ongoing_requests"] > 1000
 
 
 @pytest.mark.parametrize(
