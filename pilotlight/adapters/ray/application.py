@@ -7,7 +7,7 @@ cancels what its caller has left, and says what became of a prediction whose rep
 used: the engine batches, and knows better.
 
     from pilotlight.adapters.ray.application import Settings, application
-    serve.run(application(Settings(project="path/to/project", min_replicas=1, max_replicas=4)))
+    serve.run(application(RaySettings(project="path/to/project", min_replicas=1, max_replicas=4)))
 
 or ``serve run pilotlight.adapters.ray:application project=path/to/project max_replicas=4``. The project has to be at
 the same path on every node, best in an image that ``images/ray.Dockerfile`` makes.

@@ -15,7 +15,7 @@ __all__ = ["Began", "Level", "Load", "SystemUnderTest", "stage_seconds"]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the clients do: see ``results.Settings``."""
+    """What the clients do: see ``results.ComparisonSettings``."""
 
     streams: tuple[int, ...]
     duration_s: float
