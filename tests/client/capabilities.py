@@ -1,8 +1,8 @@
-"""What each home can and cannot do: the table that the conformance suite holds every home to, and docs/homes.md.
+"""What each platform can and cannot do: the table that the conformance suite asserts, and its page in docs/.
 
-    python -m tests.client.capabilities > docs/homes.md
+    python -m tests.client.capabilities > docs/platform-capabilities.md
 
-A new home is a row in ``HOMES`` here, and a function in ``homes.OPENERS`` that starts it.
+A new platform is a row in ``PLATFORMS`` here, and a function in ``platforms.OPENERS`` that starts it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """One home; what differs between homes, and nothing else.
+    """One platform; what differs between platforms, and nothing else.
 
     Attributes:
         target: how a target of it is written.
@@ -23,24 +23,24 @@ class Capabilities:
         logs: when what a predictor prints is there to read.
         keeps_canceled_logs: whether what a cancelled prediction had printed is kept.
         metrics: whether what a predictor records arrives.
-        exact_objects: whether an object as output keeps its form, empty or with names that the home uses.
+        exact_objects: whether an object as output keeps its form, empty or with names that the platform uses.
         cancels_by: how a prediction is cancelled there.
         hears_early_cancels: whether a cancel right after the start reaches the worker.
         orphans: when a prediction ends whose client has died.
         attaches: whether another process can take up a prediction by its id, and a closed client leaves it running.
         restarts: who starts a worker again that has died.
-        lost_home: what becomes of a prediction when the whole home is killed: the caller hears of it, or only the
-            deadline ends it.
+        lost_platform: what becomes of a prediction when the whole platform is killed: the caller gets an error, or only
+            the deadline ends it.
         tells_failed_setup: whether a caller hears why no worker comes up.
-        holds_calls: whether a call is kept while the home is down, rather than refused.
+        holds_calls: whether a call is kept while the platform is down, rather than refused.
         tells_cold_start: whether the queue and a cold start are told apart.
         gives_schema: whether it gives the predictor's schema, for inputs to be checked before they are sent.
         uploads: whether files above 256 kB are uploaded, rather than sent within the request.
-        private_urls: whether a URL as input may lead into the home's own network.
+        private_urls: whether a URL as input may lead into the platform's own network.
         largest_input_bytes: above which a request is refused before it is sent.
-        limits: the home's own, by its documentation; the suite does not reach them.
+        limits: the platform's own, by its documentation; the suite does not reach them.
         needs_token: whether a call without a valid token is refused.
-        many_chunks: how many chunks the suite streams: coglet drops events of a reader that falls far behind, as a home
+        many_chunks: how many chunks the suite streams: coglet drops events of a reader that falls far behind, as one
             may on a busy machine.
     """
 
@@ -55,8 +55,8 @@ class Capabilities:
     hears_early_cancels: bool = True
     orphans: Literal["at once", "at its deadline"] = "at once"
     attaches: bool = False
-    restarts: Literal["the home", "the client", "nobody"] = "the home"
-    lost_home: Literal["an error", "the deadline"] = "an error"
+    restarts: Literal["the platform", "the client", "nobody"] = "the platform"
+    lost_platform: Literal["an error", "the deadline"] = "an error"
     tells_failed_setup: bool = False
     holds_calls: bool = False
     tells_cold_start: bool = False
@@ -69,7 +69,7 @@ class Capabilities:
     many_chunks: int = 1_000
 
 
-HOMES = {
+PLATFORMS = {
     "project": Capabilities(
         target="`project:DIR`",
         many_chunks=5_000,
@@ -107,7 +107,7 @@ HOMES = {
         hears_early_cancels=False,  # its loop forgets one for a job that it has taken and not begun
         orphans="at its deadline",
         attaches=True,
-        lost_home="the deadline",
+        lost_platform="the deadline",
         holds_calls=True,
         gives_schema=False,
         largest_input_bytes=10_000_000,
@@ -140,58 +140,60 @@ def _yes(holds: bool) -> str:
 
 
 _ROWS: tuple[tuple[str, Callable[[Capabilities], str]], ...] = (
-    ("target", lambda home: home.target),
-    ("tested against", lambda home: home.tested),
-    ("streams text, exactly as it was", lambda home: "yes" if home.exact_stream else "line ends become `\\n`"),
-    ("logs of a prediction", lambda home: home.logs),
-    ("logs of a cancelled one are kept", lambda home: _yes(home.keeps_canceled_logs)),
-    ("the predictor's own metrics", lambda home: _yes(home.metrics)),
+    ("target", lambda one: one.target),
+    ("tested against", lambda one: one.tested),
+    ("streams text, exactly as it was", lambda one: "yes" if one.exact_stream else "line ends become `\\n`"),
+    ("logs of a prediction", lambda one: one.logs),
+    ("logs of a cancelled one are kept", lambda one: _yes(one.keeps_canceled_logs)),
+    ("the predictor's own metrics", lambda one: _yes(one.metrics)),
     (
         "objects as output",
-        lambda home: "yes" if home.exact_objects else "in an `output` where they have an `error`; `{}` is nothing",
+        lambda one: "yes" if one.exact_objects else "in an `output` where they have an `error`; `{}` is nothing",
     ),
-    ("cancels, by", lambda home: home.cancels_by),
-    ("a cancel right after the start", lambda home: "works" if home.hears_early_cancels else "may free no slot"),
-    ("a prediction whose client died ends", lambda home: home.orphans),
-    ("taken up again by its id", lambda home: _yes(home.attaches)),
-    ("a worker that died is started again by", lambda home: home.restarts),
-    ("when the home is killed, a prediction ends with", lambda home: home.lost_home),
-    ("why a setup failed is told to the caller", lambda home: _yes(home.tells_failed_setup)),
-    ("a call while the home is down", lambda home: "waits for it" if home.holds_calls else "is refused"),
-    ("tells a cold start from a queue", lambda home: _yes(home.tells_cold_start)),
-    ("gives its schema", lambda home: "yes" if home.gives_schema else "no: `Client(schema=...)`"),
-    ("files above 256 kB", lambda home: "are uploaded" if home.uploads else "go in the request"),
-    ("URLs into its own network", lambda home: "are fetched" if home.private_urls else "are refused"),
-    ("needs a token", lambda home: _yes(home.needs_token)),
-    ("limits of its own (documented, not tested)", lambda home: home.limits),
+    ("cancels, by", lambda one: one.cancels_by),
+    ("a cancel right after the start", lambda one: "works" if one.hears_early_cancels else "may free no slot"),
+    ("a prediction whose client died ends", lambda one: one.orphans),
+    ("taken up again by its id", lambda one: _yes(one.attaches)),
+    ("a worker that died is started again by", lambda one: one.restarts),
+    ("when the platform is killed, a prediction ends with", lambda one: one.lost_platform),
+    ("why a setup failed is told to the caller", lambda one: _yes(one.tells_failed_setup)),
+    ("a call while the platform is down", lambda one: "waits for it" if one.holds_calls else "is refused"),
+    ("tells a cold start from a queue", lambda one: _yes(one.tells_cold_start)),
+    ("gives its schema", lambda one: "yes" if one.gives_schema else "no: `Client(schema=...)`"),
+    ("files above 256 kB", lambda one: "are uploaded" if one.uploads else "go in the request"),
+    ("URLs into its own network", lambda one: "are fetched" if one.private_urls else "are refused"),
+    ("needs a token", lambda one: _yes(one.needs_token)),
+    ("limits of its own (documented, not tested)", lambda one: one.limits),
 )
 
 _BEFORE = """\
-# What each home can and cannot do
+# What each platform can and cannot do
 
-Every case of the conformance suite (tests/client/test_conformance*.py) runs at every home: what is returned, streamed,
-refused, failed, cancelled, timed out, killed and brought back. What is the same everywhere is not in this table: text,
-files and JSON in and out, streams that come chunk by chunk, failures with their message and what was streamed before
-them, cancels, deadlines for the wait and for the run, predictions at once up to the worker's slots, and wrong inputs
-that are refused by name before they are sent. What differs is in it, and the suite asserts that, too.
+The conformance suite (`tests/client/test_conformance*.py`) runs the same cases on every platform: results, streams,
+refused inputs, failures, cancels, timeouts, and a platform that is killed and brought back. The table lists only what
+differs; the suite asserts these differences, too. The following is the same everywhere: text, files and JSON as input
+and output; streams that arrive chunk by chunk; failures with their message and with what was streamed before them;
+cancels; deadlines for the wait and for the run; as many predictions at once as the worker has slots; wrong inputs
+refused by name before they are sent.
 """
 
 _AFTER = """\
-`replicate:` and `replicate-deployment:` speak the API that the gateway serves; Replicate itself is not asked here.
-Vertex AI and SageMaker cancel as far as they pass on that the client has hung up: the small servers in front of the
-containers do. This page is made by `python -m tests.client.capabilities > docs/homes.md`.
+`replicate:` and `replicate-deployment:` speak the API that the gateway serves; the suite does not contact Replicate.
+On Vertex AI and SageMaker a cancel works as far as the platform passes on that the client has closed the connection;
+the small servers in front of the containers do. This page is generated:
+`python -m tests.client.capabilities > docs/platform-capabilities.md`.
 """
 
 
 def table() -> str:
-    """The homes as a table of Markdown, one column each."""
-    lines = [["", *HOMES], ["---"] * (len(HOMES) + 1)]
-    lines += [[title, *(cell(home) for home in HOMES.values())] for title, cell in _ROWS]
+    """The platforms as a table of Markdown, one column each."""
+    lines = [["", *PLATFORMS], ["---"] * (len(PLATFORMS) + 1)]
+    lines += [[title, *(cell(platform) for platform in PLATFORMS.values())] for title, cell in _ROWS]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def page() -> str:
-    """docs/homes.md."""
+    """The whole page."""
     return f"{_BEFORE}\n{table()}\n{_AFTER}"
 
 

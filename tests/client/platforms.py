@@ -1,6 +1,6 @@
 """The same project at every kind of target that can run here: opened, killed, brought back.
 
-A new home is a row in ``capabilities.HOMES``, and a function here that starts it.
+A new platform is a row in ``capabilities.PLATFORMS``, and a function here that starts it.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from pilotlight.client import Client, Retry
 from pilotlight.runtime import Project, schema_for
 from tests.adapters.clouds.runpod_service import ENDPOINT, RunPodWorker, runpod_service
 from tests.adapters.fronts import on_a_thread, sagemaker_runtime, vertex_api
-from tests.client.capabilities import HOMES, Capabilities
+from tests.client.capabilities import PLATFORMS, Capabilities
 from tests.cog.gateway_process import GatewayProcess, wait_until
 from tests.paths import PROJECTS
 
@@ -32,7 +32,7 @@ _SAGEMAKER_NAME = "endpoint1"
 
 @dataclass
 class Running:
-    """What a home of some kind is, once it is open.
+    """What a platform of some kind is, once it is open.
 
     Attributes:
         target: of it, as a string.
@@ -48,8 +48,8 @@ class Running:
 
 
 @dataclass
-class Home:
-    """A project at a home, with a client of it."""
+class Served:
+    """A project at a platform, with a client of it."""
 
     kind: str
     running: Running
@@ -58,7 +58,7 @@ class Home:
     @property
     def can(self) -> Capabilities:
         """What it can do."""
-        return HOMES[self.kind]
+        return PLATFORMS[self.kind]
 
     def another(self, **settings: Any) -> Client:
         """A further client of it."""
@@ -231,10 +231,10 @@ OPENERS = {
 
 
 @contextlib.contextmanager
-def home(kind: str, folder: str, path: Path) -> Iterator[Home]:
-    """``PROJECTS / folder`` at a home of this kind; ``path`` is an empty folder for whoever needs one."""
+def open_platform(kind: str, folder: str, path: Path) -> Iterator[Served]:
+    """``PROJECTS / folder`` at a platform of this kind; ``path`` is an empty folder for whoever needs one."""
     with OPENERS[kind](PROJECTS / folder, path) as running:
-        # Two tries: a home that is down on purpose is not waited for.
+        # Two tries: a platform that is down on purpose is not waited for.
         running.settings.setdefault("retry", Retry(tries=2))
         with Client(running.target, **running.settings) as client:
-            yield Home(kind, running, client)
+            yield Served(kind, running, client)

@@ -1,4 +1,4 @@
-"""What a caller can rely on, the same at every home: runs and streams of a predictor that yields text."""
+"""What a caller can rely on, the same at every platform: runs and streams of a predictor that yields text."""
 
 import itertools
 import re
@@ -12,9 +12,9 @@ TEXTS = (
 )
 
 
-def free_again(home):
+def free_again(platform):
     """Whether the only slot is: a prediction that goes on for longer would keep it."""
-    return home.client.run({"prompt": "free", "count": 1}, timeout_s=8).output == ["free0 "]
+    return platform.client.run({"prompt": "free", "count": 1}, timeout_s=8).output == ["free0 "]
 
 
 def test_run_returns_all_that_a_prediction_is(streams):

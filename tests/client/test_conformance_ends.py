@@ -1,4 +1,4 @@
-"""What a caller can rely on, the same at every home: how predictions end that nobody meant to end so."""
+"""What a caller can rely on, the same at every platform: how predictions end that nobody meant to end so."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from pilotlight.errors import (
     TargetUnavailableError,
 )
 from pilotlight.types import Status
-from tests.client.capabilities import HOMES
+from tests.client.capabilities import PLATFORMS
 from tests.client.test_conformance import free_again
 from tests.cog.gateway_process import wait_until
 
@@ -95,12 +95,12 @@ def test_a_worker_that_dies_fails_its_prediction_and_nothing_else(streams):
     assert streams.client.run({"prompt": "w", "count": 1}, timeout_s=60).output == ["w0 "]
 
 
-def test_a_home_that_is_killed_is_one_clear_error_and_may_come_back(streams):
+def test_a_platform_that_is_killed_is_one_clear_error_and_may_come_back(streams):
     client, can = streams.client, streams.can
-    handle = client.submit(LONG, timeout_s=2.5 if can.lost_home == "the deadline" else 60)
+    handle = client.submit(LONG, timeout_s=2.5 if can.lost_platform == "the deadline" else 60)
     assert next(iter(handle)) == "long0 "
     streams.running.kill()
-    lost = DeadlineError if can.lost_home == "the deadline" else (TargetUnavailableError, PredictionFailedError)
+    lost = DeadlineError if can.lost_platform == "the deadline" else (TargetUnavailableError, PredictionFailedError)
     with pytest.raises(lost):
         handle.wait().raise_for_status()
     if can.restarts != "the client":
@@ -113,12 +113,12 @@ def test_a_home_that_is_killed_is_one_clear_error_and_may_come_back(streams):
 
 def test_a_project_that_cannot_be_set_up_is_an_error(kind, failed_setups):
     error = failed_setups[kind].result(120)
-    if HOMES[kind].tells_failed_setup:
+    if PLATFORMS[kind].tells_failed_setup:
         assert isinstance(error, SetupFailedError | PredictionFailedError)
         assert "weights/model.safetensors is not there" in f"{error} {error.logs}"
     else:
         # A platform on which no worker comes up does not say why; its own console does.
-        assert isinstance(error, DeadlineError if HOMES[kind].holds_calls else TargetUnavailableError)
+        assert isinstance(error, DeadlineError if PLATFORMS[kind].holds_calls else TargetUnavailableError)
 
 
 def test_a_target_that_is_not_there_is_named(streams, tmp_path):

@@ -1,4 +1,4 @@
-"""What a caller can rely on, the same at every home: predictions at once, followed, left and taken up."""
+"""What a caller can rely on, the same at every platform: predictions at once, followed, left and taken up."""
 
 import asyncio
 import threading
@@ -18,14 +18,14 @@ from pilotlight.types import Status
 
 SLOTS = 8
 WAIT = {"do": "wait", "ratio": 1}
-# For a home that may not hear a cancel right after the start: whatever becomes of it, its slot is free soon.
+# For a platform that may not hear a cancel right after the start: whatever becomes of it, its slot is free soon.
 BRIEF = {"do": "wait", "ratio": 0.02}
 
 
-def all_free(home, name):
+def all_free(platform, name):
     """Whether every slot is: each of eight predictions goes on only with the seven others inside."""
     inputs = [{"do": "meet", "text": name, "count": SLOTS}] * SLOTS
-    return [one.status for one in home.client.map(inputs, concurrency=SLOTS)] == [Status.SUCCEEDED] * SLOTS
+    return [one.status for one in platform.client.map(inputs, concurrency=SLOTS)] == [Status.SUCCEEDED] * SLOTS
 
 
 def test_as_many_run_at_once_as_there_are_slots(values):

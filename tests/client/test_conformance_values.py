@@ -1,4 +1,4 @@
-"""What a caller can rely on, the same at every home: what goes in and what comes out."""
+"""What a caller can rely on, the same at every platform: what goes in and what comes out."""
 
 import hashlib
 import io
@@ -40,7 +40,7 @@ def test_nothing_is_an_output_too(values):
     assert (result.status, result.output, list(handle)) == (Status.SUCCEEDED, None, [])
 
 
-def test_an_object_may_have_names_that_the_home_uses(values):
+def test_an_object_may_have_names_that_the_platform_uses(values):
     value = {"error": "none", "output": 1, "status": "failed", "refresh_worker": False, "id": "x"}
     output = values.client.run({"do": "value", "value": {"is": value}}).output
     assert output == (value if values.can.exact_objects else {"output": value})
@@ -54,7 +54,7 @@ def test_three_megabytes_of_text_go_in(values):
     assert values.client.run({"do": "text", "text": "é" * 1_500_000, "count": 0}).output == ""
 
 
-def test_a_request_above_what_the_home_takes_is_refused_by_the_input(values):
+def test_a_request_above_what_the_platform_takes_is_refused_by_the_input(values):
     size = (values.can.largest_input_bytes or 4_000_000) + 1
     inputs = {"do": "text", "text": "x" * size, "tags": ["small"], "count": 0}
     if values.can.largest_input_bytes is None:
@@ -89,13 +89,13 @@ def test_a_wrong_input_is_refused_by_name_before_it_is_sent(values, inputs, word
         values.client.submit(inputs)
 
 
-def test_a_client_without_a_schema_hears_of_it_from_the_home_or_the_predictor(values):
+def test_a_client_without_a_schema_hears_of_it_from_the_platform_or_the_predictor(values):
     wrong = {"do": "value", "count": -1}
     with values.another(check=False) as client, pytest.raises((InputError, PredictionFailedError), match="count"):
         client.run(wrong)
 
 
-def test_the_schema_is_the_homes_or_the_callers(values):
+def test_the_schema_is_the_platforms_or_the_callers(values):
     properties = values.client.schema()["components"]["schemas"]["Input"]["properties"]
     assert properties["ratio"]["maximum"] == 1
     if not values.can.gives_schema:

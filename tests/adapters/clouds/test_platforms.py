@@ -150,9 +150,9 @@ def test_sagemaker_names_what_is_wrong(sagemaker_url, body, kind, status, words)
     assert re.search(words, answer.json()["error"])
 
 
-@pytest.mark.parametrize("home", ["vertex", "sagemaker"])
-def test_a_caller_who_hangs_up_frees_the_slot(vertex_url, sagemaker_url, home):
-    url = {"vertex": f"{vertex_url}/do", "sagemaker": f"{sagemaker_url}/invocations"}[home]
+@pytest.mark.parametrize("platform", ["vertex", "sagemaker"])
+def test_a_caller_who_hangs_up_frees_the_slot(vertex_url, sagemaker_url, platform):
+    url = {"vertex": f"{vertex_url}/do", "sagemaker": f"{sagemaker_url}/invocations"}[platform]
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.post(url, json={"prompt": "a", "count": 2, "pause_s": 60}, timeout=0.5, trust_env=False)
     assert post(url, {"prompt": "b", "count": 1}).status_code == 200
@@ -190,9 +190,9 @@ def test_ids_that_cog_would_not_take_are_changed(given, used):
     assert usable_id("///")
 
 
-def image_settings(home):
+def image_settings(platform):
     """The variables and the command of an image recipe."""
-    text = (ROOT / "images" / f"{home}.Dockerfile").read_text()
+    text = (ROOT / "images" / f"{platform}.Dockerfile").read_text()
     found = dict(re.findall(r"^(ENV|ENTRYPOINT|CMD) (.*)$", text, re.MULTILINE))
     return {
         "ENV": dict(pair.split("=") for pair in found["ENV"].split()),
@@ -201,10 +201,10 @@ def image_settings(home):
     }
 
 
-@pytest.mark.parametrize("home", ["runpod", "vertex", "sagemaker"])
-def test_every_home_has_an_image_that_serves_on_it(home):
-    settings = image_settings(home)
-    assert settings["ENV"] == {"PILOTLIGHT_SERVE_ON": home, "PILOTLIGHT_SERVE_HOST": "0.0.0.0"}
+@pytest.mark.parametrize("platform", ["runpod", "vertex", "sagemaker"])
+def test_every_platform_has_an_image_that_serves_on_it(platform):
+    settings = image_settings(platform)
+    assert settings["ENV"] == {"PILOTLIGHT_SERVE_ON": platform, "PILOTLIGHT_SERVE_HOST": "0.0.0.0"}
     assert settings["ENTRYPOINT"][-2:] + settings["CMD"] == ["-m", "pilotlight", "serve"]
 
 
