@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import transformers
 
-from scripts.train_classifier import make_tokenizer, save_tokenizer
+from scripts.train.train_classifier import make_tokenizer, save_tokenizer
 from tests.models import TEXT
 
 __all__ = ["ARCHITECTURES", "LABELS", "MAX_TOKENS", "tiny_classifier", "tiny_embedder"]

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from scripts.make_bench_model import ARCHITECTURES, TINY, TINY_VOCAB, make_model, train_tokenizer
+from scripts.train.make_bench_model import ARCHITECTURES, TINY, TINY_VOCAB, make_model, train_tokenizer
 
 __all__ = ["ARCHITECTURES", "tiny_model"]
 

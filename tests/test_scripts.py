@@ -1,4 +1,7 @@
-"""Every file in scripts/ can be run, explains itself, and is known to the README or to a test."""
+"""Every program in scripts/ runs from anywhere, explains itself, and is named by the documentation or by a test.
+
+A Python file without an interpreter line is a module of the programs beside it.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,45 @@ from pathlib import Path
 
 import pytest
 
-from tests.paths import ROOT
+from tests.paths import ROOT, SCRIPTS
 
-SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())
-PYTHON = [path for path in SCRIPTS if path.suffix == ".py"]
+FOLDERS = ("checks", "dev", "measure", "train")
+FIXED = ("check", "predict", "setup-venv", "test")
+FILES = sorted(path for folder in (".", *FOLDERS) for path in (SCRIPTS / folder).iterdir() if path.is_file())
+PROGRAMS = [path for path in FILES if path.read_text().startswith("#!")]
+PYTHON = [path for path in PROGRAMS if path.suffix == ".py"]
+MODULES = [path for path in FILES if path not in PROGRAMS]
 
 
 def name(path: Path) -> str:
-    return path.name
+    return path.relative_to(SCRIPTS).as_posix()
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=name)
+def test_every_script_is_in_a_folder_but_those_that_users_run() -> None:
+    files = (path for path in SCRIPTS.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    entries = {path.relative_to(SCRIPTS).parts[0] for path in files}
+    assert entries == {*FIXED, *FOLDERS, "baselines"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_module_is_imported_by_a_program_and_is_none_itself(module: Path) -> None:
+    full = ".".join(module.relative_to(ROOT).with_suffix("").parts)
+    assert any(f"from {full} import" in program.read_text() for program in PROGRAMS)
+    assert "__main__" not in module.read_text()
+
+
+@pytest.mark.parametrize("script", PROGRAMS, ids=name)
 def test_script_is_executable_and_names_its_interpreter(script: Path) -> None:
     first = script.read_text().splitlines()[0]
     assert first == ("#!/usr/bin/env python" if script in PYTHON else "#!/usr/bin/env bash")
     assert os.access(script, os.X_OK)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=name)
-def test_script_is_named_by_the_readme_or_a_test(script: Path) -> None:
-    texts = [ROOT / "README.md", *(p for p in (ROOT / "tests").rglob("*.py") if p != Path(__file__))]
-    pattern = re.compile(rf"scripts[/.]{re.escape(script.name.removesuffix('.py'))}\b")
+@pytest.mark.parametrize("script", PROGRAMS, ids=name)
+def test_script_is_named_by_the_documentation_or_a_test(script: Path) -> None:
+    tests = (path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__))
+    texts = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *tests]
+    pattern = re.compile(rf"scripts/{re.escape(name(script).removesuffix('.py'))}\b")
     assert any(pattern.search(path.read_text()) for path in texts)
 
 
@@ -45,7 +66,7 @@ def test_python_script_explains_itself(script: Path, tmp_path: Path) -> None:
     assert "--" in result.stdout.replace("--help", "")
 
 
-@pytest.mark.parametrize("script", [path for path in SCRIPTS if path not in PYTHON], ids=name)
+@pytest.mark.parametrize("script", [path for path in PROGRAMS if path not in PYTHON], ids=name)
 def test_shell_script_is_strict_and_explains_itself(script: Path) -> None:
     lines = script.read_text().splitlines()
     assert lines[1].startswith("# ")

@@ -31,7 +31,7 @@ from pilotlight.loading.export.environment import CACHE_VARIABLE
 from pilotlight.loading.files.artifacts import Artifact, artifact_name
 from pilotlight.loading.files.lock import folder_lock
 from pilotlight.loading.progress import Silent
-from scripts import make_bench_model
+from scripts.train import make_bench_model
 from tests import models
 from tests.models import tiny_model
 from tests.paths import ROOT

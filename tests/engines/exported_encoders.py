@@ -23,7 +23,7 @@ from pilotlight.loading.export.build import openvino_files
 from pilotlight.loading.files.artifacts import Artifact, artifact_name
 from pilotlight.loading.files.lock import folder_lock
 from pilotlight.loading.progress import Silent
-from scripts import train_classifier
+from scripts.train import train_classifier
 from tests import encoders
 from tests.encoders import ARCHITECTURES, tiny_classifier, tiny_embedder
 from tests.engines.exported import CACHE, ENVIRON, LOADING

@@ -22,7 +22,7 @@ from pilotlight.loading.export.build import onnx_files
 from pilotlight.loading.files.artifacts import Artifact, artifact_name
 from pilotlight.loading.files.lock import folder_lock
 from pilotlight.loading.progress import Silent
-from scripts import make_bench_model
+from scripts.train import make_bench_model
 from tests import models
 from tests.engines.exported import CACHE, ENVIRON, LOADING
 from tests.models import tiny_model

@@ -2,8 +2,8 @@
 
 httpx2 needs about 0.8 ms of processor time for a request and an answer in one piece, as much as the Cog server itself
 for a trivial prediction, and twice that for a stream. This needs a fraction; as a load generator it reaches what
-``wrk`` does (``scripts/agree_load.py`` checks that). One request at a time on a connection, and as many connections as
-there are requests in flight: a request that waits for a connection would wait unseen.
+``wrk`` does (``scripts/checks/agree_load.py`` checks that). One request at a time on a connection, and as many
+connections as there are requests in flight: a request that waits for a connection would wait unseen.
 """
 
 from __future__ import annotations

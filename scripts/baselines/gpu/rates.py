@@ -1,4 +1,4 @@
-"""The figures of scripts/bench_gpu.py: each a function of what can be pickled, to be run in a process of its own.
+"""The figures of scripts/measure/bench_gpu.py: functions of what can be pickled, each run in its own process.
 
 Nothing heavy is imported before one of them runs.
 """

@@ -1,6 +1,6 @@
 """The gateway's description of itself, held against what it does by schemathesis: random requests to every route.
 
-scripts/fuzz_gateway.py sends as many more as you like, to a real worker.
+scripts/checks/fuzz_gateway.py sends as many more as you like, to a real worker.
 """
 
 import asyncio
