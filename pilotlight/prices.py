@@ -1,4 +1,4 @@
-"""What hardware costs at each home, from one dated and sourced file, and what one prediction has cost. Pure."""
+"""What hardware costs at each platform, from one dated and sourced file, and what one prediction has cost. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from pilotlight.errors import ConfigError
 
-# Prices of GPUs at these homes have changed about twice a year.
+# Prices of GPUs at these platforms have changed about twice a year.
 STALE_DAYS = 120
 
 _SECONDS = {"second": 1.0, "hour": 3600.0}
@@ -21,19 +21,19 @@ _SECONDS = {"second": 1.0, "hour": 3600.0}
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """How one home charges.
+    """How one platform charges.
 
     Attributes:
-        home: such as ``runpod``.
+        platform: such as ``runpod``.
         source: the page that the figures are from.
         billed: what of a prediction is charged: ``cold_start``, ``predict``; ``deployed`` where time is charged whether
             predictions run or not, so that no single one has a price.
         granularity_s: what is charged is rounded up to a multiple of this; 0: not rounded.
         note: what else is charged, in words.
-        usd_per_s: by the home's name of the hardware, in US dollars per second.
+        usd_per_s: by the platform's name of the hardware, in US dollars per second.
     """
 
-    home: str
+    platform: str
     source: str
     billed: tuple[str, ...]
     granularity_s: float
@@ -69,16 +69,16 @@ def parse_prices(text: str) -> Prices:
         document = json.loads(text)
         if document["format"] != 1:
             raise ConfigError(f"price file: format {document['format']!r}; this release reads format 1")
-        tariffs = {name: _tariff(name, one) for name, one in document["homes"].items()}
+        tariffs = {name: _tariff(name, one) for name, one in document["platforms"].items()}
         return Prices(date.fromisoformat(document["as_of"]), tariffs)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"price file: {type(error).__name__}: {error}") from error
 
 
-def _tariff(home: str, one: Mapping[str, Any]) -> Tariff:
+def _tariff(platform: str, one: Mapping[str, Any]) -> Tariff:
     seconds = _SECONDS[one["per"]]
     return Tariff(
-        home=home,
+        platform=platform,
         source=one["source"],
         billed=tuple(one["billed"]),
         granularity_s=float(one["granularity_s"]),
@@ -88,13 +88,13 @@ def _tariff(home: str, one: Mapping[str, Any]) -> Tariff:
 
 
 def cost_usd(tariff: Tariff, hardware: str, *, cold_start_s: float | None, predict_s: float | None) -> float | None:
-    """What one prediction costs in US dollars; ``None`` where the home charges otherwise, or a time is not known.
+    """What one prediction costs in US dollars; ``None`` where the platform charges otherwise, or a time is not known.
 
     Raises:
-        ConfigError: the home has no such hardware.
+        ConfigError: the platform has no such hardware.
     """
     if hardware not in tariff.usd_per_s:
-        raise ConfigError(f"{tariff.home} has no hardware {hardware!r}; known are {', '.join(tariff.usd_per_s)}")
+        raise ConfigError(f"{tariff.platform} has no hardware {hardware!r}; known are {', '.join(tariff.usd_per_s)}")
     times = {"cold_start": cold_start_s, "predict": predict_s}
     billed_s = 0.0
     for phase in tariff.billed:

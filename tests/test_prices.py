@@ -26,7 +26,7 @@ def test_prices_grow_stale():
 
 
 @pytest.mark.parametrize(
-    ("home", "hardware", "times", "expected"),
+    ("platform", "hardware", "times", "expected"),
     [
         # A public model pays for the prediction alone.
         ("replicate", "gpu-t4", (20.0, 2.0), 2 * 0.000225),
@@ -41,8 +41,8 @@ def test_prices_grow_stale():
         ("sagemaker", "ml.g5.xlarge", (0.0, 2.0), None),
     ],
 )
-def test_cost(home, hardware, times, expected):
-    found = cost_usd(load_prices().tariffs[home], hardware, cold_start_s=times[0], predict_s=times[1])
+def test_cost(platform, hardware, times, expected):
+    found = cost_usd(load_prices().tariffs[platform], hardware, cold_start_s=times[0], predict_s=times[1])
     assert found == (None if expected is None else pytest.approx(expected))
 
 
@@ -60,8 +60,8 @@ def test_unknown_hardware_is_refused_with_what_there_is():
     [
         {"format": 2},
         {"as_of": "soon"},
-        {"homes": {"x": {}}},
-        {"homes": {"x": {**FILE["homes"]["runpod"], "per": "day"}}},
+        {"platforms": {"x": {}}},
+        {"platforms": {"x": {**FILE["platforms"]["runpod"], "per": "day"}}},
     ],
 )
 def test_a_broken_file_is_refused(change):

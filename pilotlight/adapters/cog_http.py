@@ -69,7 +69,7 @@ class Backend(Protocol):
 
 
 def create_app(backend: Backend, calls: Calls) -> Starlette:
-    """Routes and answers of a Cog server, and the ``/health`` of the other homes: 200 while a prediction would run.
+    """Routes and answers of a Cog server, and the ``/health`` of the other platforms: 200 while a prediction would run.
 
     Args:
         backend: runs the predictions.

@@ -1,4 +1,4 @@
-"""What the homes that speak HTTP to a container have in common: health, one prediction, a stream of one."""
+"""What the platforms that speak HTTP to a container have in common: health, one prediction, a stream of one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def streamed(
     encode: Callable[[Output | Completed], bytes],
     media_type: str,
 ) -> Response:
-    """The outputs of one prediction and its end, as they come; what is refused is refused before anything is sent.
+    """The outputs of one prediction and its end, streaming; a refusal is sent before any output.
 
     A caller who hangs up cancels it, whether it waits, begins or runs.
 

@@ -29,7 +29,7 @@ _COMMANDS = {
     "gc": ("pilotlight.cli.gateway.gc:command", "Remove the files of what was pushed that nothing refers to."),
     "logs": ("pilotlight.cli.gateway.logs:command", "Show what a running gateway's workers and predictions print."),
     "predict": ("pilotlight.cli.predict.predict:command", "Run one prediction of a Cog project, without Docker."),
-    "prices": ("pilotlight.cli.predict.prices:command", "Show what hardware costs at each home."),
+    "prices": ("pilotlight.cli.predict.prices:command", "Show what hardware costs on each platform."),
     "push": ("pilotlight.cli.gateway.push:command", "Make a Cog project the current version of a model."),
     "rollback": ("pilotlight.cli.gateway.rollback:command", "Make an earlier version of a model current again."),
     "run": (

@@ -83,7 +83,7 @@ def command(
     predict_timeout_s: float,
     as_json: bool,
 ) -> int:
-    """Find the ten classic mistakes of serving a model in a Cog project, and a few more.
+    """Find the ten common mistakes of serving a model in a Cog project, and a few more.
 
     PROJECT is a folder with cog.yaml; default: this one. It is read, and then run under the real Cog server: one after
     the other, several at once, and with inputs meant to be too much. The exit status is 1 when something was found.

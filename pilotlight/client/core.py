@@ -191,7 +191,7 @@ class AsyncClient:
             return (await handle.wait()).raise_for_status()
 
     async def stream(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> AsyncGenerator[Any, None]:
-        """The output, chunk by chunk, as it comes. Close it (``contextlib.aclosing``) to cancel the prediction.
+        """Stream the output, chunk by chunk. Close the generator (``contextlib.aclosing``) to cancel the prediction.
 
         Raises: as ``run``.
         """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pilotlight.bench.harness.documents import Environment
 from pilotlight.bench.harness.environment import read_environment
-from pilotlight.bench.harness.warnings import machine_doubts
+from pilotlight.bench.harness.warnings import machine_warnings
 from pilotlight.doctor.diagnose import diagnose
 from pilotlight.doctor.facts import Facts
 from pilotlight.doctor.findings import Diagnosis
@@ -61,7 +61,7 @@ async def examine(
         read,
         budget_s=budget_s,
         rate=rate,
-        busy=bool(machine_doubts(machine, ())),
+        busy=bool(machine_warnings(machine, ())),
         gpu_here=bool(machine.gpus),
     )
     if run:

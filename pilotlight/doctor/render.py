@@ -31,7 +31,7 @@ def doctor_report(result: DoctorResult) -> Group:
         if found:
             parts += ["", Text(f"{severity.upper()}: {_MEANINGS[severity]}", style=_STYLES[severity])]
             parts += [part for one in found for part in _finding(one)]
-    parts += [*_lines("checked, and well", "green", "✓", result.passed)]
+    parts += [*_lines("Passed", "green", "✓", result.passed)]
     parts += [*_lines("could not be checked", "yellow", "?", result.unclear)]
     return Group(*parts, "", _verdict(result))
 
@@ -88,5 +88,5 @@ def _verdict(result: DoctorResult) -> Text:
         words = "nothing found" if not result.unclear else f"nothing found; {len(result.unclear)} could not be checked"
         return Text(words, style="bold green")
     ten = sorted({one.mistake for one in result.findings if one.mistake is not None})
-    of_the_ten = f", of the ten classic mistakes {', '.join(map(str, ten))}" if ten else ""
+    of_the_ten = f", of the ten common mistakes {', '.join(map(str, ten))}" if ten else ""
     return Text(f"{count} finding{'s' if count > 1 else ''}{of_the_ten}", style="bold red")

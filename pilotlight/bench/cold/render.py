@@ -16,12 +16,12 @@ from pilotlight.bench.cold.summary import (
     Against,
     allowed,
     comparisons,
-    doubts,
     import_medians,
     stage_medians,
     usage,
     wall_s,
     walls_s,
+    warnings,
 )
 from pilotlight.bench.harness.documents import ProjectInfo
 from pilotlight.bench.stats.intervals import TooSmall, median_interval
@@ -48,12 +48,12 @@ _INDENT = (0, 0, 0, 2)
 
 
 def cold_report(result: ColdResult) -> Group:
-    """A waterfall for each project, what it compares to, and what to doubt."""
+    """A waterfall for each project, what it compares to, and warnings."""
     longest_s = max((_longest_s(result.measured(info.name)) for info in result.projects), default=0.0)
     parts: list[RenderableType] = [_headline(result)]
     for info in result.projects:
         parts += ["", *_project(result, info, longest_s)]
-    parts += ["", *map(_against, comparisons(result)), *(Text(doubt, style="yellow") for doubt in doubts(result))]
+    parts += ["", *map(_against, comparisons(result)), *(Text(warning, style="yellow") for warning in warnings(result))]
     return Group(*parts)
 
 

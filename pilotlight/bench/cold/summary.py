@@ -1,4 +1,4 @@
-"""What the starts of one result say together: medians, what to compare, what to doubt. Pure; every report prints it."""
+"""What the starts of one result say together: medians, what to compare, warnings. Pure; every report prints it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 
 from pilotlight.bench.cold.results import ColdResult, ProcessResult
 from pilotlight.bench.cold.stages import OTHER, STAGES
-from pilotlight.bench.harness.warnings import machine_doubts
+from pilotlight.bench.harness.warnings import machine_warnings
 from pilotlight.bench.stats.intervals import Comparison, TooSmall, compare, quantile_interval
 
 __all__ = [
@@ -16,13 +16,13 @@ __all__ = [
     "Usage",
     "allowed",
     "comparisons",
-    "doubts",
     "import_medians",
     "stage_medians",
     "typical",
     "usage",
     "wall_s",
     "walls_s",
+    "warnings",
 ]
 
 _QUANTILES = (0.5, 0.9, 0.95, 0.99)
@@ -120,11 +120,11 @@ def comparisons(result: ColdResult) -> list[Against]:
     return [Against(name, baseline, compare(walls[baseline], walls[name])) for baseline, name in pairs]
 
 
-def doubts(result: ColdResult) -> list[str]:
+def warnings(result: ColdResult) -> list[str]:
     """What makes these numbers worth less than they look."""
     measured = [process for process in result.processes if process.measured]
     found = [] if result.finished else [f"interrupted after {len(measured)} measured starts"]
-    found += machine_doubts(result.environment, (process.steal_share for process in measured))
+    found += machine_warnings(result.environment, (process.steal_share for process in measured))
     by_project = {info.name: result.measured(info.name) for info in result.projects}
     found += [text for name, processes in by_project.items() if (text := _uneven(name, processes))]
     unknown = [median(_share_of_other(process) for process in one) for one in by_project.values() if one]

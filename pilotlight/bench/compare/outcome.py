@@ -54,7 +54,7 @@ class Outcome:
         b: the candidate.
         comparison: of their times.
         conditions: each that was asked for, and whether it holds.
-        doubts: what makes the numbers worth less than they look.
+        warnings: what makes the numbers worth less than they look.
     """
 
     metric: Metric
@@ -62,7 +62,7 @@ class Outcome:
     b: SideTimes
     comparison: Comparison
     conditions: tuple[tuple[Condition, bool], ...]
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def failed(self) -> bool:
@@ -101,7 +101,7 @@ class Outcome:
             "fail_if": [{"condition": one.text, "holds": holds} for one, holds in self.conditions],
             "a": _side_document(self.a),
             "b": _side_document(self.b),
-            "doubts": list(self.doubts),
+            "warnings": list(self.warnings),
         }
 
 
@@ -115,7 +115,7 @@ def judge(result: Result, metric: Metric, conditions: Sequence[Condition]) -> Ou
         b=b,
         comparison=comparison,
         conditions=tuple((one, one.holds(comparison)) for one in conditions),
-        doubts=tuple(warm.doubts(result) if isinstance(result, WarmResult) else cold.doubts(result)),
+        warnings=tuple(warm.warnings(result) if isinstance(result, WarmResult) else cold.warnings(result)),
     )
 
 

@@ -18,7 +18,7 @@ _COLORS = {Verdict.FASTER: "bold green", Verdict.SLOWER: "bold red", Verdict.CAN
 
 
 def compare_report(outcome: Outcome) -> Group:
-    """Both sides, the verdict, what was to fail, and what to doubt."""
+    """Both sides, the verdict, what was to fail, and warnings."""
     parts: list[RenderableType] = [Text(outcome.metric.words, style="dim"), ""]
     for side in (outcome.a, outcome.b):
         parts += _side(side)
@@ -26,7 +26,7 @@ def compare_report(outcome: Outcome) -> Group:
     for condition, holds in outcome.conditions:
         words = "holds" if holds else "does not hold"
         parts.append(Text(f"--fail-if {condition.text}: {words}", style="red" if holds else "dim"))
-    return Group(*parts, *(Text(doubt, style="yellow") for doubt in outcome.doubts))
+    return Group(*parts, *(Text(warning, style="yellow") for warning in outcome.warnings))
 
 
 def _side(side: SideTimes) -> Iterator[RenderableType]:

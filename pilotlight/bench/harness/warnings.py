@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from pilotlight.bench.harness.documents import Environment
 
-__all__ = ["machine_doubts"]
+__all__ = ["machine_warnings"]
 
 # Above these the machine was busy with something else, and times are too long by an amount that nobody knows.
 _BUSY_LOAD_PER_CORE = 0.5
 _BUSY_STEAL = 0.02
 
 
-def machine_doubts(machine: Environment, steal_shares: Iterable[float | None]) -> list[str]:
+def machine_warnings(machine: Environment, steal_shares: Iterable[float | None]) -> list[str]:
     """In words; none where nothing disturbed it.
 
     Args:

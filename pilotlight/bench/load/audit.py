@@ -108,7 +108,8 @@ def _problems(audit: Audit, summary: Summary, arrivals: Arrivals | None) -> Iter
     if summary.service.n == 0:
         yield "no request succeeded"
     elif service.value_s is None:
-        yield f"n too small ({summary.service.n} of {service.needed}): give more --duration"
+        few = f"needs at least {service.needed} requests for an interval (have {summary.service.n})"
+        yield f"{few}: give more --duration"
     elif arrivals is not None and service.value_s > _LONGEST_SHARE * summary.window_s:
         times = f"a prediction takes {format_seconds(service.value_s)}, the step {format_seconds(summary.window_s)}"
         yield f"{times}: give more --duration"

@@ -12,12 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pilotlight.bench.harness.warnings import machine_doubts
+from pilotlight.bench.harness.warnings import machine_warnings
 from pilotlight.bench.load.histogram import log_columns
 from pilotlight.bench.load.results import Audit, Distribution, Failure, LoadResult, LoadSettings, StepResult
 from pilotlight.bench.stats.warmup import format_seconds
 
-__all__ = ["doubts", "level", "load_report", "sentence"]
+__all__ = ["level", "load_report", "sentence", "warnings"]
 
 _INDENT = (0, 0, 0, 2)
 _NOTHING = "-"
@@ -44,14 +44,14 @@ class _Column:
 
 
 def load_report(result: LoadResult) -> Group:
-    """A row for each step, what the generator says about itself, the verdicts, and what to doubt."""
+    """A row for each step, what the generator says about itself, the verdicts, and warnings."""
     parts: list[RenderableType] = [_headline(result)]
     if result.steps:
         parts += [part for table in _tables(result) for part in ("", table)] + [""]
     for step in result.steps:
         parts += [Text.assemble((level(step), "bold"), ": ", sentence(step))]
         parts += [Padding(text, _INDENT, expand=False) for text in _details(step)]
-    parts += [Text(doubt, style="yellow") for doubt in doubts(result)]
+    parts += [Text(warning, style="yellow") for warning in warnings(result)]
     return Group(*parts)
 
 
@@ -218,18 +218,18 @@ def _audited(audit: Audit) -> str:
 def _missing(distribution: Distribution) -> str:
     missing = [one for one in distribution.quantiles if one.needed is not None and one.q <= 0.99]
     needs = ", ".join(f"p{one.q * 100:g} needs {one.needed}" for one in missing)
-    return f"n too small ({distribution.n}): {needs}" if needs else ""
+    return f"too few requests ({distribution.n}): {needs}" if needs else ""
 
 
 def _failure(failure: Failure) -> str:
     return f"{failure.count} {failure.outcome.replace('_', ' ')}: {failure.message}"
 
 
-def doubts(result: LoadResult) -> Iterator[str]:
+def warnings(result: LoadResult) -> Iterator[str]:
     """What makes these numbers worth less than they look."""
     if not result.finished:
         yield f"interrupted after {sum(step.complete for step in result.steps)} steps"
     rejected = any(step.summary.counts.get("rejected") for step in result.steps)
     if rejected and not result.settings.queue:
         yield "the server refuses what it has no slot for; --queue shows it behind a queue, as every platform has one"
-    yield from machine_doubts(result.environment, (step.generator.steal_share for step in result.steps))
+    yield from machine_warnings(result.environment, (step.generator.steal_share for step in result.steps))

@@ -89,7 +89,7 @@ class TooSmall:
     needed: int
 
     def __str__(self) -> str:
-        return f"n too small ({self.n} of {self.needed})"
+        return f"needs at least {self.needed} runs for an interval (have {self.n})"
 
 
 class Verdict(StrEnum):

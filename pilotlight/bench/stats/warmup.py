@@ -172,7 +172,7 @@ def _sentence(
     if shape is Shape.NO_STEADY_STATE:
         return f"{who} never settle{s}: the times still change in the last quarter of the run."
     # All of them have a steady state, and its figures.
-    level, span, debt = (format_seconds(medians[name] or 0.0) for name in ("steady_s", "seconds_to_steady", "debt_s"))
+    level, span, cost = (format_seconds(medians[name] or 0.0) for name in ("steady_s", "seconds_to_steady", "debt_s"))
     ratio = medians["first_to_steady"] or 0.0
     count = round(medians["iterations_to_steady"] or 0.0)
     until = f"{count} prediction{'' if count == 1 else 's'} ({span})"
@@ -183,7 +183,7 @@ def _sentence(
         return f"{who} slow{s} down: after {until} a prediction takes {level}; the first takes {ratio:.2f} times that."
     return (
         f"{who} warm{s} up in {until}: the first takes {ratio:.1f} times the steady {level}, "
-        f"and warming up costs {debt} in all."
+        f"and the total warm-up cost is {cost}."
     )
 
 

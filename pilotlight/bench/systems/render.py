@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from pilotlight.bench.cold.summary import stage_medians
-from pilotlight.bench.harness.warnings import machine_doubts
+from pilotlight.bench.harness.warnings import machine_warnings
 from pilotlight.bench.stats.intervals import TooSmall, median_interval
 from pilotlight.bench.systems.goals import Figure, Goal, Kind, judge, values
 from pilotlight.bench.systems.results import ComparisonResult
@@ -43,8 +43,8 @@ def _title(result: ComparisonResult) -> str:
 def _doubts(result: ComparisonResult) -> Iterator[str]:
     if not result.finished:
         yield "Doubt: the run did not finish."
-    for doubt in machine_doubts(result.environment, (one.steal_share for one in result.processes)):
-        yield f"Doubt: {doubt}."
+    for warning in machine_warnings(result.environment, (one.steal_share for one in result.processes)):
+        yield f"Warning: {warning}."
 
 
 def _table(result: ComparisonResult, rows: Sequence[Figure]) -> str:

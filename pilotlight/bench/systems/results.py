@@ -79,7 +79,7 @@ class StreamsResult(Strict):
 class ComparisonResult(Series[StartResult]):
     """One run; ``processes`` are the starts."""
 
-    format: Literal["pilotlight-versus"] = "pilotlight-versus"
+    format: Literal["pilotlight-comparison"] = "pilotlight-comparison"
     format_version: Literal[1] = 1
     settings: ComparisonSettings
     commands: dict[str, str]

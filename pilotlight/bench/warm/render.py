@@ -15,7 +15,7 @@ from pilotlight.bench.stats.intervals import TooSmall
 from pilotlight.bench.stats.warmup import ProcessWarmup, Shape, Warmup, format_seconds
 from pilotlight.bench.warm.curve import CHANGE, curve
 from pilotlight.bench.warm.results import WarmProcess, WarmResult
-from pilotlight.bench.warm.summary import comparisons, doubts, notes, steady_interval
+from pilotlight.bench.warm.summary import comparisons, notes, steady_interval, warnings
 
 __all__ = ["warm_report"]
 
@@ -27,11 +27,11 @@ _NOTHING = "-"
 
 
 def warm_report(result: WarmResult) -> Group:
-    """Every process of each project as figures and as a curve, each project's sentence, and what to doubt."""
+    """Every process of each project as figures and as a curve, each project's sentence, and warnings."""
     parts: list[RenderableType] = [_headline(result)]
     for info in result.projects:
         parts += ["", *_project(result, info)]
-    parts += ["", *map(_against, comparisons(result)), *(Text(doubt, style="yellow") for doubt in doubts(result))]
+    parts += ["", *map(_against, comparisons(result)), *(Text(warning, style="yellow") for warning in warnings(result))]
     return Group(*parts)
 
 
@@ -86,7 +86,7 @@ def _figures(processes: Sequence[WarmProcess], warmup: Warmup) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("process", justify="right", no_wrap=True)
     table.add_column("shape", no_wrap=True)
-    for title in ("to steady", "in", "first/steady", "debt", "steady"):
+    for title in ("to steady", "in", "first/steady", "warm-up cost", "steady"):
         table.add_column(title, justify="right", no_wrap=True)
     for process, one in zip(processes, warmup.processes, strict=True):
         table.add_row(str(process.round + 1), Text(one.shape, style=_COLORS.get(one.shape, "")), *_numbers(one))
@@ -97,8 +97,8 @@ def _numbers(one: ProcessWarmup) -> tuple[str, ...]:
     if one.steady_s is None:
         return (_NOTHING,) * 5
     seconds = (one.seconds_to_steady, one.debt_s, one.steady_s)
-    span, debt, steady = (format_seconds(value or 0.0) for value in seconds)
-    return str(one.iterations_to_steady), span, f"{one.first_to_steady or 0.0:.2f}", debt, steady
+    span, cost, steady = (format_seconds(value or 0.0) for value in seconds)
+    return str(one.iterations_to_steady), span, f"{one.first_to_steady or 0.0:.2f}", cost, steady
 
 
 def _curves(processes: Sequence[WarmProcess], warmup: Warmup) -> Iterator[Text]:

@@ -1,16 +1,16 @@
-"""What a ``bench warm`` result says beyond the shapes: steady levels, comparisons, doubts. Pure: for every report."""
+"""What a ``bench warm`` result says beyond the shapes: steady levels, comparisons, warnings. Pure: for every report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pilotlight.bench.cold.summary import Against
-from pilotlight.bench.harness.warnings import machine_doubts
+from pilotlight.bench.harness.warnings import machine_warnings
 from pilotlight.bench.stats.intervals import Estimate, TooSmall, compare, hierarchical_interval
 from pilotlight.bench.stats.warmup import Shape, Warmup, classify
 from pilotlight.bench.warm.results import WarmProcess, WarmResult
 
-__all__ = ["comparisons", "doubts", "notes", "steady_interval"]
+__all__ = ["comparisons", "notes", "steady_interval", "warnings"]
 
 # A steady state whose times spread by more than this share of their mean may hold a pattern that so few do not show:
 # levels that take turns every few predictions look like noise until there are many turns.
@@ -37,11 +37,11 @@ def comparisons(result: WarmResult) -> list[Against]:
     return [Against(name, baseline, compare(steady_s[baseline], steady_s[name])) for baseline, name in pairs]
 
 
-def doubts(result: WarmResult) -> list[str]:
+def warnings(result: WarmResult) -> list[str]:
     """What makes these numbers worth less than they look."""
     measured = [process for process in result.processes if process.measured]
     found = [] if result.finished else [f"interrupted after {len(measured)} measured processes"]
-    found += machine_doubts(result.environment, (process.steal_share for process in measured))
+    found += machine_warnings(result.environment, (process.steal_share for process in measured))
     warmups = {info.name: warmup for info in result.projects if (warmup := result.warmup(info.name))}
     found += [text for name, warmup in warmups.items() if (text := _wide(name, warmup))]
     return found

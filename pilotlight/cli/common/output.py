@@ -1,4 +1,4 @@
-"""What a prediction returns, on the terminal or in files. Follows ``cog predict``, but as it comes."""
+"""What a prediction returns, on the terminal or in files. As ``cog predict`` prints it, but streaming."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Examples:
 def command() -> None:
     """Make, list and revoke the tokens of a gateway's callers.
 
-    A gateway that is running heeds a change at once, and one that was started without any token at its next start.
+    A running gateway applies changes immediately; one that was started without any token, at its next start.
     """
 
 

@@ -103,7 +103,7 @@ async def _predict(
     printer: Printer | None,
     progress: Callable[[str | None], None],
 ) -> Prediction:
-    """Starts the worker, runs one prediction with its output and logs shown as they come, and stops the worker."""
+    """Start the worker, run one prediction, stream its output and logs to the terminal, and stop the worker."""
     progress("Setting up")
     async with worker:
         await worker.wait_ready(setup_timeout_s)

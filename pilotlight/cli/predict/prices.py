@@ -1,4 +1,4 @@
-"""``pilotlight prices``: what hardware costs at each home, by the price file that comes with this release."""
+"""``pilotlight prices``: what hardware costs at each platform, by the price file that comes with this release."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Examples:
 
 
 @click.command("prices", epilog=_EXAMPLES)
-@click.argument("homes", nargs=-1, metavar="[HOME]...")
+@click.argument("platforms", nargs=-1, metavar="[PLATFORM]...")
 @click.option("--json", "as_json", is_flag=True, help="Print them as one JSON object.")
-def command(homes: tuple[str, ...], as_json: bool) -> None:
-    """Show what hardware costs at each HOME (all of them by default), what is billed, and how old the figures are."""
+def command(platforms: tuple[str, ...], as_json: bool) -> None:
+    """Show what hardware costs on each PLATFORM (default: all), what is billed, and how old the figures are."""
     prices = load_prices()
-    unknown = [home for home in homes if home not in prices.tariffs]
+    unknown = [platform for platform in platforms if platform not in prices.tariffs]
     if unknown:
         raise UsageError(f"no prices for {unknown[0]!r}; known are {', '.join(prices.tariffs)}")
-    chosen = [tariff for home, tariff in prices.tariffs.items() if not homes or home in homes]
+    chosen = [tariff for platform, tariff in prices.tariffs.items() if not platforms or platform in platforms]
     if as_json:
         click.echo(json.dumps(_document(prices, chosen), indent=2))
     else:
@@ -43,7 +43,7 @@ def _show(tariffs: list[Tariff]) -> None:
     for tariff in tariffs:
         rounded = f", rounded up to {tariff.granularity_s:g} s" if tariff.granularity_s else ""
         billed = " and ".join(part.replace("_", " ") for part in tariff.billed)
-        table = Table("hardware", box=box.SIMPLE, title=tariff.home, title_justify="left", caption_justify="left")
+        table = Table("hardware", box=box.SIMPLE, title=tariff.platform, title_justify="left", caption_justify="left")
         table.add_column("$ per second", justify="right")
         table.add_column("$ per hour", justify="right")
         for name, usd_per_s in tariff.usd_per_s.items():
@@ -57,8 +57,8 @@ def _show(tariffs: list[Tariff]) -> None:
 def _document(prices: Prices, tariffs: list[Tariff]) -> dict[str, object]:
     return {
         "as_of": prices.as_of.isoformat(),
-        "homes": {
-            tariff.home: {
+        "platforms": {
+            tariff.platform: {
                 "source": tariff.source,
                 "billed": list(tariff.billed),
                 "granularity_s": tariff.granularity_s,

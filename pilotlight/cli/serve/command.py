@@ -54,7 +54,7 @@ Examples:
 )
 @click.option(
     "--on",
-    "home",
+    "platform",
     type=click.Choice(["cog", "runpod", "vertex", "sagemaker", "ray"]),
     default="cog",
     show_default=True,
@@ -79,7 +79,7 @@ def command(
     project_root: Path,
     host: str,
     port: int,
-    home: str,
+    platform: str,
     env: Mapping[str, str],
     python: Path,
     setup_timeout_s: float,
@@ -89,12 +89,12 @@ def command(
     """Serve a Cog project over HTTP, without Docker.
 
     The server is Cog's own, with its HTTP API. It stops taking requests at SIGTERM or Ctrl-C, and ends when what is
-    running has ended, or after --grace. With --on, the same server runs behind another home's contract, which then
+    running has ended, or after --grace. With --on, the same server runs behind another platform's contract, which then
     says where to listen: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT. On Ray, each replica is such a
     server, and Cog's HTTP API is in front of all.
     """
     address = _address(host)
-    if home == "ray":
+    if platform == "ray":
         from pilotlight.cli.serve.ray import serve_ray, settings_from
 
         _check_free(address, port)
@@ -102,12 +102,12 @@ def command(
             project_root, ray, env=env, python=python, setup_timeout_s=setup_timeout_s, grace_s=grace_s
         )
         return serve_ray(settings, ray, address, port)
-    ray.refuse(home)
-    if home != "cog":
-        from pilotlight.cli.serve.platforms import serve_on  # what only the other homes need
+    ray.refuse(platform)
+    if platform != "cog":
+        from pilotlight.cli.serve.platforms import serve_on  # what only the other platforms need
 
         server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo)
-        return serve_on(home, Project.load(project_root), server, address, setup_timeout_s, grace_s)
+        return serve_on(platform, Project.load(project_root), server, address, setup_timeout_s, grace_s)
     _check_free(address, port)
     variables = {"COG_LOG_LEVEL": "info", **env}
     options = ServerOptions(python=python, host=address, port=port, env=variables, on_log=_echo)

@@ -1,4 +1,4 @@
-"""``pilotlight serve --on HOME``: a project behind the contract of RunPod, Vertex AI or SageMaker."""
+"""``pilotlight serve --on PLATFORM``: a project behind the contract of RunPod, Vertex AI or SageMaker."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pilotlight.runtime import Project, ServerOptions, SupervisorOptions
 
 
 def serve_on(
-    home: str, project: Project, server: ServerOptions, address: str, setup_timeout_s: float, grace_s: float
+    platform: str, project: Project, server: ServerOptions, address: str, setup_timeout_s: float, grace_s: float
 ) -> int:
     """Serves until it is told to stop; the exit status.
 
     Raises:
-        PilotlightError: the project does not come up, or the home's environment makes no sense.
+        PilotlightError: the project does not come up, or the platform's environment makes no sense.
     """
     # Before a start that may take minutes.
     settings, sagemaker_port = vertex.settings_from(os.environ), sagemaker.port_from(os.environ)
     supervision = SupervisorOptions(setup_timeout_s=setup_timeout_s, stop_grace_s=grace_s)
     with Host(project, server, supervision) as host:
-        if home == "runpod":
+        if platform == "runpod":
             click.echo(f"Serving {project.root} as a RunPod worker, {host.slots} at once", err=True)
             runpod.serve(host)
             return 0
-        port = settings.port if home == "vertex" else sagemaker_port
-        app = vertex.create_app(host, settings) if home == "vertex" else sagemaker.create_app(host)
-        click.echo(f"Serving {project.root} as a {home} container at http://{address}:{port}", err=True)
+        port = settings.port if platform == "vertex" else sagemaker_port
+        app = vertex.create_app(host, settings) if platform == "vertex" else sagemaker.create_app(host)
+        click.echo(f"Serving {project.root} as a {platform} container at http://{address}:{port}", err=True)
         return web.run(app, address, port, grace_s)

@@ -23,14 +23,16 @@ class RayOptions:
     fronts: int | None
     max_waiting: int | None
 
-    def refuse(self, home: str) -> None:
-        """For every other home.
+    def refuse(self, platform: str) -> None:
+        """For every other platform.
 
         Raises:
             UsageError: one of them was given.
         """
         if any(one is not None for one in astuple(self)):
-            raise UsageError(f"--replicas and the options that begin with --ray are for --on ray, not for --on {home}")
+            raise UsageError(
+                f"--replicas and the options that begin with --ray are for --on ray, not for --on {platform}"
+            )
 
 
 def ray_options(command: Callable[..., int]) -> Callable[..., int]:

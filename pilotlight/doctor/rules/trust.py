@@ -142,7 +142,7 @@ def mute_generator(facts: Facts) -> Outcome:
         measured.append(f"{run.chunks} chunks, the first after {shown_s(first_s)} of {shown_s(run.wall_s)}")
     return Fault(
         evidence=(f"{code.where}: async def with yield", *measured[:1]),
-        change="Return a generator from a plain async def, whose chunks Cog sends as they come.",
+        change="Return a generator from a plain async def, whose chunks Cog streams.",
         code="async def predict(self, ...) -> ConcatenateIterator[str]: return self.stream(...)",
         severity=Severity.MEDIUM,
         how="ran" if measured else "read",

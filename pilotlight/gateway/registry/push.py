@@ -49,7 +49,7 @@ class BreaksError(UsageError):
         lines = "".join(f"\n  {one}" for one in breaks)
         super().__init__(
             f"this version breaks callers of the current version of {model}, {before[:12]}:{lines}\n"
-            "Change that, or push with --allow-breaking. Nothing was released."
+            "Change that, or push with --allow-breaking. Nothing was pushed."
         )
         self.breaks = tuple(breaks)
 

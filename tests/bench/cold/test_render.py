@@ -50,9 +50,9 @@ def test_projects_are_compared_with_the_first():
 
 def test_few_starts_give_words_in_place_of_numbers():
     text = shown(result(start(), start("fast"), projects=(info(), info("fast"))))
-    assert "median of 1; n too small (1 of 6)" in text
+    assert "median of 1; needs at least 6 runs for an interval (have 1)" in text
     assert "n = 1 allows an interval for no percentile" in text
-    assert "fast against plain: n too small" in text
+    assert "fast against plain: needs at least" in text
 
 
 def test_failures_interruptions_and_a_busy_machine_are_said():

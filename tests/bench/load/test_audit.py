@@ -73,7 +73,9 @@ def test_arrivals_that_were_not_sent_spoil_the_verdict():
 
 
 def test_too_few():
-    assert "n too small (3 of 6): give more --duration" in problems(requests([0.0, 1.0, 3.0]))
+    assert "needs at least 6 requests for an interval (have 3): give more --duration" in problems(
+        requests([0.0, 1.0, 3.0])
+    )
     none = requests([0.0, 1.0, 3.0], outcome=("failed",) * 3)
     assert "no request succeeded" in problems(none)
     assert "no request succeeded" in problems(requests([]))

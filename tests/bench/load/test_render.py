@@ -28,7 +28,7 @@ def test_an_open_loop():
     assert "10 requests/s: the server keeps up\n" in text
     assert re.search(r"responses from 5[01](\.\d)? ms █ +▁ to 20\d ms", text)
     assert "sent 100.0% of the rate, gaps vary by 0.00 (asked 0.00), late by" in text
-    assert "n too small (100): p99 needs 299" in text
+    assert "too few requests (100): p99 needs 299" in text
 
 
 def test_a_stream_from_clients():

@@ -74,7 +74,7 @@ def test_too_few_values_say_how_many_would_do(
     values = [1.0 + i / 7 for i in range(needed)]
     found = interval(values[:-1])
     assert found == TooSmall(needed - 1, needed)
-    assert str(found) == f"n too small ({needed - 1} of {needed})"
+    assert str(found) == f"needs at least {needed} runs for an interval (have {needed - 1})"
     assert isinstance(interval(values), Estimate)
 
 

@@ -107,7 +107,7 @@ def test_processes_that_agree() -> None:
     assert found.iterations_to_steady == 40
     assert found.sentence == (
         "All 6 processes warm up in 40 predictions (2.4 s): the first takes 3.0 times the steady 20 ms, "
-        "and warming up costs 1.6 s in all."
+        "and the total warm-up cost is 1.6 s."
     )
 
 
@@ -132,7 +132,7 @@ def test_processes_that_disagree() -> None:
             np.array([6.0, *[1.5] * 99]),
             (
                 "The process warms up in 1 prediction (6 s): the first takes 4.0 times the steady 1.5 s, "
-                "and warming up costs 4.5 s in all."
+                "and the total warm-up cost is 4.5 s."
             ),
         ),
         (

@@ -141,7 +141,7 @@ def test_a_goal_is_met_where_the_whole_interval_is_on_its_side(compared, kind, l
 def test_too_few_rounds_cannot_tell():
     result, _ = run(Made("slow"), Made("quick", 0.1), rounds=2)
     outcome = judge(result, Goal(Figure(Kind.FIRST), "quick", "slow", 0.2))
-    assert (outcome.met, str(outcome.ratio)) == (Met.CANNOT_TELL, "n too small (2 of 4)")
+    assert (outcome.met, str(outcome.ratio)) == (Met.CANNOT_TELL, "needs at least 4 runs for an interval (have 2)")
 
 
 def test_the_table_and_the_file(compared, tmp_path):

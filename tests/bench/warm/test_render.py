@@ -48,7 +48,7 @@ def test_projects_are_compared_with_the_first_once_steady():
     text = shown(result(*processes, projects=(info(), info("fast"), info("few"))))
     assert "once steady fast takes 0.50" in text
     assert text.count(": faster") == 1
-    assert "few against plain, once steady: n too small (2 of 4)" in text
+    assert "few against plain, once steady: needs at least 4 runs for an interval (have 2)" in text
 
 
 def test_failures_interruptions_and_a_busy_machine_are_said():

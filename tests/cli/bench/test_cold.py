@@ -47,11 +47,14 @@ def all_end(mark):
 def test_tables_on_stdout_progress_on_stderr_and_a_file(tmp_path):
     done = bench(tmp_path, PROJECTS / "run_lines", PROJECTS / "cold_sleeps", "-n", "2", "--seed", "5", "-e", "A=b")
     assert done.returncode == 0
-    assert re.search(r"run_lines\n  \d\.\d{3} s cold start, median of 2; n too small \(2 of 6\)", done.stdout)
+    assert re.search(
+        r"run_lines\n  \d\.\d{3} s cold start, median of 2; needs at least 6 runs for an interval \(have 2\)",
+        done.stdout,
+    )
     for stage in ("spawn", "interpreter", "imports", "setup", "ready", "first_prediction", "other"):
         assert len(re.findall(rf"^  {stage} +\d+\.\d{{3}} s +\d+%", done.stdout, re.MULTILINE)) == 2
     assert re.search(r"slow_module \d\.\d{3} s", done.stdout)
-    assert "cold_sleeps against run_lines: n too small" in done.stdout
+    assert "cold_sleeps against run_lines: needs at least" in done.stdout
     *starts, written = done.stderr.splitlines()
     assert starts[:2] == ["run_lines: start not measured", "cold_sleeps: start not measured"]
     assert sorted(starts[2:4]) == ["cold_sleeps: start 1 of 2", "run_lines: start 1 of 2"]

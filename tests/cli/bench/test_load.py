@@ -75,7 +75,7 @@ def test_a_trace_played_faster_and_json(tmp_path):
     assert step.requests.outputs == (2, 2, 2)
     # Three requests are too few for a verdict, which is no failure.
     assert step.verdict is None
-    assert "n too small (3 of 6): give more --duration" in step.audit.problems
+    assert "needs at least 6 requests for an interval (have 3): give more --duration" in step.audit.problems
 
 
 def test_a_running_server(tmp_path):

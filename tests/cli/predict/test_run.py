@@ -89,6 +89,6 @@ def test_prices_are_shown_with_source_and_billing(capfd):
 def test_prices_as_json_and_of_an_unknown_home(capfd):
     assert run(["prices", "--json"]) == 0
     shown = json.loads(capfd.readouterr().out)
-    assert shown["homes"].keys() == load_prices().tariffs.keys()
+    assert shown["platforms"].keys() == load_prices().tariffs.keys()
     assert run(["prices", "moon"]) == 2
     assert "'moon'" in capfd.readouterr().err

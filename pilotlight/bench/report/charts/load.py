@@ -128,8 +128,8 @@ def _draw_throughput(pen: Pen, axes: Axes, name: str, load: LoadResult, color: s
             clip_on=False,
             zorder=3,
         )
-        doubt = "" if sound else "; in doubt, see the table"
-        pen.tip(dot, f"{name}, {level(step)}: {step.summary.achieved_per_s:.3g} per second{doubt}")
+        warning = "" if sound else "; with a warning, see the table"
+        pen.tip(dot, f"{name}, {level(step)}: {step.summary.achieved_per_s:.3g} per second{warning}")
     for objective, dashes in zip(load.settings.objectives, _GOODPUT_DASHES, strict=False):
         good = [next((g.per_s for g in step.summary.goodput if g.objective == objective), None) for step in load.steps]
         points = [(level, per_s) for level, per_s in zip(levels, good, strict=True) if per_s is not None]

@@ -46,7 +46,7 @@ def _card(name: str, step: StepResult) -> Html:
 
 def _note(name: str) -> str:
     if name.startswith("throughput"):
-        hollow = "A hollow dot is a step to doubt: the table says why."
+        hollow = "A hollow dot is a step with a warning: see the table."
         return hollow if name.endswith("closed") else f"On the dotted line everything offered is served. {hollow}"
     return (
         "How many requests took at most so long; each step up is ten times fewer. Solid is the response time, from "
@@ -94,7 +94,7 @@ def _at(distribution: Distribution | None, q: float) -> str:
     if distribution is None or not distribution.n:
         return NOTHING
     found = distribution.quantile(q)
-    return "n too small" if found.value_s is None else format_seconds(found.value_s)
+    return "too few requests" if found.value_s is None else format_seconds(found.value_s)
 
 
 def _notes(load: LoadResult) -> Iterator[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from pilotlight.bench.cold.summary import doubts as cold_doubts
-from pilotlight.bench.load.render import doubts as load_doubts
+from pilotlight.bench.cold.summary import warnings as cold_warnings
+from pilotlight.bench.load.render import warnings as load_warnings
 from pilotlight.bench.report.charts.chart import Chart
 from pilotlight.bench.report.charts.theme import styles
 from pilotlight.bench.report.markup import Html, tag
@@ -17,7 +17,7 @@ from pilotlight.bench.report.pages.parts import bullets
 from pilotlight.bench.report.pages.warm import warm_section
 from pilotlight.bench.report.sources import Sources
 from pilotlight.bench.report.verdicts import Said, cold_verdicts, load_verdicts, warm_verdicts
-from pilotlight.bench.warm.summary import doubts as warm_doubts
+from pilotlight.bench.warm.summary import warnings as warm_warnings
 
 __all__ = ["default_title", "page"]
 
@@ -97,11 +97,11 @@ def _main(sources: Sources, charts: Mapping[str, Sequence[Chart]], title: str) -
 
 
 def _doubts(sources: Sources) -> Html | None:
-    found = [*cold_doubts(sources.cold)] if sources.cold else []
-    found += warm_doubts(sources.warm) if sources.warm else []
-    found += [one for load in sources.loads.values() for one in load_doubts(load)]
+    found = [*cold_warnings(sources.cold)] if sources.cold else []
+    found += warm_warnings(sources.warm) if sources.warm else []
+    found += [one for load in sources.loads.values() for one in load_warnings(load)]
     listed = bullets(dict.fromkeys(found))
-    return tag("aside", tag("h2", "What to doubt"), listed, class_="doubts") if listed else None
+    return tag("aside", tag("h2", "Warnings"), listed, class_="warnings") if listed else None
 
 
 def _listed(names: Sequence[str]) -> str:

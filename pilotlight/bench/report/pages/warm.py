@@ -56,7 +56,7 @@ def _card(name: str, warmup: Warmup, processes: Sequence[WarmProcess]) -> Html:
 
 
 def _figures(result: WarmResult, settled: dict[str, Warmup]) -> Html:
-    heads = ["project", "process", "shape", "predictions", "to steady", "in", "first/steady", "debt", "steady"]
+    heads = ["project", "process", "shape", "predictions", "to steady", "in", "first/steady", "warm-up cost", "steady"]
     heads += ["ready", "load", "steal"]
     rows = [
         _row(one, found)
@@ -69,10 +69,10 @@ def _figures(result: WarmResult, settled: dict[str, Warmup]) -> Html:
 def _row(one: WarmProcess, found: ProcessWarmup) -> Sequence[str]:
     figures = [NOTHING] * 5
     if found.steady_s is not None:
-        span, debt, steady = (
+        span, cost, steady = (
             format_seconds(value or 0.0) for value in (found.seconds_to_steady, found.debt_s, found.steady_s)
         )
-        figures = [str(found.iterations_to_steady), span, f"{found.first_to_steady or 0.0:.2f}", debt, steady]
+        figures = [str(found.iterations_to_steady), span, f"{found.first_to_steady or 0.0:.2f}", cost, steady]
     return (
         one.project,
         str(one.round + 1),

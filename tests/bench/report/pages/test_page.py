@@ -213,8 +213,8 @@ def test_doubts_stand_at_the_top():
     rows = load_results.requests([0.1, 0.2])
     load = load_results.result(load_results.step(rows, complete=False), finished=False)
     sources = made.sources(made.cold(runs=2, environment=busy, finished=False), made.warm(finished=False), {"x": load})
-    (doubts,) = shown(sources).all("aside")
-    lines = [one.text for one in doubts.all("li")]
+    (warnings,) = shown(sources).all("aside")
+    lines = [one.text for one in warnings.all("li")]
     assert lines[0] == "interrupted after 4 measured starts"
     assert lines[1].startswith("the machine was busy before the first start (load 9.0 on 4 cores)")
     assert "interrupted after 10 measured processes" in lines
