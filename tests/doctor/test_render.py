@@ -63,7 +63,7 @@ def test_the_worst_comes_first_with_its_evidence_and_its_change():
     assert "start 1: first 1.50 s, then 100 ms" in text
     assert "change: Make one small prediction at the end of setup()" in text
     assert "predict.py:20: torch.load in a prediction" in text
-    assert "of the ten classic mistakes 1, 2, 7" in text
+    assert "of the ten common mistakes 1, 2, 7" in text
 
 
 def test_what_passed_and_what_is_open_is_one_line_each():
