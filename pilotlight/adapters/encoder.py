@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -12,14 +11,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight.adapters.encoder_inputs import MAX_TEXTS, read_texts
+from pilotlight.adapters.encoder_inputs import read_texts
 from pilotlight.adapters.text import Scope
+from pilotlight.config.predictor import EncoderSettings
+from pilotlight.config.variables import unknown_variables
 from pilotlight.engines.encoders.batch_planner import Limits
 from pilotlight.engines.encoders.scores import scores, unit
 from pilotlight.engines.encoders.types import Encoded, EncoderEngine, Task, TextRequest
-from pilotlight.engines.select import wishes_from
 from pilotlight.engines.select_encoder import open_encoder
-from pilotlight.errors import ConfigError, InputError
+from pilotlight.errors import InputError
 from pilotlight.loading.locate import check_loadable, find_model
 from pilotlight.tracing import stage
 
@@ -27,7 +27,6 @@ __all__ = ["ClassifyPredictor", "EmbedPredictor", "Embedding", "Labeled"]
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "pylight-areas"
 WARM_UP_TEXT = "def main(args):"
 
 
@@ -84,38 +83,28 @@ class _Predictor:
 
     @classmethod
     def open(cls, root: Path, environ: Mapping[str, str]) -> EncoderEngine:
-        """The engine that the environment asks for.
-
-        ``PILOTLIGHT_MODEL`` is a folder, the name of one in ``weights/``, or a hub id (default: the demo model);
-        ``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE`` as in ``engines.choice``;
-        ``PILOTLIGHT_POOLING`` (auto, mean, cls) is how an embedder makes one vector of many; ``PILOTLIGHT_BATCH``
-        texts at most are computed together (32), which wait for each other for at most ``PILOTLIGHT_BATCH_WAIT_MS``
-        (5); ``PILOTLIGHT_QUEUE`` texts may be inside at once (1024).
+        """Return the engine that the environment asks for, as ``EncoderSettings.from_env`` reads it.
 
         Args:
             root: the project; ``weights/`` in it, or in a folder above it, holds models.
-            environ: where to look.
+            environ: the variables.
 
         Raises:
-            ConfigError: a variable makes no sense.
+            ConfigError: a variable has a value that is not allowed.
             WeightsError: there is no such model, it is damaged, or it is not for this task.
         """
-        limits = Limits(
-            max_rows=int(_number(environ, "PILOTLIGHT_BATCH", 32, least=1)),
-            max_wait_s=_number(environ, "PILOTLIGHT_BATCH_WAIT_MS", 5, least=0) / 1e3,
-        )
-        queue_size = int(_number(environ, "PILOTLIGHT_QUEUE", 4 * MAX_TEXTS, least=1))
-        folder = find_model(
-            environ.get("PILOTLIGHT_MODEL") or DEFAULT_MODEL, weights_dir=_weights_dir(root), environ=environ
-        )
+        settings = EncoderSettings.from_env(environ)
+        for message in unknown_variables(environ):
+            log.warning("%s", message)
+        folder = find_model(settings.model, weights_dir=_weights_dir(root), environ=environ)
         check_loadable(folder)
         return open_encoder(
             folder,
             cls.task,
-            wishes_from(environ),
-            pooling=environ.get("PILOTLIGHT_POOLING") or "auto",
-            queue_size=queue_size,
-            limits=limits,
+            settings.engine,
+            pooling=settings.pooling,
+            queue_size=settings.queue_size,
+            limits=Limits(max_rows=settings.max_rows, max_wait_s=settings.max_wait_s),
         )
 
     async def encode(self, requests: Sequence[TextRequest], scope: Scope | None) -> list[Encoded]:
@@ -223,17 +212,3 @@ def _weights_dir(root: Path) -> Path:
     return next(
         (folder / "weights" for folder in (root, *root.parents) if (folder / "weights").is_dir()), root / "weights"
     )
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, *, least: float) -> float:
-    text = environ.get(name, "")
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value < math.inf or (least >= 1 and value != int(value)):
-        kind = "whole number" if least >= 1 else "number"
-        raise ConfigError(f"{name} is {text!r}; expected a {kind} of at least {least:g}")
-    return value

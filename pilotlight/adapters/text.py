@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 from pilotlight.adapters.coglet import CancelSignal
 from pilotlight.adapters.text_inputs import TextInputs
-from pilotlight.engines.select import open_engine, wishes_from
+from pilotlight.config.predictor import TextSettings
+from pilotlight.config.variables import unknown_variables
+from pilotlight.engines.select import open_engine
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.protocol import Engine
 from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
-from pilotlight.errors import ConfigError, EngineError
+from pilotlight.errors import EngineError
 from pilotlight.loading.locate import check_loadable, find_model
 from pilotlight.tracing import stage
 
@@ -23,7 +25,6 @@ __all__ = ["Scope", "TextPredictor"]
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "pylight-5m"
 WARM_UP_PROMPT = "def main(args):"
 
 
@@ -62,28 +63,23 @@ class TextPredictor:
 
     @classmethod
     def from_environment(cls, root: Path, environ: Mapping[str, str] = os.environ) -> TextPredictor:
-        """The predictor that the environment asks for.
-
-        ``PILOTLIGHT_MODEL`` is a folder, the name of one in ``weights/``, or a hub id (default: the demo model);
-        ``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE`` and ``PILOTLIGHT_DTYPE`` as in ``engines.choice``;
-        ``PILOTLIGHT_SLOTS`` is how many predictions advance together (default: as many as Cog sends,
-        ``COG_MAX_CONCURRENCY``).
+        """Return the predictor that the environment asks for, as ``TextSettings.from_env`` reads it.
 
         Args:
             root: the project, whose ``weights/`` holds models.
-            environ: where to look.
+            environ: the variables.
 
         Raises:
-            ConfigError: a variable makes no sense.
+            ConfigError: a variable has a value that is not allowed.
             WeightsError: there is no such model, or it is damaged.
         """
-        folder = find_model(
-            environ.get("PILOTLIGHT_MODEL") or DEFAULT_MODEL, weights_dir=root / "weights", environ=environ
-        )
+        settings = TextSettings.from_env(environ)
+        for message in unknown_variables(environ):
+            log.warning("%s", message)
+        folder = find_model(settings.model, weights_dir=root / "weights", environ=environ)
         check_loadable(folder)
-        slots = _positive(environ, "PILOTLIGHT_SLOTS", _positive(environ, "COG_MAX_CONCURRENCY", 16))
-        queue_size = _positive(environ, "PILOTLIGHT_QUEUE", slots)
-        return cls(open_engine(folder, wishes_from(environ), slots=slots, queue_size=queue_size))
+        queue_size = settings.queue_size or settings.slots
+        return cls(open_engine(folder, settings.engine, slots=settings.slots, queue_size=queue_size))
 
     def stream(
         self,
@@ -145,12 +141,3 @@ def _record(scope: Scope, generation: Generation, finish: FinishReason | None) -
     }
     for key, value in metrics.items():
         scope.record_metric(key, value)
-
-
-def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
-    text = environ.get(name, "")
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"{name} is {text!r}; expected a whole number of at least 1")
-    return int(text)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from pilotlight.cli.common.lazy import LazyGroup
+from pilotlight.config.variables import unknown_variables
 from pilotlight.errors import PilotlightError, UsageError, WorkerError
 
 __all__ = ["main", "run"]
@@ -72,6 +73,8 @@ def run(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show an emoji shows its number
+    for message in unknown_variables(os.environ):
+        click.echo(f"Warning: {message}", err=True)
     try:
         status = cli.main(args, prog_name="pilotlight", standalone_mode=False)
         sys.stdout.flush()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from pilotlight.config.predictor import EngineOptions
+from pilotlight.config.variables import ENGINES
 from pilotlight.engines.collector import paused_collector
 from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.protocol import Engine
@@ -25,14 +27,12 @@ __all__ = [
     "find_accelerator",
     "open_artifact",
     "open_engine",
-    "wishes_from",
 ]
 
 log = logging.getLogger(__name__)
 
 # Those that load artifacts, all of them on a processor; the one preferred first.
 EXPORTED = ("openvino", "onnx")
-ENGINES = ("auto", *EXPORTED, "torch")
 PACKAGES = {
     "openvino": ("openvino", "openvino_genai"),
     "onnx": ("onnxruntime",),
@@ -42,23 +42,6 @@ SOURCES = {"openvino": "requirements.txt", "onnx": "pilotlight[onnx]"}
 # What a torch precision is called as an artifact; the names of artifacts' precisions are understood too.
 PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 QUANTIZED = ("int8", "int4")
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What was asked for; ``auto`` leaves it to us.
-
-    Attributes:
-        engine: one of ``ENGINES``.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        dtype: a precision, as torch calls it or as an artifact does.
-        staged: whether an engine that can shall answer, one request at a time, before it is all up.
-    """
-
-    engine: str = "auto"
-    device: str = "auto"
-    dtype: str = "auto"
-    staged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +175,3 @@ def find_accelerator(root: Path = Path("/")) -> str | None:
     if (root / "dev/nvidiactl").exists():
         return "cuda"
     return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else None
-
-
-def wishes_from(environ: Mapping[str, str]) -> EngineOptions:
-    """``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE``, ``PILOTLIGHT_DTYPE``: empty is ``auto``; ``PILOTLIGHT_STAGED``: 1.
-
-    Raises:
-        ConfigError: the last is neither 0 nor 1.
-    """
-    names = ("PILOTLIGHT_ENGINE", "PILOTLIGHT_DEVICE", "PILOTLIGHT_DTYPE")
-    engine, device, dtype = (environ.get(name) or "auto" for name in names)
-    staged = environ.get("PILOTLIGHT_STAGED") or "1"
-    if staged not in ("0", "1"):
-        raise ConfigError(f"PILOTLIGHT_STAGED is {staged!r}; expected 1, or 0 to be ready only once all of it is up")
-    return EngineOptions(engine, device, dtype, staged=staged == "1")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilotlight.config.variables import RUNPOD_CACHE
 from pilotlight.errors import ConfigError, UnsafeWeightsError, WeightsError
 from pilotlight.loading.fetch.hub_id import HubId, parse_hub_id
 from pilotlight.loading.files.loadable import check_loadable, read_json
@@ -17,8 +18,6 @@ from pilotlight.loading.files.names import MANIFEST_NAME
 
 __all__ = ["check_loadable", "find_model"]
 
-RUNPOD_CACHE = "/runpod-volume/huggingface-cache/hub"
-RUNPOD_CACHE_VARIABLE = "PILOTLIGHT_RUNPOD_CACHE"
 DEFAULT_REVISION = "main"
 
 
@@ -87,7 +86,7 @@ def _places(hub_id: HubId, weights_dir: Path, environ: Mapping[str, str]) -> Ite
         if _is_of(manifest, hub_id):
             yield _Place(f"{weights_dir}/", manifest.parent)
     caches = (
-        ("RunPod's cache", Path(environ.get(RUNPOD_CACHE_VARIABLE) or RUNPOD_CACHE)),
+        ("RunPod's cache", RUNPOD_CACHE.read(environ)),
         ("Hugging Face's cache", hub_cache(environ)),
     )
     for words, root in caches:

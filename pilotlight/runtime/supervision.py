@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from pilotlight.config.serving import WorkerSettings
 from pilotlight.errors import PilotlightError
 from pilotlight.runtime.events import Event
 from pilotlight.runtime.health import Health
@@ -53,7 +54,7 @@ class SupervisorOptions:
     """
 
     restarts: RestartPolicy = field(default_factory=RestartPolicy)
-    setup_timeout_s: float = 300.0
+    setup_timeout_s: float = WorkerSettings().setup_timeout_s
     cancel_grace_s: float = 5.0
     stop_grace_s: float = 10.0
     health_interval_s: float = 1.0

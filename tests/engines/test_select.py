@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.engines.select import EngineOptions, choose, find_accelerator, open_engine, wishes_from
+from pilotlight.engines.select import EngineOptions, choose, find_accelerator, open_engine
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.errors import ConfigError
 from pilotlight.loading.files.artifacts import Artifact
@@ -92,12 +92,12 @@ def test_what_was_asked_for_and_cannot_be_is_one_clear_error() -> None:
 
 
 def test_options_come_from_the_environment() -> None:
-    assert wishes_from({}) == wishes_from({"PILOTLIGHT_ENGINE": ""}) == EngineOptions()
+    assert EngineOptions.from_env({}) == EngineOptions.from_env({"PILOTLIGHT_ENGINE": ""}) == EngineOptions()
     environ = {"PILOTLIGHT_ENGINE": "torch", "PILOTLIGHT_DEVICE": "cpu", "PILOTLIGHT_DTYPE": "float32"}
-    assert wishes_from(environ) == EngineOptions("torch", "cpu", "float32")
-    assert wishes_from({"PILOTLIGHT_STAGED": "0"}) == EngineOptions(staged=False)
+    assert EngineOptions.from_env(environ) == EngineOptions("torch", "cpu", "float32")
+    assert EngineOptions.from_env({"PILOTLIGHT_STAGED": "0"}) == EngineOptions(staged=False)
     with pytest.raises(ConfigError, match="PILOTLIGHT_STAGED is 'no'; expected 1, or 0"):
-        wishes_from({"PILOTLIGHT_STAGED": "no"})
+        EngineOptions.from_env({"PILOTLIGHT_STAGED": "no"})
 
 
 def test_an_nvidia_gpu_is_seen_by_its_device_file(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pilotlight.config.serving import WorkerSettings
 from pilotlight.errors import ConfigError
 
 __all__ = ["RaySettings", "front_options", "read_settings", "replica_options"]
 
+_WORKER = WorkerSettings()
 # The front waits, checks and passes on: it takes what comes, and its processor time is its only limit.
 _FRONT_ONGOING = 4096
 _FRONT_CPUS = 0.1
@@ -54,8 +56,8 @@ class RaySettings(BaseModel):
     max_waiting: int = Field(default=1024, ge=0)
     env: dict[str, str] = Field(default_factory=dict)
     python: Path | None = None
-    setup_timeout_s: float = Field(default=300, gt=0)
-    grace_s: float = Field(default=30, ge=0)
+    setup_timeout_s: float = Field(default=_WORKER.setup_timeout_s, gt=0)
+    grace_s: float = Field(default=_WORKER.grace_s, ge=0)
     health_period_s: float = Field(default=5, gt=0)
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight import tracing
+from pilotlight.config.variables import STAMPS_FILES, STAMPS_PREDICTOR
 
 __all__ = ["ProcessRecord", "hook_environment", "opened_files", "parse_records", "read_records"]
 
@@ -51,9 +52,9 @@ def hook_environment(
     variables = {
         "PYTHONPATH": os.pathsep.join(paths),
         tracing.VARIABLE: str(folder),
-        "PILOTLIGHT_STAMPS_PREDICTOR": str(predict_file),
+        STAMPS_PREDICTOR.name: str(predict_file),
     }
-    return {**variables, "PILOTLIGHT_STAMPS_FILES": "1"} if note_files else variables
+    return {**variables, STAMPS_FILES.name: "1"} if note_files else variables
 
 
 def parse_records(text: str) -> list[ProcessRecord]:

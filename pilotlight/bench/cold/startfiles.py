@@ -12,8 +12,9 @@ from typing import Any
 from pilotlight.bench.cold.observe import observe
 from pilotlight.bench.cold.pagecache import drop, pick_method
 from pilotlight.bench.harness.targets import StartOptions
+from pilotlight.config.variables import READ_AHEAD
 from pilotlight.loading.start.residency import resident_ranges
-from pilotlight.loading.start.start_files import SWITCH, FileRanges, Places
+from pilotlight.loading.start.start_files import FileRanges, Places
 from pilotlight.runtime import Project
 
 __all__ = ["record"]
@@ -43,7 +44,7 @@ async def record(
         WorkerError: a start did not succeed.
         UsageError: the project cannot be served as it stands, or refuses the inputs.
     """
-    options = replace(options, env={**options.env, SWITCH: "0"})
+    options = replace(options, env={**options.env, READ_AHEAD.name: "0"})
     announce("starting it, to see which files it reads")
     began = await observe(project, inputs, options, note_files=True)
     announce("starting it with an empty page cache, to see which parts of them")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pilotlight.config.serving import WorkerSettings
 from pilotlight.errors import UsageError
 
 
@@ -43,7 +44,7 @@ setup_timeout_option = click.option(
     "--setup-timeout",
     "setup_timeout_s",
     type=click.FloatRange(min=0, min_open=True),
-    default=300.0,
+    default=WorkerSettings().setup_timeout_s,
     show_default=True,
     help="Seconds for setup().",
 )

@@ -10,6 +10,7 @@ import click
 
 from pilotlight.client.connection import Timeouts
 from pilotlight.client.http import Http, Retry
+from pilotlight.config.variables import TOKEN, URL
 from pilotlight.errors import TargetUnavailableError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -19,14 +20,14 @@ def remote_options(command: F) -> F:
     """``--url`` and ``--token``."""
     url = click.option(
         "--url",
-        envvar="PILOTLIGHT_URL",
+        envvar=URL.name,
         show_envvar=True,
-        default="http://127.0.0.1:8394",
+        default=URL.default,
         show_default=True,
         help="Where the gateway listens.",
     )
     token = click.option(
-        "--token", envvar="PILOTLIGHT_TOKEN", show_envvar=True, help="One of the gateway's, where it asks for one."
+        "--token", envvar=TOKEN.name, show_envvar=True, help="One of the gateway's, where it asks for one."
     )
     return url(token(command))
 
@@ -40,7 +41,7 @@ async def remote(url: str, token: str | None) -> AsyncGenerator[Http, None]:
         TargetError: inside the context too: it cannot be reached, or refuses.
     """
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"--url {url!r}: give an address such as http://127.0.0.1:8394")
+        raise UsageError(f"--url {url!r}: give {URL.expected}")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     http = Http(url.rstrip("/"), headers, Timeouts(), Retry(tries=1))
     try:

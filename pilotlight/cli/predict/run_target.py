@@ -47,7 +47,7 @@ Examples:
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
+    default=Timeouts().total_s,
     show_default=True,
     help="Seconds for all of it; then it is cancelled at the target.",
 )

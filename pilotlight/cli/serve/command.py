@@ -16,6 +16,8 @@ import click
 
 from pilotlight.cli.common.options import environment_option, project_option, python_option, setup_timeout_option
 from pilotlight.cli.serve.ray_options import RayOptions, ray_options
+from pilotlight.config.serving import WorkerSettings
+from pilotlight.config.variables import PLATFORMS, SERVE_HOST, SERVE_ON, SERVE_PORT
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.runtime import LogLine, Project, ServerOptions, Worker
 
@@ -36,9 +38,9 @@ Examples:
 @project_option
 @click.option(
     "--host",
-    default="127.0.0.1",
+    default=SERVE_HOST.default,
     show_default=True,
-    envvar="PILOTLIGHT_SERVE_HOST",
+    envvar=SERVE_HOST.name,
     show_envvar=True,
     help="The IP address to listen on; 0.0.0.0 for all.",
 )
@@ -46,7 +48,7 @@ Examples:
     "-p",
     "--port",
     type=click.IntRange(1, 65535),
-    default=8393,
+    default=SERVE_PORT,
     show_default=True,
     envvar="PORT",
     show_envvar=True,
@@ -55,10 +57,10 @@ Examples:
 @click.option(
     "--on",
     "platform",
-    type=click.Choice(["cog", "runpod", "vertex", "sagemaker", "ray"]),
-    default="cog",
+    type=click.Choice(PLATFORMS),
+    default=SERVE_ON.default,
     show_default=True,
-    envvar="PILOTLIGHT_SERVE_ON",
+    envvar=SERVE_ON.name,
     show_envvar=True,
     help="Whose contract to serve: Cog's own HTTP API, a RunPod serverless worker, a Vertex AI or SageMaker container, "
     "a Ray Serve application.",
@@ -70,7 +72,7 @@ Examples:
     "--grace",
     "grace_s",
     type=click.FloatRange(min=0),
-    default=30.0,
+    default=WorkerSettings().grace_s,
     show_default=True,
     help="Seconds for running predictions after SIGTERM or Ctrl-C; a second signal cuts it short.",
 )

@@ -12,6 +12,7 @@ from pilotlight.client.targets.replicate import ReplicateConnection
 from pilotlight.client.targets.runpod import RunPodConnection
 from pilotlight.client.targets.sagemaker import SageMakerConnection
 from pilotlight.client.targets.vertex import VertexConnection
+from pilotlight.config.variables import TOKEN
 from pilotlight.errors import UsageError
 
 # What gcloud itself reads.
@@ -44,8 +45,8 @@ def connect(
             key = _require_token(token or os.environ.get(_GCLOUD_VARIABLE), target, _GCLOUD_VARIABLE)
             return VertexConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)
         case "gateway":
-            key = token or os.environ.get("PILOTLIGHT_TOKEN") or ""
-            key = _require_token(key, target, "PILOTLIGHT_TOKEN") if key else ""
+            key = token or TOKEN.read(os.environ) or ""
+            key = _require_token(key, target, TOKEN.name) if key else ""
         case _:
             key = _require_token(token or os.environ.get("REPLICATE_API_TOKEN"), target, "REPLICATE_API_TOKEN")
     return ReplicateConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)

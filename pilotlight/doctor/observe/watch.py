@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pilotlight.bench.cold.records import hook_environment, read_records
+from pilotlight.config.variables import LOOP
 from pilotlight.doctor.observed import Opened
 from pilotlight.runtime import Project
 
 __all__ = ["loop_stops", "opened", "watch_environment"]
 
 _HOOK = Path(__file__).with_name("hook")
-_FOLDER = "PILOTLIGHT_LOOP"
 _NS = 1e-9
 
 
@@ -30,7 +30,7 @@ def watch_environment(folder: Path, project: Project, environ: Mapping[str, str]
     paths = [str(_HOOK), *filter(None, [environ.get("PYTHONPATH", "")])]
     ours = {**environ, "PYTHONPATH": os.pathsep.join(paths)}
     noting = hook_environment(folder / "files", project.predict_file, ours, note_files=True)
-    return {**noting, _FOLDER: str(folder / "loop")}
+    return {**noting, LOOP.name: str(folder / "loop")}
 
 
 def opened(folder: Path) -> tuple[Opened, ...]:

@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 
+from pilotlight.config.variables import FULL_IMPORTS
 from pilotlight.engines.torch.index_cache import after_import, keep_index
 
 # Decorators and functions that leave a mark on something for the compiler, and return what they were given.
@@ -112,7 +113,7 @@ def _leave_out_the_rest(import_utils: ModuleType) -> None:
     keep_index(import_utils)
 
 
-if os.environ.get("PILOTLIGHT_FULL_IMPORTS", "0") in ("", "0"):
+if not FULL_IMPORTS.read(os.environ):
     _defer_dynamo()
     after_import("transformers.utils.import_utils", _leave_out_the_rest)
 

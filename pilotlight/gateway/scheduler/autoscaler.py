@@ -10,7 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pilotlight.config.serving import GatewaySettings
 from pilotlight.errors import UsageError
+
+_DEFAULT = GatewaySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,11 @@ class Limits:
         UsageError: they contradict each other.
     """
 
-    min_workers: int = 0
-    max_workers: int = 1
+    min_workers: int = _DEFAULT.min_workers
+    max_workers: int = _DEFAULT.max_workers
     slots: int = 1
-    idle_timeout_s: float = 300.0
-    max_waiting: int = 100
+    idle_timeout_s: float = _DEFAULT.idle_timeout_s
+    max_waiting: int = _DEFAULT.max_waiting
     hold_s: float = 60.0
 
     def __post_init__(self) -> None:

@@ -15,13 +15,14 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pilotlight.config.variables import CACHE
 from pilotlight.errors import ConfigError, PilotlightError
 from pilotlight.loading.files.lock import folder_lock
 from pilotlight.loading.progress import Watcher
 
 __all__ = ["CACHE_VARIABLE", "ExporterError", "environment", "run_logged"]
 
-CACHE_VARIABLE = "PILOTLIGHT_CACHE"
+CACHE_VARIABLE = CACHE.name
 DONE = "complete"
 # What the exporters and their packages may not do behind our back.
 QUIET = {"CI": "true", "NNCF_CI": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONNOUSERSITE": "1"}
@@ -105,8 +106,8 @@ def _make(folder: Path, python: Path, below: list[str], requirements: Path, envi
 
 
 def _cache(environ: Mapping[str, str]) -> Path:
-    if environ.get(CACHE_VARIABLE):
-        return Path(environ[CACHE_VARIABLE]).expanduser()
+    if (cache := CACHE.read(environ)) is not None:
+        return cache.expanduser()
     return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pilotlight"
 
 

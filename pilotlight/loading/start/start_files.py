@@ -17,14 +17,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilotlight.config.variables import READ_AHEAD
 from pilotlight.loading.start.residency import resident_share
 
-__all__ = ["NAME", "SWITCH", "FileRanges", "Places", "read_ahead", "read_list", "write_list"]
+__all__ = ["NAME", "FileRanges", "Places", "read_ahead", "read_list", "write_list"]
 
 log = logging.getLogger(__name__)
 
 NAME = "start-files.json"
-SWITCH = "PILOTLIGHT_READ_AHEAD"  # 0: it is left to each read to fetch what it needs
 _FORMAT = "pilotlight-start-files"
 _VERSION = 1
 _ENOUGH = 0.9  # with so much of what was recorded in memory, the start is no cold one
@@ -117,7 +117,7 @@ def read_ahead(
         environ: where to look for the variable.
     """
     path = project / NAME
-    if environ.get(SWITCH) == "0" or not hasattr(os, "posix_fadvise") or not path.is_file():
+    if not READ_AHEAD.read(environ) or not hasattr(os, "posix_fadvise") or not path.is_file():
         return None
     places = Places.of(python or Path(sys.executable), project)
     thread = threading.Thread(target=_run, args=(path, places), name="read-ahead", daemon=True)

@@ -1,0 +1,123 @@
+"""What the predictors of ``predict.py`` and of the examples are told by the environment.
+
+Imported at every cold start: the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pilotlight.config.variables import (
+    BATCH,
+    BATCH_WAIT_MS,
+    COG_MAX_CONCURRENCY,
+    DEVICE,
+    DTYPE,
+    ENCODER_MODEL,
+    ENGINE,
+    MODEL,
+    POOLING,
+    QUEUE,
+    SLOTS,
+    STAGED,
+    TEXT_MODEL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Which engine a model gets; ``auto`` leaves the choice to ``engines.select``.
+
+    Attributes:
+        engine: one of ``ENGINES``.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        dtype: a precision, as torch calls it or as an artifact does.
+        staged: whether an engine that can do so answers, one request at a time, before all of it is loaded.
+    """
+
+    engine: str = ENGINE.default
+    device: str = DEVICE.default
+    dtype: str = DTYPE.default
+    staged: bool = STAGED.default
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> EngineOptions:
+        """Read ``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE``, ``PILOTLIGHT_DTYPE`` and ``PILOTLIGHT_STAGED``.
+
+        Raises:
+            ConfigError: a value is not allowed.
+        """
+        return cls(ENGINE.read(environ), DEVICE.read(environ), DTYPE.read(environ), staged=STAGED.read(environ))
+
+
+@dataclass(frozen=True, slots=True)
+class TextSettings:
+    """A text predictor.
+
+    Attributes:
+        model: a folder, the name of one in ``weights/``, or a hub id.
+        engine: which engine it gets.
+        slots: predictions that advance together.
+        queue_size: further predictions that may wait; ``None`` for as many as slots.
+    """
+
+    model: str = TEXT_MODEL
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    slots: int = COG_MAX_CONCURRENCY.default
+    queue_size: int | None = QUEUE.default
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> TextSettings:
+        """Read the variables of the table; without ``PILOTLIGHT_SLOTS``, slots are as many as Cog sends.
+
+        Raises:
+            ConfigError: a value is not allowed.
+        """
+        return cls(
+            model=MODEL.read(environ) or TEXT_MODEL,
+            engine=EngineOptions.from_env(environ),
+            slots=SLOTS.read(environ) or COG_MAX_CONCURRENCY.read(environ),
+            queue_size=QUEUE.read(environ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """A predictor that classifies or embeds texts.
+
+    Attributes:
+        model: a folder, the name of one in ``weights/``, or a hub id.
+        engine: which engine it gets.
+        pooling: ``auto``, ``mean`` or ``cls``: how an embedder makes one vector of a text's tokens.
+        max_rows: texts computed together at most.
+        max_wait_s: how long a text may wait for others to share its batch.
+        queue_size: texts inside at most, running ones included.
+    """
+
+    model: str = ENCODER_MODEL
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    pooling: str = POOLING.default
+    max_rows: int = BATCH.default
+    max_wait_s: float = BATCH_WAIT_MS.default / 1e3
+    queue_size: int = 1024
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> EncoderSettings:
+        """Read the variables of the table.
+
+        Raises:
+            ConfigError: a value is not allowed.
+        """
+        return cls(
+            model=MODEL.read(environ) or ENCODER_MODEL,
+            engine=EngineOptions.from_env(environ),
+            pooling=POOLING.read(environ),
+            max_rows=BATCH.read(environ),
+            max_wait_s=BATCH_WAIT_MS.read(environ) / 1e3,
+            queue_size=QUEUE.read(environ) or DEFAULT_ENCODER.queue_size,
+        )
+
+
+DEFAULT_TEXT = TextSettings()
+DEFAULT_ENCODER = EncoderSettings()
