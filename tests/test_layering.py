@@ -50,8 +50,12 @@ CONFINED = {
     "openvino_tokenizers": OPENVINO,
     "onnxruntime": ONNX,
     "onnxruntime_genai": ONNX,
+    "prometheus_client": ("gateway/scheduler/metrics.py",),
 }
-HEAVY = ("torch", "transformers", "numpy", "starlette", "fastapi", "httpx2", "pydantic", "yaml", "click", "rich", "cog")
+HEAVY = (
+    *("torch", "transformers", "numpy", "starlette", "fastapi", "httpx2"),
+    *("prometheus_client", "pydantic", "yaml", "click", "rich", "cog"),
+)
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

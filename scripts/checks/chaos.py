@@ -141,7 +141,8 @@ class Storm:
         # A version whose workers were killed while they started may be held back for a minute.
         await self._until("every slot serves", all_serve)
         metrics = (await http.get("/metrics")).text
-        busy = [line for line in metrics.splitlines() if line.startswith("vllm:num_requests_") and line[-2:] != " 0"]
+        lines = [line for line in metrics.splitlines() if line.startswith("vllm:num_requests_")]
+        busy = [line for line in lines if float(line.rpartition(" ")[2])]
         self._expect(not busy, f"slots or places are taken by nobody: {busy}")
 
     async def _check_webhooks(self) -> None:

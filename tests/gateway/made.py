@@ -98,6 +98,11 @@ async def until(condition):
         await asyncio.sleep(0.001)
 
 
+def ended(gateway, status, model="local/model1"):
+    """How many predictions of a model have ended so, over all its versions."""
+    return sum(metrics.ended[status] for metrics in gateway.metrics.of_model(model))
+
+
 @contextlib.asynccontextmanager
 async def opened(path, *, versions=None, limits=None, fakes=None, clock=None, inputs=None, **options):
     """An open gateway with fake workers; ``inputs`` makes what it is to do about inputs, of its store and its clock."""
@@ -144,4 +149,16 @@ def run(scenario):
     return asyncio.run(bounded())
 
 
-__all__ = ["DOCUMENT", "PROJECTS", "Fakes", "Limits", "made_record", "made_version", "opened", "run", "served", "until"]
+__all__ = [
+    "DOCUMENT",
+    "PROJECTS",
+    "Fakes",
+    "Limits",
+    "ended",
+    "made_record",
+    "made_version",
+    "opened",
+    "run",
+    "served",
+    "until",
+]

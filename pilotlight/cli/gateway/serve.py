@@ -234,7 +234,7 @@ async def _run(
             store,
             options.limits,
             registry=Registry(options.home),
-            factory=lambda version: _Worker(version, options.server, gateway.journal),
+            factory=lambda version: _Worker(version, options.server, gateway.logs),
             supervision=SupervisorOptions(setup_timeout_s=options.setup_timeout_s),
             clock=clock,
             inputs=Inputs(files, egress, url_of(listener)),

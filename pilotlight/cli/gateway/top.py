@@ -28,7 +28,7 @@ Examples:
 _COLORS = {
     **dict.fromkeys(("ready", "succeeded"), "green"),
     **dict.fromkeys(("starting", "processing"), "yellow"),
-    **dict.fromkeys(("parked", "failed"), "red"),
+    **dict.fromkeys(("crash-looping", "failed"), "red"),
 }
 _SHOWN_PREDICTIONS = 10
 # From so many columns of text on, every column of the table fits; a pipe is as wide.

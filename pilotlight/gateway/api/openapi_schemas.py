@@ -120,7 +120,7 @@ SCHEMAS: dict[str, Schema] = {
     "Account": record(type=TEXT, username=TEXT, name=TEXT, github_url=nullable(TEXT)),
     "Health": record(
         {"error": TEXT, "logs": TEXT},
-        status={"type": "string", "enum": ["ready", "starting", "sleeping", "stopping", "parked"]},
+        status={"type": "string", "enum": ["ready", "starting", "idle", "empty", "stopping", "crash-looping"]},
         running=COUNT,
         waiting=COUNT,
     ),

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pilotlight.gateway.api.errors import ProblemError, not_found
+from pilotlight.gateway.api.errors import ProblemError
 from pilotlight.gateway.api.replicate.predictions import gateway_of
 from pilotlight.gateway.scheduler.log_buffer import LogBuffer
-from pilotlight.gateway.scheduler.status import look
+from pilotlight.gateway.scheduler.status import snapshot
 from pilotlight.gateway.sse import PING, StreamEvent, encode
 
 _MOST_LINES = 5000
@@ -28,28 +28,26 @@ def routes() -> list[Route]:
 
 async def show_status(request: Request) -> Response:
     """As ``status.GatewayStatus``, in JSON."""
-    return JSONResponse(asdict(await look(gateway_of(request))), headers={"Cache-Control": "no-store"})
+    return JSONResponse(asdict(await snapshot(gateway_of(request))), headers={"Cache-Control": "no-store"})
 
 
 async def show_logs(request: Request) -> Response:
     """The last lines: of ``model`` or of all, ``tail`` of them (100), as one list or, with ``follow=1``, as events."""
     gateway = gateway_of(request)
     model = request.query_params.get("model")
-    if model is not None and model not in gateway.metrics():
-        raise not_found(f"model {model[:140]!r}")
+    if model is not None:
+        gateway.catalog.model(model)  # raises where there is none
     count = _count(request.query_params.get("tail", "100"))
     if request.query_params.get("follow") == "1":
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(
-            _follow(gateway.journal, count, model), media_type="text/event-stream", headers=headers
-        )
-    lines = [asdict(line) for line in gateway.journal.tail(count, model)]
+        return StreamingResponse(_follow(gateway.logs, count, model), media_type="text/event-stream", headers=headers)
+    lines = [asdict(line) for line in gateway.logs.tail(count, model)]
     return JSONResponse({"lines": lines}, headers={"Cache-Control": "no-store"})
 
 
-async def _follow(journal: LogBuffer, count: int, model: str | None) -> AsyncGenerator[bytes, None]:
+async def _follow(logs: LogBuffer, count: int, model: str | None) -> AsyncGenerator[bytes, None]:
     yield PING  # so that whoever follows knows at once that there is somebody to follow
-    async with aclosing(journal.follow(count, model)) as lines:
+    async with aclosing(logs.follow(count, model)) as lines:
         async for line in lines:
             if line is None:
                 yield PING

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pilotlight.errors import PilotlightError, WorkerBusyError
@@ -17,9 +17,9 @@ from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.predictions import accept, gateway_of
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.versions import Version
-from pilotlight.gateway.scheduler import metrics
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.gateway import Gateway
+from pilotlight.gateway.scheduler.metrics import CONTENT_TYPE
 from pilotlight.runtime.schema.validation import InvalidInputError
 from pilotlight.types import Status
 
@@ -38,7 +38,7 @@ def routes() -> list[Route]:
 
 
 async def health(request: Request) -> Response:
-    """200 while a prediction would be served: by a worker that is ready, or after a cold start by one that sleeps.
+    """200 while a prediction would be served: by a worker that is ready, or after a cold start where none runs.
 
     503 while the first worker starts, after workers could not be started, with nothing to serve, and while the gateway
     ends. Of several pushed models it tells how they stand together.
@@ -47,16 +47,16 @@ async def health(request: Request) -> Response:
     versions = gateway.catalog.projects[:1] or gateway.catalog.current
     # Where models are served, which come and go, one that cannot start says so to its own callers.
     pool = gateway.pool(versions[0]) if len(versions) == 1 else None
-    gauges = gateway.gauges if pool is None else pool.gauges
-    state = "ready" if gauges.ready_workers else "starting" if gauges.starting_workers else "sleeping"
+    gauges = gateway.gauges() if pool is None else pool.gauges
+    state = "ready" if gauges.ready_workers else "starting" if gauges.starting_workers else "idle"
     body: dict[str, Any] = {"status": state, "running": gauges.running, "waiting": gauges.waiting}
     if gateway.closing:
         body["status"] = "stopping"
     elif not versions:
         body["status"] = "empty"
     elif pool is not None and pool.last_error is not None:
-        body |= {"status": "parked", "error": str(pool.last_error), "logs": getattr(pool.last_error, "logs", "")}
-    well = body["status"] in ("ready", "sleeping")
+        body |= {"status": "crash-looping", "error": str(pool.last_error), "logs": getattr(pool.last_error, "logs", "")}
+    well = body["status"] in ("ready", "idle")
     return JSONResponse(body, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -94,8 +94,7 @@ async def predict_batch(request: Request) -> Response:
 
 
 async def show_metrics(request: Request) -> Response:
-    text = metrics.render(gateway_of(request).metrics())
-    return PlainTextResponse(text, media_type=metrics.CONTENT_TYPE)
+    return Response(gateway_of(request).metrics.exposition(), media_type=CONTENT_TYPE)
 
 
 async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -22,8 +22,6 @@ class ActivePrediction:
         record: as it was accepted.
         inputs: what the worker gets, where that is not what may be shown.
         iterates: whether its output is a list that grows chunk by chunk; anything else is shown whole at its end.
-        on_end: called when it has ended.
-        on_log: called with what it prints.
     """
 
     def __init__(
@@ -32,15 +30,11 @@ class ActivePrediction:
         inputs: Mapping[str, Any] | None = None,
         *,
         iterates: bool = True,
-        on_end: Callable[[ActivePrediction], None] | None = None,
-        on_log: Callable[[ActivePrediction, str], None] | None = None,
     ) -> None:
         self.inputs = record.input if inputs is None else inputs
         self.cancel_asked = False
         self._record = record
         self._iterates = iterates
-        self._on_end = on_end
-        self._on_log = on_log
         self._chunks: list[Any] = []
         self._logs: list[str] = []
         self._events: list[StreamEvent] = []
@@ -72,8 +66,6 @@ class ActivePrediction:
         elif isinstance(event, Log):
             self._logs.append(event.text)
             self._say(StreamEvent("logs", event.text))
-            if self._on_log is not None:
-                self._on_log(self, event.text)
 
     def update(self, record: PredictionRecord) -> None:
         """The next step of its life; with a terminal one, everyone who waits is told."""
@@ -84,8 +76,6 @@ class ActivePrediction:
                 self._say(event)
             self._over = True
             self._ended.set()
-            if self._on_end is not None:
-                self._on_end(self)
 
     def abandon(self) -> None:
         """The gateway ends before it does: nobody needs to wait any longer."""

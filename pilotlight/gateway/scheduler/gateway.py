@@ -21,8 +21,9 @@ from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler import recovery
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.autoscaler import Limits
+from pilotlight.gateway.scheduler.listeners import Listeners, NullListener
 from pilotlight.gateway.scheduler.log_buffer import LogBuffer
-from pilotlight.gateway.scheduler.metrics import Gauges, Metrics
+from pilotlight.gateway.scheduler.metrics import Gauges, Metrics, ServingKey
 from pilotlight.gateway.scheduler.pools import InputsLike, Pools
 from pilotlight.gateway.scheduler.queue import Pool
 from pilotlight.gateway.storage.store import Page, Store
@@ -32,10 +33,10 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
-# A predictor that heeds a cancel at all does so between two lines of Python.
-_HEEDS_S = 1.0
-# How soon what was pushed or deployed gets the workers that it is to have at all times; requests see it at once.
-_ADJUST_S = 1.0
+# A predictor that reacts to a cancel does so between two lines of Python.
+_CANCEL_S = 1.0
+# How often the workers are reconciled with what was pushed and deployed; requests see a change at once.
+_RECONCILE_S = 1.0
 
 
 class ClosingError(WorkerError):
@@ -43,20 +44,27 @@ class ClosingError(WorkerError):
 
 
 class Gateway:
-    """Serves projects and what has been pushed; ``async with`` opens and closes it.
+    """Serves projects and pushed versions; ``async with`` opens and closes it.
 
-    Entering takes up what a gateway before this one has left in the store: what was waiting is run, what was running
-    is reported as failed. Leaving it is ``close``; ``drain`` before that lets running predictions end.
+    Entering recovers the unfinished predictions of the gateway before this one from the store: those that were waiting
+    are run, those that were running are reported as failed. Leaving calls ``close``; call ``drain`` before that to let
+    running predictions end.
 
     Args:
-        projects: served as they lie in their folders.
-        store: an open one, which nobody else writes.
-        limits: of every version that no deployment has others for, but for ``slots``, which are the project's own.
-        registry: of what was pushed; ``None`` for none.
-        factory: makes a worker for a version; the real Cog server by default.
-        supervision: how each worker is kept up.
+        projects: projects that are served from their folders.
+        store: an open store that no other process writes.
+        limits: the limits of every version that is served without a deployment; ``slots`` are the project's own.
+        registry: the registry of pushed versions; ``None`` for none.
+        factory: makes a worker for a version; a real Cog server by default.
+        supervision: how each worker is restarted and watched.
         clock: seconds since 1970.
-        inputs: what is done about inputs before they reach a worker; nothing by default.
+        inputs: prepares inputs before they reach a worker; by default they stay as they are.
+
+    Attributes:
+        listeners: told of every prediction; others may be added.
+        metrics: what was counted and measured, by version and deployment.
+        logs: the last lines that workers and predictions have printed.
+        closing: whether no more predictions are accepted.
 
     Raises:
         UsageError: two projects have one name.
@@ -77,12 +85,15 @@ class Gateway:
     ) -> None:
         self.store = store
         self.clock = clock or steady_clock()
-        self.journal = LogBuffer(self.clock)
+        self.logs = LogBuffer(self.clock)
         self.limits = limits or Limits()
         self._inputs = inputs
         self.closing = False
         self._closed = asyncio.Event()
         self.catalog = Catalog(projects, registry)
+        self.metrics = Metrics(self._metrics_key, lambda: self._pools.gauges_by_key())
+        self._active = _Active()
+        self.listeners = Listeners(self._active, self.metrics, self.logs)
         self._pools = Pools(
             self.catalog,
             self.limits,
@@ -91,9 +102,10 @@ class Gateway:
             clock=self.clock,
             supervision=supervision,
             inputs=inputs,
+            listeners=self.listeners,
+            metrics=self.metrics,
         )
-        self._live: dict[str, tuple[ActivePrediction, Pool]] = {}
-        self._going_on: set[asyncio.Future[Any]] = set()
+        self._background: set[asyncio.Future[Any]] = set()
         self._follower: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -104,7 +116,7 @@ class Gateway:
         self.catalog.projects = tuple(dated)
         try:
             await self._recover(now)
-            self.adjust()
+            self.reconcile()
         except BaseException:
             await self.__aexit__()
             raise
@@ -123,37 +135,40 @@ class Gateway:
         return self.catalog.current
 
     async def drain(self, grace_s: float) -> None:
-        """Takes no more predictions, and lets those that run end for up to ``grace_s``."""
+        """Refuse new predictions, and wait up to ``grace_s`` for those that run."""
         self.closing = True
         self._closed.set()
-        if self._going_on:
-            await asyncio.wait(self._going_on)
+        if self._background:
+            await asyncio.wait(self._background)
         await self._pools.drain(grace_s)
 
     async def close(self) -> None:
-        """Ends all workers, and fails what still runs; what waits is left to the next gateway. Safe to call twice."""
+        """End all workers and fail what still runs; what waits is left to the next gateway. Safe to call twice."""
         await self.drain(0)
         if self._follower is not None:
             await self._follower
         await self._pools.close()
-        self.journal.close()
+        self.logs.close()
 
     def pool(self, version: Version, deployment: str | None = None) -> Pool:
-        """The queue and the workers of a version, for those who ask for it by itself or by a deployment."""
+        """Return the queue of a version, as a deployment serves it or without one."""
         return self._pools.get(version, deployment)
 
-    def adjust(self) -> None:
-        """Follows a change of the catalog at once, which otherwise takes a second."""
-        self._pools.adjust()
+    def reconcile(self) -> None:
+        """Make queues and workers follow the catalog now, which otherwise happens within a second."""
+        self._pools.reconcile()
 
-    def metrics(self) -> dict[str, tuple[Metrics, Gauges]]:
-        """What was counted, and how it stands, by model."""
-        return self._pools.metrics()
+    def gauges_by_key(self) -> dict[ServingKey, Gauges]:
+        """The state of every version that is served, by deployment, those without workers included."""
+        return self._pools.gauges_by_key()
 
-    @property
-    def gauges(self) -> Gauges:
-        """How all models together stand."""
-        return self._pools.gauges()
+    def traffic(self) -> dict[ServingKey, float]:
+        """Return the share of new predictions of a model or a deployment that goes to each of its versions."""
+        return self._pools.traffic()
+
+    def gauges(self, model: str | None = None) -> Gauges:
+        """The state of all versions of a model, or of all models, together."""
+        return Gauges.sum(now for key, now in self._pools.gauges_by_key().items() if model in (None, key.model))
 
     async def create(
         self,
@@ -164,14 +179,14 @@ class Gateway:
         prediction_id: str | None = None,
         also: Callable[[sqlite3.Connection], object] | None = None,
     ) -> ActivePrediction:
-        """Accepts a prediction: it is stored when this returns, and will reach an end whatever happens.
+        """Accept a prediction: it is stored when this returns, and reaches an end whatever happens.
 
         Args:
-            version: what to run.
-            inputs: by name.
-            deployment: ``owner/name`` when it was asked for by that.
-            prediction_id: a new one by default.
-            also: writes what has to be stored with it, or not at all.
+            version: the version to run.
+            inputs: the inputs by name.
+            deployment: ``owner/name`` of the deployment that it was asked for by, if any.
+            prediction_id: its id; a new one by default.
+            also: writes what has to be stored in the same transaction.
 
         Raises:
             InvalidInputError: an input is wrong.
@@ -194,96 +209,109 @@ class Gateway:
             stream_key=secrets.token_urlsafe(24),
         )
         pool = self.pool(version, deployment)
-        live = self._made(version, record, given)
-        # With its start in the same write where it need not wait: it may not run before the store says that it does.
-        accepted = lifecycle.begin(record, self.clock()) if pool.reserve(live) else record
-        storing = self._keep(self.store.adding(accepted, also))
-        storing.add_done_callback(lambda stored: self._take(pool, live, stored))
-        # A caller who leaves now leaves a whole prediction behind.
+        active = ActivePrediction(record, given, iterates=version.iterates)
+        # Where it need not wait its start is part of the same write: nothing runs before the store says that it does.
+        accepted = lifecycle.begin(record, self.clock()) if pool.reserve(active) else record
+        storing = self._in_background(self.store.adding(accepted, also))
+        storing.add_done_callback(lambda stored: self._enqueue_stored(pool, active, stored))
+        # Storing goes on when the caller leaves now.
         await asyncio.shield(storing)
-        return live
+        return active
 
     async def find(self, prediction_id: str) -> PredictionRecord | None:
-        """What a prediction is now."""
-        live = self.live(prediction_id)
-        return live.record if live is not None else await self.store.get(prediction_id)
+        """Return a prediction as it is now; ``None`` where there is none."""
+        active = self.active(prediction_id)
+        return active.record if active is not None else await self.store.get(prediction_id)
 
-    def live(self, prediction_id: str) -> ActivePrediction | None:
-        """A prediction that has not ended."""
-        live, _ = self._live.get(prediction_id, (None, None))
-        return live
+    def active(self, prediction_id: str) -> ActivePrediction | None:
+        """Return a prediction that has not ended; ``None`` where it has, or there is none."""
+        active, _ = self._active.get(prediction_id)
+        return active
 
     async def page(self, limit: int, *, before: int | None = None, after: int | None = None) -> Page:
-        """As ``Store.page``, with those that run as they are now."""
+        """Return a page as ``Store.page`` does, with those that run as they are now."""
         page = await self.store.page(limit, before=before, after=after)
-        now = ((number, self._live[r.id][0].record if r.id in self._live else r) for number, r in page.records)
+        now = ((number, active.record if (active := self.active(r.id)) else r) for number, r in page.records)
         return replace(page, records=tuple(now))
 
     async def cancel(self, prediction_id: str) -> PredictionRecord | None:
-        """Cancels a prediction; one that has ended stays as it is. The record is that of now.
+        """Cancel a prediction and return it as it is then; one that has ended stays as it is.
 
-        One that waits ends at once. One that runs ends when its predictor heeds it, or when its worker is killed: if
-        that takes longer than a second, the record is that of one that still runs.
+        One that waits ends at once. One that runs ends when its predictor stops, or when its worker is killed: where
+        that takes longer than a second, the returned record still runs.
         """
-        live, pool = self._live.get(prediction_id, (None, None))
-        if live is None or pool is None:
+        active, pool = self._active.get(prediction_id)
+        if active is None or pool is None:
             return await self.store.get(prediction_id)
-        await asyncio.shield(self._canceling(live, pool))
-        await live.wait_ended(_HEEDS_S)
-        return live.record
+        await asyncio.shield(self._canceling(active, pool))
+        await active.wait_ended(_CANCEL_S)
+        return active.record
 
-    def leave(self, live: ActivePrediction) -> None:
-        """As ``cancel``, without waiting for anything."""
-        if live.id in self._live:
-            self._canceling(live, self._live[live.id][1])
+    def leave(self, active: ActivePrediction) -> None:
+        """Cancel a prediction as ``cancel`` does, without waiting for anything."""
+        _, pool = self._active.get(active.id)
+        if pool is not None:
+            self._canceling(active, pool)
 
-    def _canceling(self, live: ActivePrediction, pool: Pool) -> asyncio.Future[None]:
-        return self._keep(asyncio.create_task(pool.cancel(live)))
+    def _canceling(self, active: ActivePrediction, pool: Pool) -> asyncio.Future[None]:
+        return self._in_background(asyncio.create_task(pool.cancel(active)))
 
-    def _made(self, version: Version, record: PredictionRecord, given: Mapping[str, Any]) -> ActivePrediction:
-        return ActivePrediction(record, given, iterates=version.iterates, on_end=self._forget, on_log=self._note)
-
-    def _take(self, pool: Pool, live: ActivePrediction, stored: asyncio.Future[None]) -> None:
-        """A prediction has been stored, or could not be, which its caller is told."""
+    def _enqueue_stored(self, pool: Pool, active: ActivePrediction, stored: asyncio.Future[None]) -> None:
+        """Queue a prediction that has been stored; where it could not be, ``create`` raises why."""
         if stored.exception() is None:
-            self._queue(pool, live)
+            self._enqueue(pool, active)
         else:
-            pool.release(live)
+            pool.release(active)
 
-    def _queue(self, pool: Pool, live: ActivePrediction) -> None:
-        self._live[live.id] = (live, pool)
-        pool.put(live)
+    def _enqueue(self, pool: Pool, active: ActivePrediction) -> None:
+        self._active.add(active, pool)
+        pool.put(active)
 
-    def _note(self, live: ActivePrediction, text: str) -> None:
-        self.journal.add(text, model=live.record.model, prediction=live.id)
-
-    def _forget(self, live: ActivePrediction) -> None:
-        self._live.pop(live.id, None)
+    def _metrics_key(self, record: PredictionRecord) -> ServingKey:
+        return self._pools.key(record.model, record.version, record.deployment)
 
     async def _recover(self, now: float) -> None:
         for left in await self.store.unfinished():
-            record, version = recovery.take_up(left, self.catalog, now)
+            record, version = recovery.recover(left, self.catalog, now)
             if version is None:
                 await self.store.save(record)
+                self.listeners.ended(record)
             else:
-                self._queue(self.pool(version, record.deployment), self._made(version, record, record.input))
+                active = ActivePrediction(record, record.input, iterates=version.iterates)
+                self._enqueue(self.pool(version, record.deployment), active)
 
     async def _follow(self) -> None:
-        """Follows what other processes do to the catalog, and lets go of what nobody needs."""
+        """Reconcile once a second, as other processes change the catalog too, until the gateway closes."""
         while not self.closing:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ADJUST_S):
+                async with asyncio.timeout(_RECONCILE_S):
                     await self._closed.wait()
             try:
-                self.adjust()
+                self.reconcile()
             except PilotlightError as error:
-                _LOG.error("what was pushed or deployed cannot be followed: %s", error)
+                _LOG.error("workers cannot follow what was pushed or deployed: %s", error)
 
-    def _keep(self, work: asyncio.Future[T]) -> asyncio.Future[T]:
-        """What goes on when the request that it is for has ended."""
-        self._going_on.add(work)
-        work.add_done_callback(self._going_on.discard)
+    def _in_background(self, work: asyncio.Future[T]) -> asyncio.Future[T]:
+        """Keep hold of ``work``, which goes on when the request that started it has ended."""
+        self._background.add(work)
+        work.add_done_callback(self._background.discard)
         return work
+
+
+class _Active(NullListener):
+    """The predictions that have not ended, each with its queue, by id."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, tuple[ActivePrediction, Pool]] = {}
+
+    def get(self, prediction_id: str) -> tuple[ActivePrediction, Pool] | tuple[None, None]:
+        return self._by_id.get(prediction_id, (None, None))
+
+    def add(self, active: ActivePrediction, pool: Pool) -> None:
+        self._by_id[active.id] = active, pool
+
+    def ended(self, record: PredictionRecord) -> None:
+        self._by_id.pop(record.id, None)
 
 
 def _real_worker(version: Version) -> WorkerLike:

@@ -1,4 +1,4 @@
-"""What workers and predictions have printed of late, in memory."""
+"""The last lines that workers and predictions have printed, in memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pilotlight.gateway.clock import Clock
+from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.scheduler.listeners import NullListener
 
 _KEPT_LINES = 5000
-# Longer ones are cut: a predictor may print anything.
+# Longer lines are cut: a predictor may print anything.
 _LONGEST = 2000
 
 
@@ -20,11 +22,11 @@ class Line:
     """One line.
 
     Attributes:
-        number: they are counted from 0.
-        at: when it came; seconds since 1970.
-        model: whose.
-        prediction: the id of the one that printed it; ``None`` for a worker's own.
-        text: without its end.
+        number: lines are counted from 0.
+        at: when it was printed; seconds since 1970.
+        model: the model whose worker or prediction printed it.
+        prediction: the id of the prediction that printed it; ``None`` for a line of the worker itself.
+        text: without the line end.
     """
 
     number: int
@@ -34,7 +36,7 @@ class Line:
     text: str
 
 
-class LogBuffer:
+class LogBuffer(NullListener):
     """The last lines of all models.
 
     Args:
@@ -47,30 +49,33 @@ class LogBuffer:
         self._lines: deque[Line] = deque(maxlen=kept)
         self._count = 0
         self._changed = asyncio.Event()
-        self._over = False
+        self._closed = False
 
     def add(self, text: str, *, model: str, prediction: str | None = None) -> None:
-        """Takes what was printed, one line or several."""
+        """Add what was printed, one line or several."""
         for line in text.splitlines():
             cut = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
             self._lines.append(Line(self._count, self._clock(), model, prediction, cut))
             self._count += 1
-        self._bump()
+        self._notify()
+
+    def log(self, record: PredictionRecord, text: str) -> None:
+        self.add(text, model=record.model, prediction=record.id)
 
     def close(self) -> None:
-        """Nobody need follow it any longer."""
-        self._over = True
-        self._bump()
+        """End everything that follows it."""
+        self._closed = True
+        self._notify()
 
     def tail(self, count: int, model: str | None = None) -> list[Line]:
-        """The last lines, of one model or of all, oldest first."""
+        """Return the last lines, of one model or of all, oldest first."""
         lines = [line for line in self._lines if model in (None, line.model)]
         return lines[max(0, len(lines) - count) :]
 
     async def follow(
         self, count: int, model: str | None = None, *, silence_s: float = 15.0
     ) -> AsyncGenerator[Line | None, None]:
-        """As ``tail``, and then every line as it comes; ``None`` after each ``silence_s``."""
+        """Yield the lines of ``tail``, then every new one; ``None`` after each ``silence_s`` without one."""
         following = self._count
         for line in self.tail(count, model):
             yield line
@@ -83,7 +88,7 @@ class LogBuffer:
                     yield line
             if following < self._count:
                 continue
-            if self._over:
+            if self._closed:
                 return
             try:
                 async with asyncio.timeout(silence_s):
@@ -91,6 +96,6 @@ class LogBuffer:
             except TimeoutError:
                 yield None
 
-    def _bump(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,7 +1,7 @@
-"""The pool of every version that is asked for, made when it is, and ended when nothing needs it any more.
+"""The queues of all versions that are asked for: each is made when it is needed and removed when nothing needs it.
 
-A version has one pool for those who ask for it or for its model, and one for each deployment that serves it, which has
-limits of its own. What is superseded keeps its pool until its last prediction has ended and its workers have idled out.
+A version has one queue for requests by model or version, and one for every deployment that serves it, which has limits
+of its own. A superseded version keeps its queue until its last prediction has ended and its workers have idled out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -19,35 +20,27 @@ from pilotlight.gateway.registry.catalog import Catalog
 from pilotlight.gateway.registry.gc import Lease
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.autoscaler import Limits
-from pilotlight.gateway.scheduler.metrics import Gauges, Metrics
+from pilotlight.gateway.scheduler.listeners import Listeners
+from pilotlight.gateway.scheduler.metrics import Gauges, Metrics, ServingKey
 from pilotlight.gateway.scheduler.queue import Pool, Saver
 from pilotlight.runtime import SupervisorOptions, WorkerLike
 
 
 class InputsLike(Protocol):
-    """What is done about inputs: ``fetching.Inputs``."""
+    """Prepares inputs: ``egress.inputs.Inputs``."""
 
     def check(self, version: Version, inputs: Mapping[str, Any], /) -> None:
-        """Before a prediction is accepted; raises an ``InvalidInputError``."""
+        """Raise an ``InvalidInputError`` where a prediction cannot be accepted."""
 
     def ready(
         self, version: Version, inputs: Mapping[str, Any], /
     ) -> contextlib.AbstractAsyncContextManager[Mapping[str, Any]]:
-        """What its worker gets, while it runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """Model and id of a version, and the deployment that it is asked for by, ``None`` without."""
-
-    model: str
-    version: str
-    deployment: str | None
+        """Give what the worker gets, for as long as it runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A pool, its version, and what keeps the version's files from being removed."""
+    """A queue, its version, and what keeps the version's files from being removed."""
 
     pool: Pool
     version: Version
@@ -55,16 +48,18 @@ class _Entry:
 
 
 class Pools:
-    """All of them, from ``open`` to ``close``.
+    """All queues of a gateway, until ``close``.
 
     Args:
-        catalog: says what is current, and how deployments scale.
-        limits: of everything but deployments; ``slots`` are the project's own.
+        catalog: says which versions are current, and how deployments scale.
+        limits: the limits of what is served without a deployment; ``slots`` are the project's own.
         factory: makes a worker for a version.
-        save: keeps every step of a prediction.
-        clock: the gateway's.
-        supervision: how each worker is kept up.
-        inputs: what is done about inputs before they reach a worker.
+        save: stores every step of a prediction.
+        clock: the gateway's clock.
+        listeners: told of every prediction.
+        metrics: the gateway's metrics.
+        supervision: how each worker is restarted and watched.
+        inputs: prepares inputs before they reach a worker.
     """
 
     def __init__(
@@ -75,6 +70,8 @@ class Pools:
         *,
         save: Saver,
         clock: Clock,
+        listeners: Listeners,
+        metrics: Metrics,
         supervision: SupervisorOptions | None = None,
         inputs: InputsLike | None = None,
     ) -> None:
@@ -83,86 +80,92 @@ class Pools:
         self._factory = factory
         self._save = save
         self._clock = clock
+        self._listeners = listeners
+        self._metrics = metrics
         self._supervision = supervision
         self._inputs = inputs
-        self._entries: dict[_Key, _Entry] = {}
-        self._metrics: dict[str, Metrics] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._entries: dict[ServingKey, _Entry] = {}
+        self._background: set[asyncio.Task[None]] = set()
         self._closing = False
 
+    def key(self, model: str, version: str, deployment: str | None) -> ServingKey:
+        """Return the key of a version's queue; a project served from its folder has one queue for all requests."""
+        own = any(project.model == deployment == model for project in self._catalog.projects)
+        return ServingKey(model, version, None if own else deployment)
+
     def get(self, version: Version, deployment: str | None = None) -> Pool:
-        """The pool of a version, made and opened if there is none yet.
+        """Return the queue of a version, made and opened if there is none yet.
 
         Args:
-            version: one of the catalog's.
-            deployment: the name of a deployment that was created; a project's own is the project itself.
+            version: a version of the catalog.
+            deployment: the name of the deployment that it was asked for by, if any.
         """
-        key = _Key(version.model, version.id, None if version in self._catalog.projects else deployment)
+        key = self.key(version.model, version.id, deployment)
         if key not in self._entries:
-            self._entries[key] = self._made(key, version)
+            self._entries[key] = self._make(key, version)
         return self._entries[key].pool
 
-    def adjust(self) -> None:
-        """Follows the catalog: new limits, pools whose workers are always there, and the end of what nobody needs."""
+    def reconcile(self) -> None:
+        """Follow the catalog: apply limits, open queues with a least number of workers, remove queues without use."""
         if self._closing:
             return
-        for version, deployment in self._always_there():
+        for version, deployment in self._with_minimum():
             self.get(version, deployment)
         for key, entry in list(self._entries.items()):
-            limits = self._wanted_limits(key, entry.version)
+            limits = self._limits_of(key, entry.version)
             if limits != entry.pool.limits:
                 entry.pool.resize(limits)
             if entry.pool.idle and not self._catalog.is_wanted(entry.version, key.deployment):
                 del self._entries[key]
-                self._keep(asyncio.create_task(_end(entry)))
+                self._in_background(_end(entry))
 
-    def metrics(self) -> dict[str, tuple[Metrics, Gauges]]:
-        """By model, over all its versions: what was counted, and how it stands."""
-        models = [model.model for model in self._catalog.models if model.current]
-        return {model: (self._counted(model), self.gauges(model)) for model in models}
+    def gauges_by_key(self) -> dict[ServingKey, Gauges]:
+        """Return the state of every queue, and of every version that would be served now but has none."""
+        found = dict.fromkeys(self.traffic(), Gauges())
+        return found | {key: entry.pool.gauges for key, entry in self._entries.items()}
 
-    def gauges(self, model: str | None = None) -> Gauges:
-        """How a model stands, or all of them together."""
-        pools = [entry.pool.gauges for key, entry in self._entries.items() if model in (None, key.model)]
-        return Gauges(
-            running=sum(one.running for one in pools),
-            waiting=sum(one.waiting for one in pools),
-            ready_workers=sum(one.ready_workers for one in pools),
-            starting_workers=sum(one.starting_workers for one in pools),
-            parked=any(one.parked for one in pools),
-        )
+    def traffic(self) -> dict[ServingKey, float]:
+        """Return the versions that new predictions go to, with their share of those by the model or the deployment."""
+        found = {ServingKey(one.model, one.current, None): 1.0 for one in self._catalog.models if one.current}
+        for one in self._catalog.deployments:
+            total = math.fsum(share.weight for share in one.traffic)
+            found |= {ServingKey(one.model, s.version, one.deployment): s.weight / total for s in one.traffic}
+        return found
 
     async def drain(self, grace_s: float) -> None:
-        """``Pool.drain`` of all; none is made from now on."""
+        """Call ``Pool.drain`` of all queues; none is opened from now on."""
         self._closing = True
         await asyncio.gather(*(entry.pool.drain(grace_s) for entry in self._entries.values()))
 
     async def close(self) -> None:
-        """``Pool.close`` of all."""
+        """Call ``Pool.close`` of all queues."""
         self._closing = True
-        await asyncio.gather(*(_end(entry) for entry in self._entries.values()), *self._ending)
+        await asyncio.gather(*(_end(entry) for entry in self._entries.values()), *self._background)
 
-    def _made(self, key: _Key, version: Version) -> _Entry:
+    def _make(self, key: ServingKey, version: Version) -> _Entry:
         lease = None
         if version.pushed:
             with contextlib.suppress(OSError):  # without a folder no worker will start, and that says why
                 lease = Lease(version.project.root)
         # Most versions take no files, and their inputs stay as they are.
         inputs = self._inputs if version.validator.files else None
+        metrics = self._metrics.of(key)
         pool = Pool(
             lambda: self._factory(version),
-            self._wanted_limits(key, version),
+            self._limits_of(key, version),
             save=self._save,
             clock=self._clock,
             supervision=self._supervision,
+            listeners=self._listeners,
+            on_worker_ready=metrics.worker_start_s.observe,
+            predict_s=lambda: metrics.mean_predict_s,
             prepare=None if inputs is None else functools.partial(inputs.ready, version),
-            metrics=self._counted(version.model),
         )
         if not self._closing:
-            self._keep(asyncio.create_task(pool.open()))
+            self._in_background(pool.open())
         return _Entry(pool, version, lease)
 
-    def _wanted_limits(self, key: _Key, version: Version) -> Limits:
+    def _limits_of(self, key: ServingKey, version: Version) -> Limits:
         limits = replace(self._limits, slots=version.project.max_concurrency)
         if not self._catalog.is_wanted(version, key.deployment):
             return replace(limits, min_workers=0)
@@ -171,8 +174,8 @@ class Pools:
         found = self._catalog.deployment(key.deployment)
         return replace(limits, min_workers=found.min_instances, max_workers=found.max_instances)
 
-    def _always_there(self) -> Iterator[tuple[Version, str | None]]:
-        """What has workers even when nobody asks."""
+    def _with_minimum(self) -> Iterator[tuple[Version, str | None]]:
+        """Yield the versions that have workers even when nobody asks for them."""
         if self._limits.min_workers:
             yield from ((version, None) for version in self._catalog.current)
         for one in self._catalog.deployments:
@@ -180,12 +183,10 @@ class Pools:
                 with contextlib.suppress(ConfigError):  # a damaged version says so to whoever asks for it
                     yield self._catalog.find(one.version, one.model), one.deployment
 
-    def _counted(self, model: str) -> Metrics:
-        return self._metrics.setdefault(model, Metrics())
-
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
 async def _end(entry: _Entry) -> None:

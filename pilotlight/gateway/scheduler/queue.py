@@ -17,9 +17,10 @@ from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.autoscaler import Limits, retry_after_s
 from pilotlight.gateway.scheduler.fleet import Fleet
-from pilotlight.gateway.scheduler.metrics import Gauges, Metrics
+from pilotlight.gateway.scheduler.listeners import Listeners
+from pilotlight.gateway.scheduler.metrics import Gauges
 from pilotlight.gateway.scheduler.replica import Replica
-from pilotlight.runtime import Completed, Output, SupervisorOptions, WorkerLike
+from pilotlight.runtime import Completed, Log, Output, SupervisorOptions, WorkerLike
 from pilotlight.types import Prediction, Status
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +44,9 @@ class Pool:
         save: keeps every step of a prediction before anyone is told of it.
         clock: the gateway's.
         supervision: how each worker is kept up.
-        metrics: where to count; those of the pool alone by default.
+        listeners: told of every prediction; none by default.
+        on_worker_ready: called with how long each start of a worker has taken.
+        predict_s: says how long a prediction takes on a worker.
         prepare: from the inputs of a prediction to what its worker gets, while it runs; the same by default.
     """
 
@@ -55,10 +58,13 @@ class Pool:
         save: Saver,
         clock: Clock,
         supervision: SupervisorOptions | None = None,
-        metrics: Metrics | None = None,
+        listeners: Listeners | None = None,
+        on_worker_ready: Callable[[float], None] = lambda _: None,
+        predict_s: Callable[[], float] = lambda: 0.0,
         prepare: Prepare | None = None,
     ) -> None:
-        self.metrics = metrics or Metrics()
+        self._listeners = listeners or Listeners()
+        self._predict_s = predict_s
         self._save = save
         self._clock = clock
         self._prepare = prepare or contextlib.nullcontext
@@ -73,7 +79,7 @@ class Pool:
             supervision=supervision or SupervisorOptions(),
             waiting=lambda: len(self._waiting),
             on_change=self._touch,
-            on_ready=self.metrics.worker_start_s.observe,
+            on_ready=on_worker_ready,
         )
         self._closing = False
         self._room = asyncio.Event()
@@ -102,7 +108,7 @@ class Pool:
     @property
     def retry_after_s(self) -> int:
         """When a caller who was refused may try again."""
-        return retry_after_s(self.limits, self.metrics.mean_predict_s)
+        return retry_after_s(self.limits, self._predict_s())
 
     def resize(self, limits: Limits) -> None:
         """From now on with these limits; ``slots`` stay as they are."""
@@ -145,7 +151,7 @@ class Pool:
             self._seat(live, replica)
             return True
         if ahead >= self.limits.max_waiting:
-            self.metrics.refused += 1
+            self._listeners.refused(live.record)
             raise WorkerBusyError(
                 f"{self.limits.max_waiting} predictions are waiting, which is the limit; try again later"
             )
@@ -226,13 +232,13 @@ class Pool:
             record = lifecycle.begin(
                 live.record, self._clock(), cold_start_s=replica.cold_start_s(live.record.created_at)
             )
-            self.metrics.began(record)
             try:
                 # Before it runs, and not run otherwise: what is found as starting after a crash has never run.
                 if not begun:
                     await self._save(record)
                 live.update(record)
-                ended = lifecycle.finish(record, await self._predict(live, replica), self._clock())
+                self._listeners.started(record)
+                ended = lifecycle.finish(record, await self._predict(live, record, replica), self._clock())
             except PilotlightError as error:
                 ended = lifecycle.fail(record, str(error), self._clock(), logs=_logs(live, error))
             except Exception as error:  # noqa: BLE001 - a bug of ours must not leave it without an end
@@ -242,36 +248,40 @@ class Pool:
         finally:
             self._unseat(live)
 
-    async def _predict(self, live: ActivePrediction, replica: Replica) -> Prediction:
+    async def _predict(
+        self, live: ActivePrediction, record: lifecycle.PredictionRecord, replica: Replica
+    ) -> Prediction:
         async with self._prepare(live.inputs) as inputs:
             if live.cancel_asked:
                 return Prediction(live.id, Status.CANCELED)
-            return await self._stream(live, replica, inputs)
+            return await self._stream(live, record, replica, inputs)
 
-    async def _stream(self, live: ActivePrediction, replica: Replica, inputs: Mapping[str, Any]) -> Prediction:
-        said_at: float | None = None
+    async def _stream(
+        self,
+        live: ActivePrediction,
+        record: lifecycle.PredictionRecord,
+        replica: Replica,
+        inputs: Mapping[str, Any],
+    ) -> Prediction:
         async with aclosing(replica.supervisor.stream(inputs, prediction_id=live.id)) as events:
             async for event in events:
                 if isinstance(event, Completed):
                     return event.prediction
                 live.feed(event)
                 if isinstance(event, Output):
-                    now = self._clock()
-                    if said_at is None:
-                        self.metrics.first_chunk_s.observe(now - live.record.created_at)
-                    else:
-                        self.metrics.between_chunks_s.observe(now - said_at)
-                    said_at = now
+                    self._listeners.output(record, event.chunk, self._clock())
+                elif isinstance(event, Log):
+                    self._listeners.log(record, event.text)
         raise AssertionError("this is a bug: a stream ended without Completed")
 
     async def _end(self, live: ActivePrediction, record: lifecycle.PredictionRecord) -> None:
-        """Stores the last step, then tells of it; one that cannot be stored is told all the same."""
+        """Stores the last step, then tells of it, also where it could not be stored."""
         try:
             await self._save(record)
         except StoreError as error:
             _LOG.error("prediction %s ended as %s, which could not be stored: %s", live.id, record.status, error)
         live.update(record)
-        self.metrics.completed(record)
+        self._listeners.ended(record)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

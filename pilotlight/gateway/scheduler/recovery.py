@@ -1,4 +1,4 @@
-"""What a gateway makes of the predictions that the one before it has left unfinished. Pure, but for the catalog."""
+"""What becomes of the predictions that the gateway before this one left unfinished. Pure, but for the catalog."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NOT_KEPT = (
 NOT_SERVED = "The version of this prediction is no longer served here, so it was not run."
 
 
-def take_up(left: PredictionRecord, catalog: Catalog, now: float) -> tuple[PredictionRecord, Version | None]:
-    """What it is from now on, and the version to run it with; ``None`` where it has ended."""
+def recover(left: PredictionRecord, catalog: Catalog, now: float) -> tuple[PredictionRecord, Version | None]:
+    """Return its record from now on, and the version to run it on; ``None`` where it has ended."""
     record = lifecycle.recover(left, now)
     if record.status is not Status.STARTING:
         return record, None
@@ -34,7 +34,7 @@ def take_up(left: PredictionRecord, catalog: Catalog, now: float) -> tuple[Predi
 
 
 def _served(record: PredictionRecord, catalog: Catalog) -> Version | None:
-    """The version of a prediction, current or not; ``None`` where it is not here, or damaged."""
+    """Return the version of a prediction, current or not; ``None`` where it is missing or damaged."""
     with suppress(MissingError, ConfigError):
         return catalog.find(record.version, record.model)
     return None

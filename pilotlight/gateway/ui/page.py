@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from pilotlight.gateway.api.replicate.predictions import base_of, gateway_of
-from pilotlight.gateway.scheduler.status import look
+from pilotlight.gateway.scheduler.status import snapshot
 from pilotlight.gateway.ui.docs import render_docs
 from pilotlight.gateway.ui.live import render_live
 
@@ -66,7 +66,7 @@ async def _content(request: Request) -> str:
     gateway = gateway_of(request)
     docs = render_docs(gateway.versions, base_of(request), token=request.app.state.locked)
     return (
-        f'<section id="live" aria-label="Now">{render_live(await look(gateway))}</section>'
+        f'<section id="live" aria-label="Now">{render_live(await snapshot(gateway))}</section>'
         f'<section id="docs" aria-label="How to use it">{docs}</section>'
     )
 

@@ -82,7 +82,7 @@ class WebhookDispatcher:
         """Takes up what a gateway before this one has not delivered."""
         self._secret = await self._outbox.secret()
         for hook in await self._outbox.recover(self._gateway.clock()):
-            live = self._gateway.live(hook.prediction)
+            live = self._gateway.active(hook.prediction)
             if live is None:  # it has ended since
                 await self._outbox.ended(hook.prediction, self._gateway.clock())
             else:

@@ -61,7 +61,8 @@ def test_serves_until_it_is_told_to_stop_and_lets_a_prediction_end(tmp_path, num
 
         def running():
             text = httpx2.get(f"{process.url}/metrics", headers=headers, timeout=60).text
-            return 'vllm:num_requests_running{model_name="local/run_text"} 1' in text.splitlines()
+            lines = [line for line in text.splitlines() if line.startswith("vllm:num_requests_running{")]
+            return any(line.endswith(" 1.0") for line in lines)
 
         thread = threading.Thread(target=predict)
         thread.start()

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from pilotlight.errors import SetupFailedError
-from pilotlight.gateway.scheduler.status import GatewayStatus, PredictionStatus, look, spread
+from pilotlight.gateway.scheduler.status import GatewayStatus, PredictionStatus, percentiles, snapshot
 from pilotlight.gateway.ui.docs import ROUTES, render_docs
 from pilotlight.gateway.ui.examples import example_input
 from pilotlight.gateway.ui.format import seconds
@@ -36,7 +36,7 @@ def test_status_tells_how_models_and_predictions_stand_and_nothing_of_their_cont
     async def scenario(client):
         idle = (await client.get("/status")).json()["models"][0]
         assert (idle["state"], idle["total_s"], idle["cold_share"]) == (
-            "sleeping",
+            "idle",
             {"n": 0, "p50_s": None, "p95_s": None},
             None,
         )
@@ -60,7 +60,7 @@ def test_status_tells_how_models_and_predictions_stand_and_nothing_of_their_cont
     over_http(tmp_path, scenario)
 
 
-def test_a_model_that_cannot_start_is_parked(tmp_path):
+def test_a_model_that_cannot_start_is_crash_looping(tmp_path):
     fakes = Fakes(setup_error=SetupFailedError("no weights"))
 
     async def scenario():
@@ -68,18 +68,18 @@ def test_a_model_that_cannot_start_is_parked(tmp_path):
         async with opened(tmp_path, fakes=fakes, supervision=supervision) as gateway:
             live = await gateway.create(gateway.versions[0], {"prompt": "a"})
             await live.wait_ended()
-            status = await look(gateway)
-            assert status.models[0].state == "parked"
-            assert "parked" in render_live(status)
+            status = await snapshot(gateway)
+            assert status.models[0].state == "crash-looping"
+            assert "crash-looping" in render_live(status)
 
     run(scenario())
 
 
 def test_percentiles_need_enough_values():
-    assert spread([]).p50_s is None
-    assert (spread([3, 1, 2]).p50_s, spread([3, 1, 2]).p95_s) == (2, None)
-    assert spread(range(58)).p95_s is None
-    assert (spread(range(1, 60)).p95_s, spread(range(1, 101)).p95_s) == (57, 95)
+    assert percentiles([]).p50_s is None
+    assert (percentiles([3, 1, 2]).p50_s, percentiles([3, 1, 2]).p95_s) == (2, None)
+    assert percentiles(range(58)).p95_s is None
+    assert (percentiles(range(1, 60)).p95_s, percentiles(range(1, 101)).p95_s) == (57, 95)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_times_are_told_to_what_matters(value_s, text):
 
 def test_logs_are_the_last_lines_of_one_model_or_of_all(tmp_path):
     async def scenario(client):
-        journal = client.gateway.journal
-        journal.add("one\ntwo\n", model="local/model1", prediction="p1")
-        journal.add("three", model="local/model2")
+        logs = client.gateway.logs
+        logs.add("one\ntwo\n", model="local/model1", prediction="p1")
+        logs.add("three", model="local/model2")
 
         async def texts(**params):
             answer = await client.get("/logs", params=params)
@@ -111,8 +111,8 @@ def test_logs_are_the_last_lines_of_one_model_or_of_all(tmp_path):
 
 def test_logs_are_followed_until_the_gateway_ends(tmp_path):
     async def scenario(client):
-        journal = client.gateway.journal
-        journal.add("before", model="local/model1")
+        logs = client.gateway.logs
+        logs.add("before", model="local/model1")
         heard = []
 
         def hear(event):
@@ -125,8 +125,8 @@ def test_logs_are_followed_until_the_gateway_ends(tmp_path):
 
         following = asyncio.create_task(follow())
         await until(lambda: heard)
-        journal.add("of another", model="local/model2")
-        journal.add("after", model="local/model1")
+        logs.add("of another", model="local/model2")
+        logs.add("after", model="local/model1")
         await until(lambda: len(heard) == 2)
         await client.gateway.close()
         await following

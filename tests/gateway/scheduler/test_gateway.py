@@ -10,7 +10,7 @@ from pilotlight.gateway import prediction as lifecycle
 from pilotlight.gateway.scheduler.recovery import NOT_KEPT, NOT_SERVED
 from pilotlight.runtime.schema.validation import InvalidInputError
 from pilotlight.types import Prediction, Status
-from tests.gateway.made import Fakes, Limits, made_record, made_version, opened, run, until
+from tests.gateway.made import Fakes, Limits, ended, made_record, made_version, opened, run, until
 
 
 def test_a_prediction_from_its_acceptance_to_the_store(tmp_path):
@@ -21,7 +21,7 @@ def test_a_prediction_from_its_acceptance_to_the_store(tmp_path):
             assert await live.wait_ended()
             found = await gateway.find(live.id)
             assert (found.status, found.output, found.deployment) == (Status.SUCCEEDED, ["a"], "local/d")
-            assert gateway.live(live.id) is None
+            assert gateway.active(live.id) is None
             assert await gateway.find("nobody") is None
             assert await gateway.cancel("nobody") is None
             assert (await gateway.cancel(live.id)) == found
@@ -78,7 +78,7 @@ def test_a_caller_who_leaves_while_it_is_stored_leaves_a_whole_prediction(tmp_pa
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
-            await until(lambda: gateway.pool(gateway.versions[0]).metrics.ended[Status.SUCCEEDED] == 1)
+            await until(lambda: ended(gateway, Status.SUCCEEDED) == 1)
             page = await gateway.page(10)
             assert [record.status for _, record in page.records] == [Status.SUCCEEDED]
 
@@ -104,7 +104,7 @@ def test_the_next_gateway_runs_what_waited_and_reports_what_ran(tmp_path):
 
     async def take_up():
         async with opened(tmp_path) as gateway:
-            await gateway.live("waited").wait_ended()
+            await gateway.active("waited").wait_ended()
             found = {name: await gateway.find(name) for name in ("waited", "other", "ran", "done")}
             assert {name: str(record.status) for name, record in found.items()} == {
                 "waited": "succeeded",

@@ -48,15 +48,16 @@ def test_what_runs_ends_on_the_version_it_began_on(tmp_path):
         registry = registered(tmp_path, 1)
         async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
             running, waiting = await predict(gateway), await predict(gateway)
-            await until(lambda: gateway.gauges.running == 1)
+            await until(lambda: gateway.gauges().running == 1)
             registered(tmp_path, 2)
             after = await predict(gateway)
             fakes.release()
             for live in (running, waiting, after):
                 assert await live.wait_ended()
             assert [number_of(live.record.version) for live in (running, waiting, after)] == [1, 1, 2]
-            (counted, gauges) = gateway.metrics()[MODEL]
-            assert (counted.ended[Status.SUCCEEDED], gauges.running) == (3, 0)
+            counted = gateway.metrics.of_model(MODEL)
+            assert [one.ended[Status.SUCCEEDED] for one in counted] == [2, 1]
+            assert gateway.gauges(MODEL).running == 0
 
     run(scenario())
 
@@ -68,12 +69,12 @@ def test_a_version_nobody_needs_lets_go_of_its_workers_and_its_files(tmp_path):
         async with opened(tmp_path, versions=[], registry=registry, limits=limits) as gateway:
             await (await predict(gateway, id_of(1))).wait_ended()
             registry.delete_version(MODEL, id_of(1))
-            await until(lambda: gateway.adjust() or collect(registry, dry_run=True).in_use == ())
+            await until(lambda: gateway.reconcile() or collect(registry, dry_run=True).in_use == ())
             assert collect(registry).versions == (id_of(1),)
             # What is current keeps its files even without a worker.
             await (await predict(gateway)).wait_ended()
-            await until(lambda: gateway.gauges.ready_workers == 0)
-            gateway.adjust()
+            await until(lambda: gateway.gauges().ready_workers == 0)
+            gateway.reconcile()
             assert (await (await predict(gateway)).wait_ended()) is True
 
     run(scenario())
@@ -85,13 +86,13 @@ def test_least_workers_are_those_of_the_current_version(tmp_path):
         limits = Limits(min_workers=1, idle_timeout_s=0.01)
         registry = registered(tmp_path, 1)
         async with opened(tmp_path, versions=[], registry=registry, limits=limits, fakes=fakes) as gateway:
-            await until(lambda: gateway.gauges.ready_workers == 1)
+            await until(lambda: gateway.gauges().ready_workers == 1)
             registered(tmp_path, 2)
             # Within a second, without anybody asking.
-            await until(lambda: fakes.of == [1, 2] and gateway.gauges.ready_workers == 1)
+            await until(lambda: fakes.of == [1, 2] and gateway.gauges().ready_workers == 1)
             registry.roll_back(MODEL, None, now=200.0)
-            gateway.adjust()
-            await until(lambda: fakes.of == [1, 2, 1] and gateway.gauges.ready_workers == 1)
+            gateway.reconcile()
+            await until(lambda: fakes.of == [1, 2, 1] and gateway.gauges().ready_workers == 1)
 
     run(scenario())
 
@@ -106,11 +107,11 @@ def test_a_deployment_has_workers_of_its_own_within_its_own_limits(tmp_path):
         async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
             lives = [await predict(gateway, id_of(1), deployment="local/d") for _ in range(3)]
             lives += [await predict(gateway, id_of(1)) for _ in range(2)]
-            await until(lambda: gateway.gauges.running == 3)
-            assert gateway.gauges.waiting == 2
+            await until(lambda: gateway.gauges().running == 3)
+            assert gateway.gauges().waiting == 2
             assert fakes.of == [1, 1, 1]
             deployments.update("local/d", now=6.0, version=id_of(2), min_instances=2, max_instances=2)
-            gateway.adjust()
+            gateway.reconcile()
             await until(lambda: fakes.of.count(2) == 2)
             deployments.delete("local/d")
             fakes.release()
@@ -134,7 +135,7 @@ def test_the_next_gateway_runs_what_waited_whichever_version_it_was_of(tmp_path)
         fakes = NamedFakes()
         fakes.hold()
         async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
-            lives = [gateway.live(name) for name in ("old", "current", "deployed")]
+            lives = [gateway.active(name) for name in ("old", "current", "deployed")]
             fakes.release()
             for live in lives:
                 assert await live.wait_ended()
@@ -153,7 +154,7 @@ def test_cancelled_where_it_waits_or_runs_after_its_version_is_superseded(tmp_pa
         registry = registered(tmp_path, 1)
         async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
             lives = [await predict(gateway), await predict(gateway)]
-            await until(lambda: gateway.gauges.running == 1)
+            await until(lambda: gateway.gauges().running == 1)
             registered(tmp_path, 2)
             registry.delete_version(MODEL, id_of(1))
             for live in lives:

@@ -9,6 +9,7 @@ from pilotlight.errors import SetupFailedError, StoreError, WorkerBusyError
 from pilotlight.gateway.clock import steady_clock
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.autoscaler import Limits
+from pilotlight.gateway.scheduler.listeners import Listeners, NullListener
 from pilotlight.gateway.scheduler.queue import Pool
 from pilotlight.runtime import RestartPolicy, SupervisorOptions
 from pilotlight.types import Status
@@ -38,13 +39,22 @@ class Kept:
         self.steps.append((record.id, record.status))
 
 
+class Refusals(NullListener):
+    def __init__(self):
+        self.refused_ids = []
+
+    def refused(self, record):
+        self.refused_ids.append(record.id)
+
+
 @contextlib.asynccontextmanager
-async def pool_of(fakes, *, clock=None, kept=None, restarts=None, **limits):
+async def pool_of(fakes, *, clock=None, kept=None, restarts=None, listeners=None, **limits):
     pool = Pool(
         fakes,
         Limits(**limits),
         save=kept or Kept(),
         clock=clock or steady_clock(),
+        listeners=listeners,
         supervision=SupervisorOptions(restarts=restarts or RestartPolicy(), cancel_grace_s=0.05),
     )
     await pool.open()
@@ -108,7 +118,8 @@ def test_a_full_queue_refuses_and_counts_those_that_are_being_stored():
     async def scenario():
         fakes = Fakes()
         fakes.hold()
-        async with pool_of(fakes, max_waiting=2) as pool:
+        heard = Refusals()
+        async with pool_of(fakes, listeners=Listeners(heard), max_waiting=2) as pool:
             put(pool, "a")
             await until(lambda: pool.gauges.running == 1)
             put(pool, "b")
@@ -116,7 +127,7 @@ def test_a_full_queue_refuses_and_counts_those_that_are_being_stored():
             assert not pool.reserve(lost)
             with pytest.raises(WorkerBusyError, match="2 predictions are waiting"):
                 pool.reserve(refused)
-            assert pool.metrics.refused == 1
+            assert heard.refused_ids == ["refused"]
             room = asyncio.create_task(pool.wait_room())
             await asyncio.sleep(0)
             pool.release(lost)

@@ -122,7 +122,7 @@ def test_a_receiver_that_never_answers_delays_neither_predictions_nor_others(tmp
             # More than may be on their way to one receiver at a time, and each with its start still unanswered.
             shown = [await create(client, receiver, prompt=str(n)) for n in range(30)]
             for one in shown:
-                await until(lambda one=one: client.gateway.live(one["id"]) is None)
+                await until(lambda one=one: client.gateway.active(one["id"]) is None)
             await create(client, other, "completed")
             await other.until(lambda received: len(received) == 1)
         receiver.open.set()
@@ -173,7 +173,7 @@ def test_the_next_gateway_delivers_what_this_one_could_not(tmp_path):
             async with served(tmp_path, reach=HERE, fakes=fakes) as client:
                 await receiver.until(lambda received: len(received) == 2)
                 runs = await create(client, receiver, "completed")
-                await until(lambda: client.gateway.live(runs["id"]).record.output)
+                await until(lambda: client.gateway.active(runs["id"]).record.output)
             receiver.answers.clear()
             async with served(tmp_path, reach=HERE) as client:
                 await nothing_owed(client)
@@ -260,7 +260,7 @@ def test_a_deadline_is_taken(tmp_path, header):
     async def scenario(client, _):
         answer = await client.post(URL, json={"input": {"prompt": "a"}}, headers={"Cancel-After": header})
         assert answer.status_code == 201
-        await until(lambda: client.gateway.live(answer.json()["id"]) is None)
+        await until(lambda: client.gateway.active(answer.json()["id"]) is None)
 
     with_receiver(tmp_path, scenario)
 
@@ -285,7 +285,7 @@ def test_what_takes_too_long_is_cancelled_also_by_the_next_gateway(tmp_path):
             headers = {"Cancel-After": "60"}
             waits = (await client.post(URL, json={"input": {"prompt": "a"}}, headers=headers)).json()
         async with served(tmp_path, fakes=fakes, clock=lambda: 1059.99) as client:
-            live = client.gateway.live(waits["id"])
+            live = client.gateway.active(waits["id"])
             assert await live.wait_ended(30)
             assert str(live.record.status) == "canceled"
             await nothing_owed(client, "deadlines")

@@ -49,7 +49,7 @@ async def create_deployment(request: Request) -> Response:
         created_at=gateway_of(request).clock(),
     )
     await asyncio.to_thread(Deployments(registry_of(request)).create, new)
-    gateway_of(request).adjust()
+    gateway_of(request).reconcile()
     return JSONResponse(replicate_schemas.deployment(new), HTTPStatus.CREATED)
 
 
@@ -68,7 +68,7 @@ async def update_deployment(request: Request) -> Response:
     updated = await asyncio.to_thread(
         lambda: Deployments(registry_of(request)).update(name_of(request), now=gateway_of(request).clock(), **changes)
     )
-    gateway_of(request).adjust()
+    gateway_of(request).reconcile()
     return JSONResponse(replicate_schemas.deployment(updated))
 
 
@@ -76,7 +76,7 @@ async def delete_deployment(request: Request) -> Response:
     """Its predictions that wait or run still end."""
     _refuse_projects(request, name_of(request))
     await asyncio.to_thread(Deployments(registry_of(request)).delete, name_of(request))
-    gateway_of(request).adjust()
+    gateway_of(request).reconcile()
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

@@ -103,7 +103,7 @@ async def stream_prediction(request: Request) -> Response:
     key = request.path_params["key"].encode()
     if record is None or not hmac.compare_digest(record.stream_key.encode(), key):
         raise not_found("such stream")
-    live = gateway.live(record.id)
+    live = gateway.active(record.id)
     events = _replay(record) if live is None else _follow(live)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from pilotlight.types import Status
-from tests.gateway.made import DOCUMENT, Fakes, Limits, made_version, run, served, until
+from tests.gateway.made import DOCUMENT, Fakes, Limits, ended, made_version, run, served, until
 
 URL = "/openai/v1/completions"
 NUMBERS = {"components": {"schemas": {**DOCUMENT["components"]["schemas"], "Output": {"type": "integer"}}}}
@@ -212,8 +212,7 @@ def test_a_caller_who_leaves_cancels(tmp_path, stream):
         await until(lambda: gauges(client).waiting == 1)
         asking.cancel()
         waiting.cancel()
-        ended = client.gateway.pool(client.gateway.versions[0]).metrics.ended
-        await until(lambda: ended[Status.CANCELED] == 2)
+        await until(lambda: ended(client.gateway, Status.CANCELED) == 2)
 
     over_http(tmp_path, scenario, fakes=fakes)
 

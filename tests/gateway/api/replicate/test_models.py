@@ -167,7 +167,8 @@ def test_the_plain_routes_are_for_the_only_model(tmp_path):
         assert (refused.status_code, "serves 2 models" in refused.json()["detail"]) == (404, True)
         assert (await client.get("/health")).json()["status"] == "ready"
         metrics = (await client.get("/metrics")).text
-        assert f'pilotlight:requests_total{{model_name="{MODEL}",status="succeeded"}} 1' in metrics
+        labels = f'deployment="",model_name="{MODEL}",status="succeeded",version="{id_of(1)}"'
+        assert f"pilotlight:requests_total{{{labels}}} 1.0" in metrics.splitlines()
 
     over_http(tmp_path, scenario, versions=[])
 

@@ -72,7 +72,7 @@ def test_a_stream_says_what_comes_and_how_it_ends_to_whoever_has_its_url(tmp_pat
         shown = (await create(client, headers={"Authorization": "Bearer secret"}, stream=True)).json()
         url = shown["urls"]["stream"]
         reading = asyncio.create_task(client.get(url))
-        await until(lambda: client.gateway.live(shown["id"]).record.output is not None)
+        await until(lambda: client.gateway.active(shown["id"]).record.output is not None)
         fakes.release()
         answer = await reading
         assert answer.headers["content-type"].startswith("text/event-stream")
