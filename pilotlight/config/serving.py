@@ -51,7 +51,8 @@ class GatewaySettings:
     """A gateway: all that ``open_gateway`` has to know.
 
     Attributes:
-        projects: folders with cog.yaml that are served as they lie there, besides what was pushed.
+        projects: folders with cog.yaml that are served from there.
+        registry: whether models that were pushed to ``home`` are served too.
         home: the folder of its database, uploads and tokens, and of what was pushed.
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one.
@@ -71,6 +72,7 @@ class GatewaySettings:
     """
 
     projects: tuple[Path, ...] = ()
+    registry: bool = True
     home: Path = HOME.default
     host: str = LOOPBACK
     port: int = GATEWAY_PORT

@@ -1,16 +1,11 @@
 """Replicate's HTTP API on your own machine, for any Cog project, with the real Cog server as its workers.
 
-version = load_version(Path("path/to/project"), created_at=time.time())
-async with (
-    Store(Path("gateway.sqlite3")) as store,
-    Outward(Reach()) as outward,
-    Gateway([version], store) as gateway,
-    Extras(gateway, files := Files(Path("files"), store, gateway.clock), outward) as extras,
-    serving(create_app(gateway, files, extras), listen("127.0.0.1", 8394)),
-):
+async with open_gateway(GatewaySettings(projects=(Path("path/to/project"),))) as opened:
+    print(opened.url)
     ...
 """
 
+from pilotlight.config.serving import GatewaySettings
 from pilotlight.gateway.api.context import BackgroundServices
 from pilotlight.gateway.api.rate_limit import Rate
 from pilotlight.gateway.api.security import LOOPBACK_NAMES
@@ -25,7 +20,7 @@ from pilotlight.gateway.registry.versions import Version, has_changed, load_vers
 from pilotlight.gateway.scheduler.autoscaler import Limits
 from pilotlight.gateway.scheduler.gateway import ClosingError, Gateway
 from pilotlight.gateway.scheduler.log_buffer import LogBuffer
-from pilotlight.gateway.serve import run
+from pilotlight.gateway.serve import OpenGateway, open_gateway, run
 from pilotlight.gateway.storage.files import Files
 from pilotlight.gateway.storage.retention import RetentionPolicy
 from pilotlight.gateway.storage.store import Store
@@ -39,9 +34,11 @@ __all__ = [
     "EgressPolicy",
     "Files",
     "Gateway",
+    "GatewaySettings",
     "Inputs",
     "Limits",
     "LogBuffer",
+    "OpenGateway",
     "Rate",
     "Registry",
     "RetentionPolicy",
@@ -54,6 +51,7 @@ __all__ = [
     "is_loopback",
     "listen",
     "load_version",
+    "open_gateway",
     "run",
     "serving",
     "steady_clock",

@@ -5,13 +5,8 @@ import contextlib
 
 import httpx2
 
-from pilotlight.gateway import Files, Gateway, Limits, Store, Version, create_app, listen, serving, url_of
-from pilotlight.gateway.api.context import BackgroundServices
-from pilotlight.gateway.api.tokens import Tokens
+from pilotlight.gateway import Gateway, GatewaySettings, Limits, Store, Version, open_gateway
 from pilotlight.gateway.clock import steady_clock
-from pilotlight.gateway.egress.addresses import EgressPolicy
-from pilotlight.gateway.egress.client import EgressClient
-from pilotlight.gateway.egress.inputs import Inputs
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.runtime import FakeWorker, Project
 from pilotlight.runtime.schema.validation import Validator
@@ -116,27 +111,28 @@ async def opened(path, *, versions=None, limits=None, fakes=None, clock=None, in
 
 
 @contextlib.asynccontextmanager
-async def served(path, *, token=None, hosts=None, max_body_bytes=1 << 20, rate=None, reach=None, keep=None, **options):
-    """An HTTP client of a gateway with fake workers; gateway, files, tokens and extras are its attributes."""
-    listener = listen("127.0.0.1", 0)
-    egress = EgressClient(reach or EgressPolicy())
-    tokens = Tokens(path, given=token)
+async def served(path, *, versions=None, limits=None, fakes=None, clock=None, supervision=None, **settings):
+    """An HTTP client of an open gateway with fake workers; gateway, files, services and tokens are its attributes.
 
-    def inputs(store, clock):
-        client.files = Files(path / "files", store, clock)
-        return Inputs(client.files, egress, url_of(listener))
-
+    ``settings`` are fields of ``GatewaySettings``; ``limits`` stands for four of them.
+    """
+    if limits is not None:
+        names = ("min_workers", "max_workers", "idle_timeout_s", "max_waiting")
+        settings |= {name: getattr(limits, name) for name in names}
+    chosen = GatewaySettings(**{"home": path, "port": 0, "max_body_bytes": 1 << 20, "fsync": False, **settings})
     async with (
-        httpx2.AsyncClient(base_url=url_of(listener), trust_env=False, timeout=30) as client,
-        egress,
-        opened(path, inputs=inputs, **options) as gateway,
-        BackgroundServices(gateway, client.files, egress, keep) as services,
+        open_gateway(
+            chosen,
+            versions=[made_version()] if versions is None else versions,
+            factory=Fakes() if fakes is None else fakes,
+            clock=clock,
+            supervision=supervision,
+        ) as opened,
+        httpx2.AsyncClient(base_url=opened.url, trust_env=False, timeout=30) as client,
     ):
-        guarding = {"tokens": tokens if token else None, "hosts": hosts, "max_body_bytes": max_body_bytes, "rate": rate}
-        async with serving(create_app(gateway, client.files, services, **guarding), listener):
-            client.gateway, client.services, client.tokens = gateway, services, tokens
-            yield client
-            await gateway.close()
+        client.gateway, client.files, client.services = opened.gateway, opened.files, opened.services
+        client.tokens = opened.tokens
+        yield client
 
 
 def run(scenario):

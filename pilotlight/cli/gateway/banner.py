@@ -1,41 +1,35 @@
-"""What ``pilotlight gateway`` says when it has started: what it serves, where, and what to try."""
+"""What ``pilotlight gateway`` prints when it has started: what it serves, where, and an example call."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
-from pilotlight.gateway import Version
+from pilotlight.gateway import OpenGateway
 from pilotlight.gateway.ui.examples import example_input
 
 
-def introduce(projects: Sequence[Version], pushed: Sequence[Version], home: Path, url: str, *, guarded: bool) -> None:
-    """Says it on stderr.
-
-    Args:
-        projects: what is served from its folder.
-        pushed: the current version of every model.
-        home: where they are kept.
-        url: where the gateway listens.
-        guarded: whether callers need a token.
-    """
+def introduce(opened: OpenGateway) -> None:
+    """Print on stderr what a gateway serves, where it listens, and an example call."""
+    projects = opened.gateway.catalog.projects
+    pushed = [version for version in opened.gateway.versions if version.pushed]
     for version in projects:
         click.echo(f"Serving {version.project.root} as {version.model}:{version.id[:12]}", err=True)
     for version in pushed:
         click.echo(f"Serving {version.model}:{version.id[:12]}", err=True)
     if not projects and not pushed:
         click.echo(
-            f"There is no cog.yaml here, and nothing has been pushed to {home}: pilotlight push DIR owner/name "
-            "makes a model, which is served from then on.",
+            f"There is no cog.yaml here, and nothing has been pushed to {opened.home}: `pilotlight push DIR "
+            "owner/name` makes a model, which is served from then on.",
             err=True,
         )
-    click.echo(f"Listening at {url}", err=True)
+    click.echo(f"Listening at {opened.url}", err=True)
     served = [*projects, *pushed]
     if served:
         path = "predict" if projects or len(pushed) == 1 else f"v1/models/{served[0].model}/predictions"
-        bearer = " -H 'Authorization: Bearer TOKEN'" if guarded else ""
+        bearer = " -H 'Authorization: Bearer TOKEN'" if opened.guarded else ""
         example = json.dumps({"input": example_input(served[0].document)})
-        click.echo(f"Try: curl -s {url}/{path}{bearer} -H 'Content-Type: application/json' -d '{example}'", err=True)
+        click.echo(
+            f"Try: curl -s {opened.url}/{path}{bearer} -H 'Content-Type: application/json' -d '{example}'", err=True
+        )

@@ -1,4 +1,4 @@
-"""The home of what was pushed, for every subcommand that looks there."""
+"""The option ``--home`` and what subcommands that read a home share: its registry, tables, ids and times."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from pilotlight.config.variables import HOME
 from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.storage import home
 
@@ -18,35 +19,35 @@ home_option = click.option(
     "--home",
     "home_folder",
     type=click.Path(path_type=Path),
-    envvar=home.VARIABLE,
+    envvar=HOME.name,
     show_envvar=True,
-    default=Path("~/.pilotlight"),
+    default=HOME.default,
     show_default=True,
-    help="Where what was pushed is kept, and the predictions of the gateway.",
+    help="The folder of what was pushed, and of the gateway's predictions, uploads and tokens.",
 )
 
 
 def registry_in(home_folder: Path) -> Registry:
-    """The registry of a home, which is made if need be.
+    """Return the registry of a home, which is created where it does not exist.
 
     Raises:
-        UsageError: it cannot be used.
+        UsageError: it cannot be written.
     """
-    return Registry(home.made(home_folder.expanduser()))
+    return Registry(home.create(home_folder.expanduser()))
 
 
 def short(version: str) -> str:
-    """As much of a version's id as people compare."""
+    """Return the first 12 digits of a version's id."""
     return version[:12]
 
 
 def local_time(time_s: float) -> str:
-    """Seconds since 1970 as people here read them."""
+    """Format seconds since 1970 in local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """On a terminal in its width; elsewhere every row on one line, for grep."""
+    """Print a table: on a terminal in its width, elsewhere with every row on one line, for grep."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)

@@ -1,46 +1,40 @@
-"""The options of ``pilotlight gateway`` that say who may do what, and what is kept."""
+"""The options of ``pilotlight gateway``, which become one ``GatewaySettings``."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from pilotlight.cli.common.durations import DURATION
+from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
 from pilotlight.cli.common.sizes import SIZE
-from pilotlight.gateway import EgressPolicy, Rate, RetentionPolicy
+from pilotlight.cli.gateway.home import home_option
+from pilotlight.config.serving import GatewaySettings, WorkerSettings
+from pilotlight.config.variables import TOKEN
 
 R = TypeVar("R")
 
-_DEFAULT = RetentionPolicy()
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What these options say.
-
-    Attributes:
-        token: the one of the command line, if any.
-        rate: how often each caller may ask.
-        reach: where webhooks may go, and inputs may come from.
-        keep: what is kept of predictions.
-    """
-
-    token: str | None
-    rate: Rate | None
-    reach: EgressPolicy
-    keep: RetentionPolicy
-
+_DEFAULT = GatewaySettings()
 
 _OPTIONS = (
+    click.option("--host", default=_DEFAULT.host, show_default=True, help="The address to listen on; 0.0.0.0 for all."),
+    click.option(
+        "-p",
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=_DEFAULT.port,
+        show_default=True,
+        help="The port to listen on; 0 takes a free one.",
+    ),
     click.option(
         "--token",
-        envvar="PILOTLIGHT_TOKEN",
+        envvar=TOKEN.name,
         show_envvar=True,
-        help="What callers must send as Authorization: Bearer TOKEN, beside the tokens of `pilotlight token`. "
+        help="What callers must send as Authorization: Bearer TOKEN, besides the tokens of `pilotlight token`. "
         "One or the other is required for a --host that others can reach.",
     ),
     click.option(
@@ -64,7 +58,7 @@ _OPTIONS = (
         "--keep",
         "keep_s",
         type=DURATION,
-        default=_DEFAULT.data_s,
+        default=_DEFAULT.keep_s,
         show_default="7d",
         help="How long inputs, outputs and logs are kept after the end of a prediction.",
     ),
@@ -72,34 +66,89 @@ _OPTIONS = (
         "--keep-size",
         "keep_bytes",
         type=SIZE,
-        default=_DEFAULT.size_bytes,
+        default=_DEFAULT.keep_bytes,
         show_default="2GiB",
-        help="What the database may hold; beyond that the oldest predictions are forgotten before their time.",
+        help="The size limit of the database; beyond it the oldest predictions are removed before their time.",
     ),
+    home_option,
+    click.option(
+        "--min-workers",
+        type=int,
+        default=_DEFAULT.min_workers,
+        show_default=True,
+        help="Workers kept ready for each model.",
+    ),
+    click.option(
+        "--max-workers",
+        type=int,
+        default=_DEFAULT.max_workers,
+        show_default=True,
+        help="Workers of each model at most.",
+    ),
+    click.option(
+        "--idle-timeout",
+        "idle_timeout_s",
+        type=click.FloatRange(min=0),
+        default=_DEFAULT.idle_timeout_s,
+        show_default=True,
+        help="Seconds without a prediction after which a worker above --min-workers is stopped.",
+    ),
+    click.option(
+        "--max-waiting",
+        type=click.IntRange(min=1),
+        default=_DEFAULT.max_waiting,
+        show_default=True,
+        help="Predictions of each model that may wait for a slot; further ones are answered with 429.",
+    ),
+    setup_timeout_option,
+    click.option(
+        "--grace",
+        "grace_s",
+        type=click.FloatRange(min=0),
+        default=_DEFAULT.worker.grace_s,
+        show_default=True,
+        help="Seconds for running predictions after SIGTERM or Ctrl-C; a second signal cuts it short.",
+    ),
+    click.option(
+        "--max-body",
+        "max_body_bytes",
+        type=SIZE,
+        default=_DEFAULT.max_body_bytes,
+        show_default="100MiB",
+        help="The largest request.",
+    ),
+    click.option(
+        "--fsync/--no-fsync",
+        default=_DEFAULT.fsync,
+        show_default=True,
+        help="Whether an accepted prediction survives a loss of power, at the cost of the time that the disk takes; "
+        "it survives a crash of the gateway in any case.",
+    ),
+    environment_option,
+    python_option,
 )
 
 
-def bounds_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Gives a command these options, and hands it what they say as ``bounds``."""
+def settings_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Add all options to a command, which gets them as one argument, ``settings``."""
 
     @functools.wraps(command)
     def wrapped(
         *args: Any,
+        home_folder: Path,
         token: str | None,
-        rate_limit: str | None,
-        allow_private_urls: bool,
-        allow_networks: tuple[str, ...],
-        keep_s: float,
-        keep_bytes: int,
-        **others: Any,
+        python: Path,
+        env: Mapping[str, str],
+        setup_timeout_s: float,
+        grace_s: float,
+        projects: tuple[Path, ...],
+        **options: Any,
     ) -> R:
-        bounds = Bounds(
-            token=token or None,
-            rate=None if rate_limit is None else Rate.parse(rate_limit),
-            reach=EgressPolicy.of(allow_networks, everything=allow_private_urls),
-            keep=RetentionPolicy(keep_s, keep_bytes),
+        worker = WorkerSettings(python=python, env=env, setup_timeout_s=setup_timeout_s, grace_s=grace_s)
+        settings = GatewaySettings(
+            projects=projects, home=home_folder.expanduser(), token=token or None, worker=worker, **options
         )
-        return command(*args, bounds=bounds, **others)
+        return command(*args, settings=settings)
 
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)

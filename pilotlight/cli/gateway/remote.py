@@ -1,4 +1,4 @@
-"""A gateway that runs already, here or elsewhere, as commands reach it."""
+"""How commands reach a gateway that runs already, on this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def remote_options(command: F) -> F:
-    """``--url`` and ``--token``."""
+    """Add ``--url`` and ``--token`` to a command."""
     url = click.option(
         "--url",
         envvar=URL.name,
@@ -27,18 +27,18 @@ def remote_options(command: F) -> F:
         help="Where the gateway listens.",
     )
     token = click.option(
-        "--token", envvar=TOKEN.name, show_envvar=True, help="One of the gateway's, where it asks for one."
+        "--token", envvar=TOKEN.name, show_envvar=True, help="A token of the gateway, where it asks for one."
     )
     return url(token(command))
 
 
 @asynccontextmanager
 async def remote(url: str, token: str | None) -> AsyncGenerator[Http, None]:
-    """The gateway at ``url``; nothing is tried twice.
+    """Open an HTTP client of the gateway at ``url``, which tries every request once.
 
     Raises:
-        UsageError: that is no address of one.
-        TargetError: inside the context too: it cannot be reached, or refuses.
+        UsageError: ``url`` is not an address.
+        TargetError: also inside the context: the gateway cannot be reached, or refuses.
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"--url {url!r}: give {URL.expected}")

@@ -1,4 +1,4 @@
-"""``pilotlight token``: the tokens by which callers of a gateway show who they are."""
+"""``pilotlight token``: the tokens that callers of a gateway send."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def command() -> None:
 )
 @home_option
 def create(name: str, scope: str, home_folder: Path) -> None:
-    """Make a token, and print it: it cannot be shown again."""
+    """Make a token and print it; it cannot be shown again."""
     token, text = Tokens(home_folder.expanduser()).create(name, Scope(scope), time.time())
-    click.echo(f"Token {token.id}, {token.name!r}, for {token.scope}; it is shown only now:", err=True)
+    click.echo(f"Token {token.id}, {token.name!r}, for {token.scope}; it is shown only this once:", err=True)
     click.echo(text)
 
 
@@ -58,6 +58,6 @@ def list_tokens(home_folder: Path) -> None:
 @click.argument("token", metavar="ID_OR_NAME")
 @home_option
 def revoke(token: str, home_folder: Path) -> None:
-    """Take a token away from whoever has it."""
+    """Revoke a token: the gateway no longer accepts it."""
     revoked = Tokens(home_folder.expanduser()).revoke(token)
     click.echo(f"Token {revoked.id}, {revoked.name!r}, is no longer accepted.", err=True)

@@ -25,15 +25,15 @@ class BackgroundServices:
         gateway: an open one.
         files: its uploads.
         egress: reaches the receivers of webhooks.
-        keep: what is kept, and for how long.
+        retention: what is kept of predictions, and for how long.
     """
 
     def __init__(
-        self, gateway: Gateway, files: Files, egress: EgressClient, keep: RetentionPolicy | None = None
+        self, gateway: Gateway, files: Files, egress: EgressClient, retention: RetentionPolicy | None = None
     ) -> None:
         self.dispatcher = WebhookDispatcher(gateway, egress, replicate_schemas.prediction)
         self.deadlines = Deadlines(gateway)
-        self._retention = Retention(gateway.store, files, keep or RetentionPolicy(), gateway.clock)
+        self._retention = Retention(gateway.store, files, retention or RetentionPolicy(), gateway.clock)
 
     async def __aenter__(self) -> Self:
         await self.dispatcher.open()

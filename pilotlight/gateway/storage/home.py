@@ -1,4 +1,4 @@
-"""The folder in which a gateway keeps its database and its files, one gateway at a time, and all that was pushed."""
+"""The folder of a gateway: its database and its files, which one gateway uses at a time, and all that was pushed."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from pathlib import Path
 
 from pilotlight.errors import UsageError
 
-VARIABLE = "PILOTLIGHT_HOME"
-
 _DATABASE = "gateway.sqlite3"
 _FILES = "files"
 _LOCK = "gateway.lock"
 
 
 @contextlib.contextmanager
-def held(home: Path) -> Iterator[tuple[Path, Path]]:
-    """Holds ``home``, made if it is not there, for one gateway: its database, and the folder of its files.
+def lock(home: Path) -> Iterator[tuple[Path, Path]]:
+    """Lock ``home`` for one gateway, and return the paths of its database and of the folder of its files.
 
-    The lock dies with its process, however that ends.
+    The folder is created where it does not exist. The lock ends with its process, however that ends.
 
     Raises:
-        UsageError: another gateway holds it, or it cannot be written.
+        UsageError: another gateway runs in this home, or it cannot be written.
     """
-    lock = os.open(made(home) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(create(home) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another gateway runs with {home}; stop it, or give this one another --home") from None
         yield home / _DATABASE, home / _FILES
-    except BlockingIOError:
-        raise UsageError(f"another gateway runs with {home}; stop it, or give this one another --home") from None
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
-def made(home: Path) -> Path:
-    """``home``, which is there then, for nobody but its owner.
+def create(home: Path) -> Path:
+    """Create ``home``, for its owner only, where it does not exist, and return it.
 
     Raises:
         UsageError: it cannot be written.
@@ -47,5 +46,5 @@ def made(home: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{home} cannot be used: {error.strerror}; choose another --home") from error
     if not os.access(home, os.W_OK | os.X_OK):
-        raise UsageError(f"{home} cannot be used: it may not be written to; choose another --home")
+        raise UsageError(f"{home} cannot be used: it is not writable; choose another --home")
     return home

@@ -13,7 +13,7 @@ def token(capsys, home, *args):
 
 def test_made_listed_and_revoked(capsys, tmp_path):
     status, made, said = token(capsys, tmp_path, "create", "website")
-    assert (status, made[:4], "shown only now" in said) == (0, "plt_", True)
+    assert (status, made[:4], "shown only this once" in said) == (0, "plt_", True)
     assert token(capsys, tmp_path, "create", "deployer", "--scope", "admin")[0] == 0
     status, listed, _ = token(capsys, tmp_path, "list")
     assert [line.split()[1::2] for line in listed.splitlines()] == [["predict", "website"], ["admin", "deployer"]]

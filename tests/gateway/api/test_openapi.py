@@ -25,7 +25,6 @@ from pilotlight.gateway.api.replicate import deployments as deployment_routes
 from pilotlight.gateway.api.replicate import files as file_routes
 from pilotlight.gateway.api.replicate import models as model_routes
 from pilotlight.gateway.api.replicate import predictions as prediction_routes
-from pilotlight.gateway.registry.registry import Registry
 from tests.gateway.made import served
 
 MODULES = (
@@ -73,7 +72,7 @@ def gateway(tmp_path_factory):
 
     async def whole():
         path = tmp_path_factory.mktemp("gateway")
-        async with served(path, registry=Registry(path)) as client:
+        async with served(path) as client:
             ending.append((asyncio.get_running_loop(), asyncio.Event()))
             url.append(str(client.base_url).rstrip("/"))
             started.set()

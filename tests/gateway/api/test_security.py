@@ -3,7 +3,7 @@
 import pytest
 
 from pilotlight.errors import UsageError
-from pilotlight.gateway import LOOPBACK_NAMES, is_loopback, listen, url_of
+from pilotlight.gateway import is_loopback, listen, url_of
 from pilotlight.gateway.storage import home
 from tests.gateway.made import run, served
 
@@ -47,7 +47,7 @@ def test_the_names_of_this_machine_are_answered(tmp_path, host):
     async def scenario(client):
         assert (await client.post("/predict", headers={"Host": host}, **PREDICT)).status_code == 200
 
-    over_http(tmp_path, scenario, hosts=LOOPBACK_NAMES)
+    over_http(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8394", ""])
@@ -55,7 +55,7 @@ def test_a_page_that_lets_its_name_lead_here_is_not(tmp_path, host):
     async def scenario(client):
         assert (await client.get("/health", headers={"Host": host})).status_code == 421
 
-    over_http(tmp_path, scenario, hosts=LOOPBACK_NAMES)
+    over_http(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
@@ -106,13 +106,13 @@ def test_an_address_of_no_use_is_refused(host):
 
 def test_a_home_has_one_gateway(tmp_path):
     folder = tmp_path / "new" / "home"
-    with home.held(folder) as (database, files):
+    with home.lock(folder) as (database, files):
         assert (database, files) == (folder / "gateway.sqlite3", folder / "files")
         assert folder.stat().st_mode & 0o777 == 0o700
-        with pytest.raises(UsageError, match="another gateway runs"), home.held(folder):
+        with pytest.raises(UsageError, match="another gateway runs"), home.lock(folder):
             raise AssertionError
-    with home.held(folder):
+    with home.lock(folder):
         pass
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be used"), home.held(tmp_path / "file"):
+    with pytest.raises(UsageError, match="cannot be used"), home.lock(tmp_path / "file"):
         raise AssertionError

@@ -104,7 +104,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(tmp_path):
     now = [1000.0]
 
     async def scenario():
-        async with served(tmp_path, token="t", rate=Rate(2, 60.0), clock=lambda: now[0]) as client:
+        async with served(tmp_path, token="t", rate_limit="2/min", clock=lambda: now[0]) as client:
             _, other = client.tokens.create("o", Scope.PREDICT, 0.0)
 
             async def ask(token):

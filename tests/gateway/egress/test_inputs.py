@@ -30,10 +30,13 @@ DOCUMENT = {
 }
 
 
-def with_receiver(path, scenario, fakes, *, reach=HERE):
+def with_receiver(path, scenario, fakes, *, networks=("127.0.0.1",)):
     async def whole():
         versions = [made_version(document=DOCUMENT)]
-        async with receiving() as receiver, served(path, reach=reach, fakes=fakes, versions=versions) as client:
+        async with (
+            receiving() as receiver,
+            served(path, allow_networks=networks, fakes=fakes, versions=versions) as client,
+        ):
             return await scenario(client, receiver)
 
     return run(whole())
@@ -108,7 +111,7 @@ def test_an_upload_is_handed_on_as_it_is_under_whatever_name_its_url_has(tmp_pat
         shown = (await predict(client, source=f"http://127.0.0.1:1{forged}")).json()
         assert (shown["status"], "not a public address" in shown["error"]) == ("failed", True)
 
-    with_receiver(tmp_path, scenario, fakes, reach=EgressPolicy())
+    with_receiver(tmp_path, scenario, fakes, networks=())
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,7 @@ def test_what_leads_inside_is_refused_at_once(tmp_path, inputs, words):
         assert (answer.status_code, words in answer.json()["detail"]) == (422, True)
         assert answer.json()["invalid_fields"][0]["field"] == f"input.{next(iter(inputs))}"
 
-    with_receiver(tmp_path, scenario, fakes, reach=EgressPolicy())
+    with_receiver(tmp_path, scenario, fakes, networks=())
 
 
 def test_text_that_may_be_a_file_stays_text(tmp_path):

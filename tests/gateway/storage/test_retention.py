@@ -101,7 +101,7 @@ def test_nothing_to_keep_is_refused():
 
 def test_the_gateway_removes_by_itself(tmp_path):
     async def scenario():
-        async with served(tmp_path, keep=RetentionPolicy(data_s=0.001)) as client:
+        async with served(tmp_path, keep_s=0.001) as client:
             body, url = {"input": {"prompt": "a"}}, "/v1/models/local/model1/predictions"
             shown = (await client.post(url, json=body, headers={"Prefer": "wait"})).json()
             assert shown["output"] == ["a"]

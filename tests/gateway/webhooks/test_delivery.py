@@ -11,13 +11,14 @@ from pilotlight.gateway.webhooks import outbox
 from tests.gateway.made import Fakes, opened, run, served, until
 from tests.gateway.receiver import answer, receiving
 
-HERE = EgressPolicy.of(["127.0.0.1"])
+NETWORKS = ("127.0.0.1",)
+HERE = EgressPolicy.of(NETWORKS)
 URL = "/v1/models/local/model1/predictions"
 
 
 def with_receiver(path, scenario, **options):
     async def whole():
-        async with receiving() as receiver, served(path, reach=HERE, **options) as client:
+        async with receiving() as receiver, served(path, allow_networks=NETWORKS, **options) as client:
             return await scenario(client, receiver)
 
     return run(whole())
@@ -166,16 +167,16 @@ def test_the_next_gateway_delivers_what_this_one_could_not(tmp_path):
         fakes = Fakes()
         async with receiving() as receiver:
             receiver.answers["/hook"] = answer(503)
-            async with served(tmp_path, reach=HERE) as client:
+            async with served(tmp_path, allow_networks=NETWORKS) as client:
                 ended = await create(client, receiver, "completed")
                 await receiver.until(lambda received: len(received) == 1)
             fakes.hold()
-            async with served(tmp_path, reach=HERE, fakes=fakes) as client:
+            async with served(tmp_path, allow_networks=NETWORKS, fakes=fakes) as client:
                 await receiver.until(lambda received: len(received) == 2)
                 runs = await create(client, receiver, "completed")
                 await until(lambda: client.gateway.active(runs["id"]).record.output)
             receiver.answers.clear()
-            async with served(tmp_path, reach=HERE) as client:
+            async with served(tmp_path, allow_networks=NETWORKS) as client:
                 await nothing_owed(client)
             told = {(one.json["id"], one.json["status"]): one.headers["webhook-id"] for one in receiver.received}
             assert set(told) == {(ended["id"], "succeeded"), (runs["id"], "failed")}

@@ -20,8 +20,8 @@ def over_http(path, scenario, *numbers, **options):
     """With one project, ``local/model7``, and these pushed versions."""
 
     async def whole():
-        registry = registered(path, *numbers)
-        async with served(path, **{"versions": [made_version(7)], "registry": registry, **options}) as client:
+        registered(path, *numbers)
+        async with served(path, **{"versions": [made_version(7)], **options}) as client:
             return await scenario(client)
 
     return run(whole())
@@ -151,7 +151,7 @@ def test_without_a_registry_there_is_nothing_to_change(tmp_path):
             answer = await client.post(url, json=body)
             assert (answer.status_code, "it has no registry" in answer.json()["detail"]) == (409, True)
 
-    over_http(tmp_path, scenario, registry=None)
+    over_http(tmp_path, scenario, registry=False)
 
 
 def test_the_plain_routes_are_for_the_only_model(tmp_path):
