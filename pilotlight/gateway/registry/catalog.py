@@ -119,6 +119,12 @@ class Catalog:
         of = f" of {model[:140]}" if model else ""
         raise MissingError(f"There is no version {version[:140]!r}{of} here.")
 
+    def has(self, model: str, version: str) -> bool:
+        """Whether there is such a version, whole or damaged."""
+        return (model, version) in self._now.versions or any(
+            project.model == model and project.id == version for project in self.projects
+        )
+
     def versions(self, model: str) -> list[Version]:
         """All of a model, newest first.
 
@@ -130,13 +136,17 @@ class Catalog:
         loaded = [self._load_if_whole(row) for row in self._now.versions.values() if row.model == model]
         return [version for version in loaded if version is not None]
 
+    def created(self, name: str) -> Deployment | None:
+        """Return the deployment of that name; ``None`` where none was created, or it was deleted."""
+        return self._now.deployments.get(name)
+
     def deployment(self, name: str) -> Deployment:
-        """One that was created.
+        """Return the deployment of that name.
 
         Raises:
-            MissingError: there is none of that name.
+            MissingError: there is none.
         """
-        found = self._now.deployments.get(name)
+        found = self.created(name)
         if found is None:
             raise MissingError(f"There is no deployment {name[:140]!r} here.")
         return found

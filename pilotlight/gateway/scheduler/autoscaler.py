@@ -80,7 +80,13 @@ class Decision:
 
 
 def decide(
-    limits: Limits, workers: Sequence[WorkerView], waiting: int, now: float, *, held_until: float = 0.0
+    limits: Limits,
+    workers: Sequence[WorkerView],
+    waiting: int,
+    now: float,
+    *,
+    held_until: float = 0.0,
+    allotted: int | None = None,
 ) -> Decision:
     """What to do about ``workers`` when ``waiting`` predictions have no slot yet.
 
@@ -90,15 +96,19 @@ def decide(
         waiting: predictions without a slot.
         now: the time, of the same clock as all others.
         held_until: no worker is started before this time.
+        allotted: how many workers there may be where several versions share theirs; idle ones beyond that are stopped
+            at once. ``None`` for ``limits.max_workers``.
     """
-    wanted = desired(limits, workers, waiting)
+    most = limits.max_workers if allotted is None else allotted
+    wanted = min(most, desired(limits, workers, waiting))
     missing = max(0, wanted - len(workers))
     held = missing > 0 and now < held_until
     surplus = max(0, len(workers) - wanted)
     # The one that has been idle for the longest goes first; those that are still starting stay and are judged then.
     idle = sorted((w for w in workers if w.ready and w.running == 0), key=lambda w: (w.idle_since, w.number))
     candidates = idle[:surplus]
-    expired = [w for w in candidates if now >= w.idle_since + limits.idle_timeout_s]
+    beyond = max(0, len(workers) - most)
+    expired = [w for i, w in enumerate(candidates) if i < beyond or now >= w.idle_since + limits.idle_timeout_s]
     times = [w.idle_since + limits.idle_timeout_s for w in candidates[len(expired) :]]
     if held:
         times.append(held_until)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from pilotlight.errors import PilotlightError, WorkerError
 from pilotlight.gateway.clock import Clock
-from pilotlight.gateway.scheduler.autoscaler import Limits, decide
+from pilotlight.gateway.scheduler.autoscaler import Limits, decide, desired
+from pilotlight.gateway.scheduler.budget import Demand, WorkerBudget
 from pilotlight.gateway.scheduler.replica import Replica
 from pilotlight.runtime import SupervisorOptions, WorkerLike
 
@@ -29,6 +30,8 @@ class Fleet:
         waiting: says how many predictions have no slot.
         on_change: called when a worker has become ready, is so no longer, or has gone.
         on_ready: called with how long a start has taken.
+        budget: bounds its workers together with those of other versions, if it shares them.
+        waiting_since: says when the prediction was created that has waited for a slot for longest.
 
     Attributes:
         limits: those of now; call ``rescale`` after setting others.
@@ -44,8 +47,13 @@ class Fleet:
         waiting: Callable[[], int],
         on_change: Callable[[], None],
         on_ready: Callable[[float], None],
+        budget: WorkerBudget | None = None,
+        waiting_since: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.limits = limits
+        self._budget = budget
+        self._allotted = limits.max_workers
+        self._waiting_since = waiting_since
         self._factory = factory
         self._clock = clock
         self._supervision = supervision
@@ -87,15 +95,25 @@ class Fleet:
 
     def free(self) -> Replica | None:
         """The busiest that has room, so that the others can become idle, and end."""
-        roomy = [one for one in self._replicas.values() if one.running < self.limits.slots and one.ready]
+        replicas = list(self._replicas.values())
+        if len(replicas) > self._allotted:  # those beyond it get nothing more, and are stopped when they are idle
+            replicas = sorted(replicas, key=lambda one: (-one.running, one.number))[: self._allotted]
+        roomy = [one for one in replicas if one.running < self.limits.slots and one.ready]
         return max(roomy, key=lambda one: (one.running, -one.number)) if roomy else None
 
     def rescale(self) -> None:
         """Has it looked at soon how many there should be."""
         self._touched.set()
 
+    def demand(self) -> Demand:
+        """What it needs of the workers that it shares."""
+        needed = desired(self.limits, [one.view for one in self._replicas.values()], self._waiting())
+        return Demand(needed, len(self._workers), self.limits.min_workers, self._waiting_since())
+
     async def open(self) -> None:
         """Starts the least number."""
+        if self._budget is not None:
+            self._budget.join(self)
         self._owner = asyncio.create_task(self._own())
 
     async def close(self) -> None:
@@ -104,6 +122,8 @@ class Fleet:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        if self._budget is not None:
+            self._budget.leave(self)
 
     async def _own(self) -> None:
         """Scales whenever something has happened, and when time alone changes the answer."""
@@ -119,12 +139,18 @@ class Fleet:
 
     def _scale(self) -> float | None:
         views = [replica.view for replica in self._replicas.values()]
-        decision = decide(self.limits, views, self._waiting(), self._clock(), held_until=self._held_until)
+        self._allotted = self.limits.max_workers if self._budget is None else self._budget.allotted(self)
+        decision = decide(
+            self.limits, views, self._waiting(), self._clock(), held_until=self._held_until, allotted=self._allotted
+        )
         for number in decision.stop:
             del self._replicas[number]
             self._workers[number].cancel()
         # One that is still ending may hold memory that the next one needs: it counts until it has gone.
-        for _ in range(min(decision.start, self.limits.max_workers - len(self._workers))):
+        room = self._allotted - len(self._workers)
+        if self._budget is not None:
+            room = min(room, self._budget.room())
+        for _ in range(min(decision.start, room)):
             self._start()
         return decision.again_at
 
@@ -148,3 +174,5 @@ class Fleet:
             self._trouble = last_error
             self._held_until = self._clock() + self.limits.hold_s
         self._on_change()
+        if self._budget is not None:
+            self._budget.changed(besides=self)

@@ -195,7 +195,8 @@ class Metrics(NullListener):
             found = self._versions[key] = VersionMetrics(**timings)
         return found
 
-    def keys(self) -> list[ServingKey]:
+    @property
+    def counted(self) -> list[ServingKey]:
         """Return what anything was counted for."""
         return list(self._versions)
 

@@ -17,9 +17,11 @@ from typing import Any, Protocol
 from pilotlight.errors import ConfigError
 from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.registry.catalog import Catalog
+from pilotlight.gateway.registry.deployments import Deployment
 from pilotlight.gateway.registry.gc import Lease
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.autoscaler import Limits
+from pilotlight.gateway.scheduler.budget import WorkerBudget, split_minimum
 from pilotlight.gateway.scheduler.listeners import Listeners
 from pilotlight.gateway.scheduler.metrics import Gauges, Metrics, ServingKey
 from pilotlight.gateway.scheduler.queue import Pool, Saver
@@ -85,6 +87,7 @@ class Pools:
         self._supervision = supervision
         self._inputs = inputs
         self._entries: dict[ServingKey, _Entry] = {}
+        self._budgets: dict[str, WorkerBudget] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -118,6 +121,14 @@ class Pools:
             if entry.pool.idle and not self._catalog.is_wanted(entry.version, key.deployment):
                 del self._entries[key]
                 self._in_background(_end(entry))
+        deployments = {key.deployment for key in self._entries}
+        self._budgets = {name: budget for name, budget in self._budgets.items() if name in deployments}
+        for name, budget in self._budgets.items():
+            if found := self._catalog.created(name):
+                budget.resize(found.max_instances)
+        for key in self._metrics.counted:
+            if key not in self._entries and not self._catalog.has(key.model, key.version):
+                self._metrics.forget(key)
 
     def gauges_by_key(self) -> dict[ServingKey, Gauges]:
         """Return the state of every queue, and of every version that would be served now but has none."""
@@ -159,6 +170,7 @@ class Pools:
             listeners=self._listeners,
             on_worker_ready=metrics.worker_start_s.observe,
             predict_s=lambda: metrics.mean_predict_s,
+            budget=self._budget(key.deployment),
             prepare=None if inputs is None else functools.partial(inputs.ready, version),
         )
         if not self._closing:
@@ -167,26 +179,44 @@ class Pools:
 
     def _limits_of(self, key: ServingKey, version: Version) -> Limits:
         limits = replace(self._limits, slots=version.project.max_concurrency)
-        if not self._catalog.is_wanted(version, key.deployment):
-            return replace(limits, min_workers=0)
+        wanted = self._catalog.is_wanted(version, key.deployment)
         if key.deployment is None:
-            return limits
-        found = self._catalog.deployment(key.deployment)
-        return replace(limits, min_workers=found.min_instances, max_workers=found.max_instances)
+            return limits if wanted else replace(limits, min_workers=0)
+        found = self._catalog.created(key.deployment)
+        if found is None:  # deleted: what is left of it ends within the limits of the gateway
+            return replace(limits, min_workers=0)
+        least = _minimum(found)[version.id] if wanted else 0
+        return replace(limits, min_workers=least, max_workers=found.max_instances)
+
+    def _budget(self, deployment: str | None) -> WorkerBudget | None:
+        """Return what bounds the workers of all versions of a deployment together."""
+        if deployment is None:
+            return None
+        if deployment not in self._budgets:
+            found = self._catalog.created(deployment)
+            self._budgets[deployment] = WorkerBudget(found.max_instances if found else self._limits.max_workers)
+        return self._budgets[deployment]
 
     def _with_minimum(self) -> Iterator[tuple[Version, str | None]]:
         """Yield the versions that have workers even when nobody asks for them."""
         if self._limits.min_workers:
             yield from ((version, None) for version in self._catalog.current)
         for one in self._catalog.deployments:
-            if one.min_instances:
-                with contextlib.suppress(ConfigError):  # a damaged version says so to whoever asks for it
-                    yield self._catalog.find(one.version, one.model), one.deployment
+            for version, least in _minimum(one).items():
+                if least:
+                    with contextlib.suppress(ConfigError):  # a damaged version says so to whoever asks for it
+                        yield self._catalog.find(version, one.model), one.deployment
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _minimum(deployment: Deployment) -> dict[str, int]:
+    """Return how many workers each version of a deployment always has."""
+    weights = {share.version: share.weight for share in deployment.traffic}
+    return split_minimum(deployment.min_instances, weights)
 
 
 async def _end(entry: _Entry) -> None:

@@ -16,6 +16,7 @@ from pilotlight.gateway import prediction as lifecycle
 from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.autoscaler import Limits, retry_after_s
+from pilotlight.gateway.scheduler.budget import WorkerBudget
 from pilotlight.gateway.scheduler.fleet import Fleet
 from pilotlight.gateway.scheduler.listeners import Listeners
 from pilotlight.gateway.scheduler.metrics import Gauges
@@ -47,6 +48,7 @@ class Pool:
         listeners: told of every prediction; none by default.
         on_worker_ready: called with how long each start of a worker has taken.
         predict_s: says how long a prediction takes on a worker.
+        budget: bounds its workers together with those of other versions, if it shares them.
         prepare: from the inputs of a prediction to what its worker gets, while it runs; the same by default.
     """
 
@@ -61,6 +63,7 @@ class Pool:
         listeners: Listeners | None = None,
         on_worker_ready: Callable[[float], None] = lambda _: None,
         predict_s: Callable[[], float] = lambda: 0.0,
+        budget: WorkerBudget | None = None,
         prepare: Prepare | None = None,
     ) -> None:
         self._listeners = listeners or Listeners()
@@ -80,6 +83,8 @@ class Pool:
             waiting=lambda: len(self._waiting),
             on_change=self._touch,
             on_ready=on_worker_ready,
+            budget=budget,
+            waiting_since=self._waiting_since,
         )
         self._closing = False
         self._room = asyncio.Event()
@@ -196,6 +201,9 @@ class Pool:
         for live in waiting:
             failed = lifecycle.fail(live.record, str(last_error), self._clock(), logs=_logs(live, last_error))
             await self._end(live, failed)
+
+    def _waiting_since(self) -> float | None:
+        return self._waiting[0].record.created_at if self._waiting else None
 
     def _touch(self) -> None:
         """Something has happened: hand out what can be, and have the number of workers looked at."""

@@ -167,7 +167,7 @@ def _model(gateway: Gateway, version: Version, gauges: Mapping[ServingKey, Gauge
 def _versions(gateway: Gateway, gauges: Mapping[ServingKey, Gauges]) -> Iterator[VersionStatus]:
     """Yield everything that is served or was, by model and deployment."""
     shares = dict(gateway.traffic())
-    keys = {*gauges, *gateway.metrics.keys()}
+    keys = {*gauges, *gateway.metrics.counted}
     for key in sorted(keys, key=lambda key: (key.model, key.deployment or "", -shares.get(key, 0.0), key.version)):
         yield VersionStatus(
             model=key.model,

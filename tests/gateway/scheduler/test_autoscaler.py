@@ -107,3 +107,12 @@ def test_impossible_limits_are_refused(least, most):
 @pytest.mark.parametrize(("predict_s", "expected"), [(0.0, 1), (9.0, 5), (1e6, 60)])
 def test_a_refused_caller_is_told_when_a_slot_should_be_free(predict_s, expected):
     assert retry_after_s(Limits(max_workers=1, slots=2), predict_s) == expected
+
+
+def test_idle_workers_beyond_what_is_allotted_are_stopped_at_once_and_busy_ones_are_not():
+    limits = Limits(max_workers=3, idle_timeout_s=100.0)
+    views = [WorkerView(1, True, 1, 5.0), WorkerView(2, True, 0, 6.0), WorkerView(3, True, 0, 7.0)]
+    assert decide(limits, views, 0, 10.0, allotted=2).stop == (2,)
+    assert decide(limits, views, 0, 10.0, allotted=0).stop == (2, 3)
+    assert decide(limits, views, 5, 10.0, allotted=1) == Decision(0, (2, 3), None)
+    assert decide(limits, [], 5, 10.0, allotted=2).start == 2

@@ -25,8 +25,14 @@ async def predict(gateway, version=None, **options):
 
 
 def deployment(number=1, **changes):
-    fields = {"hardware": "cpu", "min_instances": 0, "max_instances": 1, "created_at": 5.0}
-    return Deployment("local/d", MODEL, (Share(id_of(number)),), **{**fields, **changes})
+    fields = {
+        "traffic": (Share(id_of(number)),),
+        "hardware": "cpu",
+        "min_instances": 0,
+        "max_instances": 1,
+        "created_at": 5.0,
+    }
+    return Deployment("local/d", MODEL, **{**fields, **changes})
 
 
 def test_workers_are_of_the_version_that_is_asked_for_and_none_is_started_before(tmp_path):
@@ -71,6 +77,8 @@ def test_a_version_nobody_needs_lets_go_of_its_workers_and_its_files(tmp_path):
             registry.delete_version(MODEL, id_of(1))
             await until(lambda: gateway.reconcile() or collect(registry, dry_run=True).in_use == ())
             assert collect(registry).versions == (id_of(1),)
+            # Nor are its figures kept.
+            assert gateway.metrics.counted == []
             # What is current keeps its files even without a worker.
             await (await predict(gateway)).wait_ended()
             await until(lambda: gateway.gauges().ready_workers == 0)
@@ -110,14 +118,90 @@ def test_a_deployment_has_workers_of_its_own_within_its_own_limits(tmp_path):
             await until(lambda: gateway.gauges().running == 3)
             assert gateway.gauges().waiting == 2
             assert fakes.of == [1, 1, 1]
-            deployments.update("local/d", now=6.0, version=id_of(2), min_instances=2, max_instances=2)
-            gateway.reconcile()
-            await until(lambda: fakes.of.count(2) == 2)
             deployments.delete("local/d")
+            gateway.reconcile()
             fakes.release()
             for live in lives:
                 assert await live.wait_ended()
             assert {live.record.status for live in lives} == {Status.SUCCEEDED}
+
+    run(scenario())
+
+
+def test_after_an_update_the_workers_of_both_versions_stay_within_the_limit(tmp_path):
+    async def scenario():
+        fakes = NamedFakes()
+        fakes.hold()
+        registry = registered(tmp_path, 1, 2)
+        deployments = Deployments(registry)
+        deployments.create(deployment(max_instances=2))
+        async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
+            lives = [await predict(gateway, id_of(1), deployment="local/d") for _ in range(2)]
+            await until(lambda: gateway.gauges().running == 2)
+            deployments.update("local/d", now=6.0, version=id_of(2), min_instances=2, max_instances=2)
+            gateway.reconcile()
+            lives.append(await predict(gateway, id_of(2), deployment="local/d"))
+            # The second version waits for the workers of the first, which get nothing new.
+            await gateway.cancel(lives[0].id)
+            await until(lambda: fakes.of == [1, 1, 2])
+            assert not lives[1].record.status.terminal
+            await gateway.cancel(lives[1].id)
+            await until(lambda: fakes.of == [1, 1, 2, 2])
+            fakes.release()
+            assert await lives[2].wait_ended()
+            assert [str(live.record.status) for live in lives] == ["canceled", "canceled", "succeeded"]
+
+    run(scenario())
+
+
+def test_versions_of_a_deployment_share_its_workers_and_an_idle_one_makes_room(tmp_path):
+    async def scenario():
+        fakes = NamedFakes()
+        registry = registered(tmp_path, 1, 2)
+        both = deployment(max_instances=1, traffic=(Share(id_of(1), 3.0), Share(id_of(2), 1.0)))
+        Deployments(registry).create(both)
+        async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
+            for number in (1, 2, 2, 1):
+                assert await (await predict(gateway, id_of(number), deployment="local/d")).wait_ended()
+                assert [worker.stopped for worker in fakes.made].count(False) == 1
+            assert fakes.of == [1, 2, 1]
+
+    run(scenario())
+
+
+def test_no_version_of_a_deployment_keeps_the_only_worker_from_another(tmp_path):
+    async def scenario():
+        fakes = NamedFakes()
+        fakes.hold()
+        registry = registered(tmp_path, 1, 2)
+        both = deployment(max_instances=1, traffic=(Share(id_of(1)), Share(id_of(2))))
+        Deployments(registry).create(both)
+        async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
+            lives = [await predict(gateway, id_of(number), deployment="local/d") for number in (1, 2, 1, 2)]
+            await until(lambda: gateway.gauges().running == 1)
+            fakes.release()
+            for live in lives:
+                assert await live.wait_ended()
+            assert {live.record.status for live in lives} == {Status.SUCCEEDED}
+            # The oldest prediction of all is next, whichever its version.
+            assert fakes.of == [1, 2, 1, 2]
+
+    run(scenario())
+
+
+def test_the_least_workers_of_a_deployment_are_divided_by_weight(tmp_path):
+    async def scenario():
+        fakes = NamedFakes()
+        registry = registered(tmp_path, 1, 2)
+        both = deployment(min_instances=3, max_instances=3, traffic=(Share(id_of(1), 1.0), Share(id_of(2), 2.0)))
+        deployments = Deployments(registry)
+        deployments.create(both)
+        async with opened(tmp_path, versions=[], registry=registry, fakes=fakes) as gateway:
+            await until(lambda: gateway.gauges().ready_workers == 3)
+            assert sorted(fakes.of) == [1, 2, 2]
+            deployments.update("local/d", now=6.0, min_instances=0, max_instances=1)
+            gateway.reconcile()
+            await until(lambda: gateway.gauges().ready_workers == 1)
 
     run(scenario())
 
