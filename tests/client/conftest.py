@@ -9,38 +9,37 @@ from tests.client.capabilities import PLATFORMS
 from tests.client.platforms import open_platform
 
 
-@pytest.fixture(scope="session")
-def failed_setups(tmp_path_factory):
-    """By platform, a future of the error that a caller gets for a project that cannot be set up.
+@pytest.fixture(scope="session", params=PLATFORMS)
+def kind(request):
+    return request.param
 
-    Asked for before anything else, and all at once, as platforms take their time to give up.
+
+@pytest.fixture(scope="session")
+def failed_setup(kind, tmp_path_factory):
+    """A future of the error that a caller gets for a project that cannot be set up.
+
+    Asked for before anything else, as platforms take their time to give up.
     """
 
-    def call(kind, path):
+    def call(path):
         with open_platform(kind, "run_broken", path) as broken:
             with pytest.raises(PilotlightError) as caught:
                 broken.client.run({"prompt": "a"}, timeout_s=1 if broken.can.holds_calls else 60)
             return caught.value
 
-    with ThreadPoolExecutor(len(PLATFORMS)) as pool:
-        # pytest's factory is not for several threads.
-        yield {kind: pool.submit(call, kind, tmp_path_factory.mktemp(f"broken-{kind}")) for kind in PLATFORMS}
-
-
-@pytest.fixture(scope="session", params=PLATFORMS)
-def kind(request, failed_setups):
-    return request.param
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(call, tmp_path_factory.mktemp(f"broken-{kind}"))
 
 
 @pytest.fixture(scope="session")
-def streams(kind, tmp_path_factory):
+def streams(kind, failed_setup, tmp_path_factory):
     """A predictor that yields text and holds one prediction at once: ``run_text``."""
     with open_platform(kind, "run_text", tmp_path_factory.mktemp(kind)) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def values(kind, tmp_path_factory):
+def values(kind, failed_setup, tmp_path_factory):
     """An async predictor that returns values and holds eight predictions at once: ``platform_values``."""
     with open_platform(kind, "platform_values", tmp_path_factory.mktemp(kind)) as found:
         yield found

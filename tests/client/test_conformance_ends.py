@@ -111,8 +111,8 @@ def test_a_platform_that_is_killed_is_one_clear_error_and_may_come_back(streams)
     assert client.run({"prompt": "y", "count": 1}, timeout_s=60).output == ["y0 "]
 
 
-def test_a_project_that_cannot_be_set_up_is_an_error(kind, failed_setups):
-    error = failed_setups[kind].result(120)
+def test_a_project_that_cannot_be_set_up_is_an_error(kind, failed_setup):
+    error = failed_setup.result(120)
     if PLATFORMS[kind].tells_failed_setup:
         assert isinstance(error, SetupFailedError | PredictionFailedError)
         assert "weights/model.safetensors is not there" in f"{error} {error.logs}"

@@ -145,9 +145,27 @@ def test_changed_requirements_are_installed_into_the_same_environment(checkout: 
     assert (checkout.builds, kept.exists()) == (builds + 1, True)
 
 
-def test_test_runs_pytest_in_the_checkout(checkout: Checkout, tmp_path: Path) -> None:
-    result = checkout.run("scripts/test", "-k", "a or b", cwd=tmp_path)
-    assert result.stdout.replace("__main__.py", "pytest.py") == f"{checkout.root}|pytest.py|-k|a or b\n"
+PARALLEL = "-n|logical|--maxprocesses|4"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (("-k", "a or b"), f"{PARALLEL}|-k|a or b"),
+        (("tests/engines",), f"{PARALLEL}|tests/engines"),
+        (("--fast", "-x"), f"{PARALLEL}|-m|not slow and not cog|-x"),
+        (("--coverage",), f"{PARALLEL}|--cov|--cov-report=term:skip-covered"),
+        (("tests/a b.py",), "tests/a b.py"),
+        (("tests/a.py::test_it[x y]", "-x"), "tests/a.py::test_it[x y]|-x"),
+        (("-n", "3"), "-n|3"),
+    ],
+)
+def test_test_runs_pytest_in_the_checkout(
+    arguments: tuple[str, ...], called: str, checkout: Checkout, tmp_path: Path
+) -> None:
+    result = checkout.run("scripts/test", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.replace("__main__.py", "pytest.py") == f"{checkout.root}|pytest.py|{called}\n"
 
 
 def test_check_runs_every_check_and_reports_one_failure(checkout: Checkout, tmp_path: Path) -> None:
