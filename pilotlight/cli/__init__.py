@@ -18,35 +18,37 @@ from pilotlight.errors import PilotlightError, UsageError, WorkerError
 
 __all__ = ["main", "run"]
 
-# Name: where it is, and what `pilotlight --help` says of it without importing it.
-_COMMANDS = {
-    "bench": ("pilotlight.cli.bench:command", "Measure a Cog project: cold start, warm-up, load."),
-    "doctor": ("pilotlight.cli.doctor:command", "Find what is wrong with a Cog project."),
-    "export": ("pilotlight.cli.model.export:command", "Make a model's artifact for a faster engine, and check it."),
-    "gateway": (
-        "pilotlight.cli.gateway.serve:command",
-        "Serve Cog projects with Replicate's HTTP API, without Docker.",
-    ),
-    "gc": ("pilotlight.cli.gateway.gc:command", "Remove the files of what was pushed that nothing refers to."),
-    "logs": ("pilotlight.cli.gateway.logs:command", "Show what a running gateway's workers and predictions print."),
-    "predict": ("pilotlight.cli.predict.predict:command", "Run one prediction of a Cog project, without Docker."),
-    "prices": ("pilotlight.cli.predict.prices:command", "Show what hardware costs on each platform."),
-    "push": ("pilotlight.cli.gateway.push:command", "Make a Cog project the current version of a model."),
-    "rollback": ("pilotlight.cli.gateway.rollback:command", "Make an earlier version of a model current again."),
-    "run": (
-        "pilotlight.cli.predict.run_target:command",
-        "Run one prediction anywhere: a project, a gateway, a cloud.",
-    ),
-    "serve": ("pilotlight.cli.serve.command:command", "Serve a Cog project over HTTP, without Docker."),
-    "start-files": (
-        "pilotlight.cli.model.start_files:command",
-        "Record what a cold start reads, so that it is read in one sweep.",
-    ),
-    "token": ("pilotlight.cli.gateway.token:command", "Make, list and revoke the tokens of a gateway's callers."),
-    "top": ("pilotlight.cli.gateway.top:command", "Show how a running gateway stands, live."),
-    "types": ("pilotlight.cli.predict.types:command", "Write a Python module with the types of a target's inputs."),
-    "versions": ("pilotlight.cli.gateway.versions:command", "List models, their versions, and which was current when."),
-    "weights": ("pilotlight.cli.model.weights:command", "Fetch, list and verify model weights."),
+# By section of `pilotlight --help`: the name of a command, where it is, and its short help, which imports nothing.
+_SECTIONS = {
+    "Run": {
+        "predict": ("pilotlight.cli.predict.predict:command", "Run one prediction of a Cog project, without Docker."),
+        "serve": ("pilotlight.cli.serve.command:command", "Serve a Cog project over HTTP, without Docker."),
+        "run": ("pilotlight.cli.predict.run_target:command", "Run one prediction on any project, gateway or cloud."),
+        "types": ("pilotlight.cli.predict.types:command", "Write a Python module with the types of a target's inputs."),
+        "prices": ("pilotlight.cli.predict.prices:command", "Show what hardware costs on each platform."),
+    },
+    "Measure": {
+        "bench": ("pilotlight.cli.bench:command", "Measure a Cog project: cold start, warm-up, load."),
+        "doctor": ("pilotlight.cli.doctor:command", "Find what is wrong with a Cog project."),
+    },
+    "Models": {
+        "weights": ("pilotlight.cli.model.weights:command", "Fetch, list and verify model weights."),
+        "export": ("pilotlight.cli.model.export:command", "Make an artifact for a faster engine, and check it."),
+        "start-files": (
+            "pilotlight.cli.model.start_files:command",
+            "Record what a cold start reads, to read it ahead.",
+        ),
+    },
+    "Gateway": {
+        "gateway": ("pilotlight.cli.gateway.serve:command", "Serve Cog projects with Replicate's HTTP API."),
+        "push": ("pilotlight.cli.gateway.push:command", "Push a Cog project as the current version of a model."),
+        "versions": ("pilotlight.cli.gateway.versions:command", "List models and their versions."),
+        "rollback": ("pilotlight.cli.gateway.rollback:command", "Make an earlier version of a model current again."),
+        "gc": ("pilotlight.cli.gateway.gc:command", "Remove files of deleted versions and interrupted pushes."),
+        "token": ("pilotlight.cli.gateway.token:command", "Create, list and revoke the API tokens of a gateway."),
+        "top": ("pilotlight.cli.gateway.top:command", "Show models, workers and queues of a gateway, live."),
+        "logs": ("pilotlight.cli.gateway.logs:command", "Show the logs of a gateway's workers and predictions."),
+    },
 }
 
 _EXAMPLES = """\b
@@ -57,10 +59,12 @@ Examples:
 """
 
 
-@click.group(cls=LazyGroup, table=_COMMANDS, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, sections=_SECTIONS, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="pilotlight")
 def cli() -> None:
-    """Run a Cog project fast, on your own machine."""
+    """Run, measure and serve Cog projects on this machine, without Docker, and reach them on every platform."""
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -53,17 +53,17 @@ def _rules(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
 
 @click.command("doctor", epilog=_EXAMPLES)
 @click.argument("project_root", metavar="[PROJECT]", type=click.Path(path_type=Path), default=Path())
-@click.option("--no-run", is_flag=True, help="Only read the project, run nothing of it.")
+@click.option("--no-run", is_flag=True, help="Only read the project; do not run it.")
 @click.option(
     "--budget",
     "budget_s",
     default="10s",
     show_default=True,
     callback=_seconds,
-    help="What a cold start may take, to the end of its first prediction.",
+    help="Budget of a cold start, to the end of its first prediction.",
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests a second that you expect.")
-@click.option("--ignore", multiple=True, callback=_rules, metavar="ID", help="Leave out a check; may be repeated.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Expected requests per second.")
+@click.option("--ignore", multiple=True, callback=_rules, metavar="ID", help="Skip this check. Repeatable.")
 @input_option
 @environment_option
 @python_option
@@ -85,8 +85,8 @@ def command(
 ) -> int:
     """Find the ten common mistakes of serving a model in a Cog project, and a few more.
 
-    PROJECT is a folder with cog.yaml; default: this one. It is read, and then run under the real Cog server: one after
-    the other, several at once, and with inputs meant to be too much. The exit status is 1 when something was found.
+    PROJECT is a folder with cog.yaml; default: this one. The project is read, then run under the real Cog server:
+    predictions in sequence, concurrent predictions, and invalid inputs. The exit status is 1 when there are findings.
     """
     plan = Plan(
         project=Project.load(project_root),

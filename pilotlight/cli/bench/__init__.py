@@ -8,14 +8,16 @@ from pilotlight.cli.common.lazy import LazyGroup
 
 __all__ = ["command"]
 
-_COMMANDS = {
-    "cold": ("pilotlight.cli.bench.cold:command", "Measure cold starts, stage by stage."),
-    "warm": ("pilotlight.cli.bench.warm:command", "Measure warm-up, prediction by prediction."),
-    "load": ("pilotlight.cli.bench.load:command", "Measure a project or a server under load."),
-    "compare": ("pilotlight.cli.bench.compare:command", "Say whether one project is faster than another; for CI."),
-    "merge": ("pilotlight.cli.bench.merge:command", "Make one result of several runs."),
-    "report": ("pilotlight.cli.bench.report:command", "Show results: tables, pictures, one HTML page."),
-    "calibrate": ("pilotlight.cli.bench.calibrate:command", "Check the statistics and the clock of this machine."),
+_SECTIONS = {
+    "Commands": {
+        "cold": ("pilotlight.cli.bench.cold:command", "Measure cold starts, stage by stage."),
+        "warm": ("pilotlight.cli.bench.warm:command", "Measure warm-up, prediction by prediction."),
+        "load": ("pilotlight.cli.bench.load:command", "Measure a project or a server under load."),
+        "compare": ("pilotlight.cli.bench.compare:command", "Tell whether one project is faster than another; for CI."),
+        "merge": ("pilotlight.cli.bench.merge:command", "Merge several results into one."),
+        "report": ("pilotlight.cli.bench.report:command", "Show results: tables, pictures, one HTML page."),
+        "calibrate": ("pilotlight.cli.bench.calibrate:command", "Check the statistics and this machine's clock."),
+    }
 }
 
 _EXAMPLES = """\b
@@ -28,6 +30,6 @@ Examples:
 """
 
 
-@click.group("bench", cls=LazyGroup, table=_COMMANDS, epilog=_EXAMPLES)
+@click.group("bench", cls=LazyGroup, sections=_SECTIONS, epilog=_EXAMPLES)
 def command() -> None:
-    """Measure a Cog project: numbers with intervals, and all that they rest on."""
+    """Measure a Cog project. Every figure has a confidence interval, and every result file holds the raw values."""

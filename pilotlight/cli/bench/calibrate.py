@@ -36,7 +36,7 @@ Examples:
     type=click.IntRange(MIN_RUNS, MAX_RUNS),
     default=500,
     show_default=True,
-    help="Data sets for each figure; 500 take about 15 s of one core.",
+    help="Synthetic data sets for each figure; 500 take about 15 s of one core.",
 )
 @click.option(
     "--starts",
@@ -45,14 +45,16 @@ Examples:
     show_default=True,
     help=f"Workers to start observed, and as many not; 0 for none, else {MIN_STARTS} at least. 12 take about 15 s.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the data and the order.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the data and of the order."
+)
 @python_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and no progress.")
 @click.pass_context
 def command(ctx: click.Context, runs: int, starts: int, seed: int, python: Path, as_json: bool) -> None:
-    """Try the statistics on data whose truth is known, the clock, and what measuring costs.
+    """Test the statistics on synthetic data, the resolution of the clock, and the overhead of measuring.
 
-    Exit status 1 when a figure is outside its target.
+    The exit status is 1 when a figure misses its target.
     """
     added: tuple[Figure, ...] = ()
     if starts:  # first: what can fail, fails at once

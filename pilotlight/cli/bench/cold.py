@@ -50,35 +50,35 @@ Examples:
     type=click.IntRange(min=1),
     default=DEFAULT_RUNS,
     show_default=True,
-    help="Measured starts of each project; 6 are needed for an interval on the median.",
+    help="Measured starts of each project. An interval for the median needs at least 6.",
 )
 @click.option(
     "--page-cache",
     type=click.Choice(["hot", "dropped"]),
     default="hot",
     show_default=True,
-    help="Whether a start finds in memory what it read before.",
+    help="Whether the files that a start reads are in the page cache.",
 )
 @click.option(
     "--compile-cache",
     type=click.Choice(["present", "absent"]),
     default="present",
     show_default=True,
-    help="Whether a start finds what torch.compile, Triton, CUDA and Numba have kept of earlier ones.",
+    help="Whether a start finds the caches that torch.compile, Triton, CUDA and Numba wrote in earlier starts.",
 )
 @click.option(
     "--bytecode",
     type=click.Choice(["present", "absent"]),
     default="present",
     show_default=True,
-    help="Whether a start finds its Python modules compiled; absent is an image without .pyc files.",
+    help="Whether a start finds compiled Python modules; absent stands for an image without .pyc files.",
 )
 @click.option(
     "--memory-limit",
     "memory_limit_bytes",
     type=SIZE,
     show_default="nine tenths of this machine's",
-    help="A project that takes more is ended and reported, files that it has mapped not counted: 8GiB, 300MB.",
+    help="Stop and report a project that uses more memory than this, mapped files not counted. Example: 8GiB, 300MB.",
 )
 @seed_option
 @input_option
@@ -106,9 +106,9 @@ def command(
 ) -> int:
     """Measure cold starts of Cog projects, without Docker.
 
-    Each start is a fresh worker, from its exec to the end of its first prediction; before them each project starts
-    once unmeasured. Several PROJECTs (folders with cog.yaml; default: this one) take turns in a random order, and are
-    compared with the first. A project that fails is reported, and the others go on: the exit status is 1 then.
+    Each start is a fresh worker, from exec to the end of its first prediction. Each project starts once unmeasured
+    before that. Several PROJECTs (folders with cog.yaml; default: this one) run in turn in random order and are
+    compared with the first. When a project fails, it is reported, the others continue, and the exit status is 1.
     """
     plan = ColdPlan(
         targets=name_targets([Project.load(root) for root in projects or (Path(),)]),

@@ -65,7 +65,8 @@ def _conditions(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
     default=Metric.COLD.value,
     show_default=True,
     callback=lambda ctx, param, given: Metric(given),
-    help="Start to the end of the first prediction, to ready, to the first output; or a prediction once steady.",
+    help="From start to the end of the first prediction, to READY, or to the first output; or the time of a "
+    "prediction in the steady state.",
 )
 @click.option(
     "-n",
@@ -73,7 +74,7 @@ def _conditions(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
     type=click.IntRange(min=1),
     default=DEFAULT_RUNS,
     show_default=True,
-    help="Measured processes of each side; more show smaller differences.",
+    help="Measured processes of each side. More processes detect smaller differences.",
 )
 @click.option(
     "--fail-if",
@@ -81,23 +82,27 @@ def _conditions(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
     multiple=True,
     callback=_conditions,
     metavar="OUTCOME",
-    help="Exit with status 1 if the data show that: slower, slower:5%, faster, faster:5%, cannot-tell.",
+    help="Exit with status 1 if the data show this outcome: slower, slower:5%, faster, faster:5%, cannot-tell.",
 )
-@click.option("--env-a", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="A variable for A alone.")
-@click.option("--env-b", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="A variable for B alone.")
+@click.option(
+    "--env-a", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="An environment variable for A only."
+)
+@click.option(
+    "--env-b", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="An environment variable for B only."
+)
 @click.option(
     "--iterations",
     type=click.IntRange(min=MIN_ITERATIONS),
     default=DEFAULT_ITERATIONS,
     show_default=True,
-    help="Predictions in each process, for the metric steady.",
+    help="Predictions in each process; only for the metric steady.",
 )
 @click.option(
     "--page-cache",
     type=click.Choice(["hot", "dropped"]),
     default="hot",
     show_default=True,
-    help="Whether a start finds in memory what it read before.",
+    help="Whether the files that a start reads are in the page cache.",
 )
 @seed_option
 @input_option
@@ -126,14 +131,15 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> int:
-    """Say whether B is faster or slower than A, or that the data cannot tell.
+    """Tell whether B is faster or slower than A, or that the data cannot tell.
 
-    A (the baseline) and B (the candidate) are Cog projects: each a FOLDER as it is, or FOLDER@REVISION, which is
-    checked out from its git repository for the run (without what git ignores, such as fetched weights: say with -e
-    where these are). The same folder twice, with --env-a and --env-b, compares settings. Both run in one interleaved
-    series of fresh workers in random order, so that what disturbs the machine meets both alike.
+    A (the baseline) and B (the candidate) are Cog projects: a FOLDER, or FOLDER@REVISION, which is checked out from its
+    git repository for the run (without ignored files such as fetched weights: pass their place with -e). The same
+    folder twice, with --env-a and --env-b, compares settings. Both run in one interleaved series of fresh workers in
+    random order, so that disturbances of the machine affect both.
 
-    The exit status is 0, or 1 when a --fail-if holds or a side fails. What the data do not show does not hold.
+    The exit status is 1 when a --fail-if condition holds or a side fails, else 0. A condition that the data do not show
+    does not hold.
     """
     _refuse_what_cannot_work(metric, runs, conditions, page_cache)
     file: OutFile[Result] = OutFile(out, "compare")

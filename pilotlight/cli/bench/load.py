@@ -96,9 +96,13 @@ def _objectives(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
 
 @click.command("load", epilog=_EXAMPLES)
 @click.argument("project", required=False, type=click.Path(path_type=Path))
-@click.option("--url", help="A Cog server that runs already, in the place of a PROJECT: http://HOST:PORT.")
-@click.option("--clients", callback=_numbers(int), metavar="N,...", help="Closed loop: so many clients, step by step.")
-@click.option("--rate", "rates", callback=_numbers(float), metavar="R,...", help="Open loop: requests/s, step by step.")
+@click.option("--url", help="A running Cog server to measure instead of a PROJECT: http://HOST:PORT.")
+@click.option(
+    "--clients", callback=_numbers(int), metavar="N,...", help="Closed loop: numbers of clients, one step each."
+)
+@click.option(
+    "--rate", "rates", callback=_numbers(float), metavar="R,...", help="Open loop: requests per second, one step each."
+)
 @click.option("--arrivals", type=click.Choice(["poisson", "constant"]), help="With --rate.  [default: poisson]")
 @click.option(
     "--trace",
@@ -109,7 +113,7 @@ def _objectives(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
     "--trace-scale",
     "scale",
     type=click.FloatRange(min=0, min_open=True),
-    help="How many times faster than recorded.  [default: 1]",
+    help="How many times faster than recorded to replay the trace.  [default: 1]",
 )
 @click.option(
     "--duration",
@@ -118,7 +122,7 @@ def _objectives(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
     show_default="10, without --requests",
     help="Seconds of each step.",
 )
-@click.option("--requests", type=click.IntRange(min=1), help="Of each step at most.")
+@click.option("--requests", type=click.IntRange(min=1), help="Maximum number of requests in each step.")
 @click.option(
     "--mode",
     type=click.Choice(["plain", "stream", "async"]),
@@ -132,20 +136,20 @@ def _objectives(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
     multiple=True,
     callback=_objectives,
     metavar="TIME",
-    help="For the goodput: 500ms of response time, or ttft:200ms to the first output. Can be given again.",
+    help="Objective for the goodput: 500ms of response time, or ttft:200ms to the first output. Repeatable.",
 )
 @click.option(
     "--queue/--no-queue",
     default=True,
     show_default=True,
-    help="Whether what the server refuses as busy waits in a queue in front of it, or counts as rejected.",
+    help="Whether requests that the server refuses as busy wait in a queue in front of it, or count as rejected.",
 )
 @click.option(
     "--max-in-flight",
     type=click.IntRange(min=1),
     default=DEFAULT_MAX_IN_FLIGHT,
     show_default=True,
-    help="Of an open loop; what comes beyond is not sent, and there is no verdict.",
+    help="Maximum number of open requests of an open loop. Further ones are not sent, and there is no verdict.",
 )
 @click.option("--warmup", type=click.IntRange(min=1), default=3, show_default=True, help="Unmeasured predictions.")
 @seed_option
@@ -182,10 +186,10 @@ def command(
 ) -> int:
     """Measure a Cog project, or a running Cog server, under load.
 
-    Open loop (--rate, --trace): requests come when they come, as users do. Closed loop (--clients, the default with 1,
-    2, 4 and 8): each client waits for its answer, so a slow server gets less to do. Response time counts from when a
-    request should have been sent, service time from when it was. Each step says whether the generator did what it was
-    asked for; where it did not, there is no verdict. The exit status is 1 when the server died.
+    Open loop (--rate, --trace): requests are sent at their times, whatever the server does. Closed loop (--clients, the
+    default with 1, 2, 4 and 8): each client waits for its answer, so a slow server receives fewer requests. Response
+    time counts from the intended time of a request, service time from when it was sent. Each step reports whether the
+    load generator kept its schedule; if not, there is no verdict. The exit status is 1 when the server died.
 
     PROJECT is a folder with cog.yaml (default: this one), of which one worker is started and stopped again.
     """

@@ -24,10 +24,10 @@ Examples:
     "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where to write the merged result."
 )
 def command(results: tuple[Path, ...], out: Path) -> None:
-    """Make one result of several runs of bench cold, or of bench warm.
+    """Merge several results of bench cold, or of bench warm, into one.
 
-    All must come from one machine, with the same software, settings, inputs and weights: what differs is named, and
-    nothing is written then. Results of bench load do not merge.
+    All must come from the same machine, software, settings, inputs and weights. If something differs, the command names
+    it and writes nothing. Results of bench load cannot be merged.
     """
     if len(results) < 2:
         raise UsageError(f"merge: {results[0]} alone; give at least two results")

@@ -31,14 +31,16 @@ D = TypeVar("D", bound=Document)
 F = TypeVar("F", bound=Callable[..., Any])
 
 projects_argument = click.argument("projects", nargs=-1, metavar="[PROJECT]...", type=click.Path(path_type=Path))
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+seed_option = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the random order and of resampling."
+)
 input_option = click.option(
     "-i",
     "--input",
     "flags",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An input of the predictions; what has to be given and is not gets a placeholder.",
+    help="An input of the predictions. Required inputs that are not given get a placeholder.",
 )
 timeout_option = click.option(
     "--timeout",
@@ -57,7 +59,7 @@ def out_option(kind: str) -> Callable[[F], F]:
         "--out",
         type=click.Path(path_type=Path, dir_okay=False),
         show_default=f"bench-{kind}-<time>.json",
-        help="Where to write the result, again and again while it grows.",
+        help="Where to write the result. It is updated after every process.",
     )
 
 

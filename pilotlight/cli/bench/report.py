@@ -26,18 +26,18 @@ Examples:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A folder for the page and the pictures; without it, tables on the terminal alone.",
+    help="Folder for the page and the pictures. Without it, print tables on the terminal.",
 )
-@click.option("--title", show_default="what was measured of what", help="Of the page.")
+@click.option("--title", show_default="what was measured of what", help="Title of the page.")
 def command(results: tuple[Path, ...], out: Path | None, title: str | None) -> None:
-    """Show results that bench cold, warm, load and compare have written.
+    """Show the results of bench cold, warm, load and compare.
 
-    RESULT is any of their JSON files, and at most one that `bench calibrate --json` has printed, which says at the
-    foot of the report how far its statistics can be trusted. Several results of bench cold, or of bench warm, are
-    taken as one run, if they come from the same machine and settings.
+    RESULT is any of their JSON files, and at most one output of `bench calibrate --json`, which adds the calibration of
+    the statistics to the report. Several results of bench cold, or of bench warm, are merged if they come from the same
+    machine and settings.
 
-    In the folder are report.html, one file that needs no network and nothing beside it, and each picture as PNG in a
-    light and a dark version. The same results make the same bytes.
+    The --out folder then holds report.html, one self-contained file, and each picture as PNG in a light and a dark
+    version. The same results give the same bytes.
     """
     sources = read_sources(results)
     if out is not None:

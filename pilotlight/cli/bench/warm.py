@@ -47,7 +47,7 @@ Examples:
     type=click.IntRange(min=1),
     default=DEFAULT_PROCESSES,
     show_default=True,
-    help="Measured processes of each project; 5 are needed for an interval on the steady time.",
+    help="Measured processes of each project. An interval for the steady time needs at least 5.",
 )
 @click.option(
     "-n",
@@ -55,7 +55,7 @@ Examples:
     type=click.IntRange(min=MIN_ITERATIONS),
     default=DEFAULT_ITERATIONS,
     show_default=True,
-    help="Predictions in each process, one after the other.",
+    help="Predictions in each process, in sequence.",
 )
 @seed_option
 @input_option
@@ -80,11 +80,11 @@ def command(
 ) -> int:
     """Measure how Cog projects warm up, without Docker.
 
-    Each process is a fresh worker that runs the same prediction again and again; before them each project starts once
-    unmeasured. Changepoints in the times of each process say how many predictions it takes to its steady state, what
-    that costs, or that there is none. Several PROJECTs (folders with cog.yaml; default: this one) take turns in a
-    random order, and are compared with the first. A project that fails is reported, and the others go on: the exit
-    status is 1 then.
+    Each process is a fresh worker that repeats the same prediction. Each project starts once unmeasured before that.
+    Changepoints in the times of each process show after how many predictions it is in its steady state and what the
+    warm-up costs, or that there is no steady state. Several PROJECTs (folders with cog.yaml; default: this one) run in
+    turn in random order and are compared with the first. When a project fails, it is reported, the others continue, and
+    the exit status is 1.
     """
     plan = WarmPlan(
         targets=name_targets([Project.load(root) for root in projects or (Path(),)]),

@@ -12,16 +12,18 @@ __all__ = ["LazyGroup"]
 
 
 class LazyGroup(click.Group):
-    """Knows its subcommands by name, place and short help.
+    """A group that knows its subcommands by name, place and short help.
 
     Args:
-        table: by name ``("package.module:attribute", "short help")``, in the order in which the help lists them.
+        sections: by the title of a section of the help, its subcommands: by name
+            ``("package.module:attribute", "short help")``. The help lists both in the given order.
         settings: those of ``click.Group``.
     """
 
-    def __init__(self, *, table: Mapping[str, tuple[str, str]], **settings: Any) -> None:
+    def __init__(self, *, sections: Mapping[str, Mapping[str, tuple[str, str]]], **settings: Any) -> None:
         super().__init__(**settings)
-        self._table = table
+        self._sections = sections
+        self._table = {name: entry for section in sections.values() for name, entry in section.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._table)
@@ -34,5 +36,7 @@ class LazyGroup(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self._table.items()])
+        width = max(map(len, self._table))
+        for title, section in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in section.items()])

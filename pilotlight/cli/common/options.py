@@ -31,7 +31,12 @@ project_option = click.option(
     help="The folder with cog.yaml.",
 )
 environment_option = click.option(
-    "-e", "--env", multiple=True, callback=parse_variables, metavar="NAME=VALUE", help="A variable for the predictor."
+    "-e",
+    "--env",
+    multiple=True,
+    callback=parse_variables,
+    metavar="NAME=VALUE",
+    help="An environment variable for the predictor.",
 )
 python_option = click.option(
     "--python",

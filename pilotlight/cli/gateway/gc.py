@@ -14,13 +14,13 @@ from pilotlight.gateway.registry.gc import collect
 
 
 @click.command("gc", epilog="Example: pilotlight gc --dry-run")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @home_option
 def command(dry_run: bool, as_json: bool, home_folder: Path) -> None:
-    """Remove the files of deleted versions, and what pushes that were killed have left.
+    """Remove the files of deleted versions and of interrupted pushes.
 
-    No version of any model is removed, current or not, and nothing that a running gateway still uses.
+    Versions that exist, current or not, and files that a running gateway uses are kept.
     """
     found = collect(
         registry_in(home_folder),

@@ -26,14 +26,19 @@ _SILENCE_S = 60.0
 
 @click.command("logs", epilog=_EXAMPLES)
 @click.argument("what", metavar="[MODEL|PREDICTION]", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C or the prediction's end.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines until Ctrl-C or the end of the prediction.")
 @click.option(
-    "-n", "--tail", type=click.IntRange(0, 5000), default=100, show_default=True, help="Lines to begin with, of models."
+    "-n",
+    "--tail",
+    type=click.IntRange(0, 5000),
+    default=100,
+    show_default=True,
+    help="Number of earlier lines to show first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every line as a JSON object.")
 @remote_options
 def command(what: str | None, follow: bool, tail: int, as_json: bool, url: str, token: str | None) -> None:
-    """Show what workers and predictions have printed: of all models, of MODEL (owner/name), or of one PREDICTION."""
+    """Show the logs of workers and predictions: of all models, of MODEL (owner/name), or of one PREDICTION."""
     asyncio.run(_logs(what, follow=follow, tail=tail, as_json=as_json, url=url, token=token))
 
 

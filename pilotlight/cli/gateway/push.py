@@ -25,25 +25,26 @@ Examples:
 
 @click.command("push", epilog=_EPILOG)
 @click.argument("names", nargs=-1, metavar="[DIR] [OWNER/NAME]")
-@click.option("--allow-breaking", is_flag=True, help="Push although callers of the version before it break.")
+@click.option("--allow-breaking", is_flag=True, help="Push even if callers of the current version break.")
 @click.option(
     "--link",
     is_flag=True,
-    help="Take large files as hard links where the file system cannot share them until they change: no second copy on "
-    "the disk, but whoever then changes such a file in place changes what was pushed.",
+    help="Hard-link large files where the file system has no copy-on-write: no second copy on disk, but changing "
+    "such a file in place also changes the pushed version.",
 )
 @home_option
 @python_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and no progress.")
 def command(
     names: tuple[str, ...], allow_breaking: bool, link: bool, home_folder: Path, python: Path, as_json: bool
 ) -> None:
-    """Freeze the Cog project in DIR (the current folder) as a version of OWNER/NAME (by default cog.yaml's `model`).
+    """Push the Cog project in DIR (default: the current folder) as a new version of OWNER/NAME (default: `model` in
+    cog.yaml).
 
-    Code, cog.yaml and weights are kept in --home, each file once by content; hidden files, virtual environments and
-    what .dockerignore lists are left out. The version's id stands for exactly these files. It is refused where callers
-    of the current version would break: an input that was removed, has to be given now or takes less, an output of
-    another type. A gateway serves it from its next prediction on, whether it runs already or not.
+    Code, cog.yaml and weights are stored in --home, each file once by content. Hidden files, virtual environments and
+    files listed in .dockerignore are left out. The version id is a hash of these files. The push is refused if callers
+    of the current version would break: an input was removed, became required or accepts less, or the output type
+    changed. A running gateway serves the new version from the next prediction on.
     """
     root, model = _parse(names)
     registry = registry_in(home_folder)

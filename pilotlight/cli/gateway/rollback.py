@@ -23,10 +23,10 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @home_option
 def command(model: str, version: str | None, as_json: bool, home_folder: Path) -> None:
-    """Make VERSION, by its id or its beginning, current again; by default the one that was current before.
+    """Make VERSION (an id or its beginning) the current version again; default: the previously current one.
 
-    A gateway that runs sends new predictions there at once, and lets running ones end where they are. Rolled back once
-    more, the model is where it was.
+    A running gateway applies it to new predictions immediately; running predictions finish on their version. A second
+    rollback restores the version before the first.
     """
     before, now = registry_in(home_folder).roll_back(model, version, now=time.time())
     if as_json:

@@ -22,16 +22,13 @@ Examples:
 
 @click.command("versions", epilog=_EPILOG)
 @click.argument("model", required=False, metavar="[OWNER/NAME]")
-@click.option(
-    "--delete", "unwanted", metavar="VERSION", help="Delete a version of the model, by its id or its beginning."
-)
+@click.option("--delete", "unwanted", metavar="VERSION", help="Delete this version (an id or its beginning).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @home_option
 def command(model: str | None, unwanted: str | None, as_json: bool, home_folder: Path) -> None:
-    """List the versions of a model, newest first, and how each became current; or all models.
+    """List the versions of a model, newest first, and when each was current; without a name, list all models.
 
-    A version that is deleted with --delete ends the predictions that it has, and takes no more; `pilotlight gc` then
-    removes its files.
+    --delete lets the version's accepted predictions finish and accepts no more. `pilotlight gc` then removes its files.
     """
     registry = registry_in(home_folder)
     if unwanted is not None:

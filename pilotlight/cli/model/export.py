@@ -46,7 +46,8 @@ def _share(ctx: click.Context, param: click.Parameter, given: str) -> float:
     type=click.Choice(PRECISIONS),
     default="int8",
     show_default=True,
-    help="Of the weights; int8 and int4 are smaller and faster, and cost a little quality. onnx: not bf16, not fp16.",
+    help="Precision of the weights. int8 and int4 are smaller and faster and cost a little quality. onnx supports "
+    "int8, int4 and fp32.",
 )
 @click.option("--device", type=click.Choice(["cpu"]), default="cpu", show_default=True)
 @click.option(
@@ -54,14 +55,14 @@ def _share(ctx: click.Context, param: click.Parameter, given: str) -> float:
     callback=_share,
     default="3%",
     show_default=True,
-    help="Bits per byte on the check's text that the artifact may spend above what the model spends.",
+    help="How many more bits per byte than the model the artifact may need on the check text.",
 )
 @click.option(
     "--text",
     "text_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     show_default="pilotlight's own source",
-    help="The check's text (UTF-8): like what the model will read, and not what it was trained on.",
+    help="The check text (UTF-8). It should resemble the model's inputs and not be training data.",
 )
 @click.option(
     "--weights-dir",
@@ -70,7 +71,7 @@ def _share(ctx: click.Context, param: click.Parameter, given: str) -> float:
     show_default=True,
     help="The folder that holds the model folders.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest's entry as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the entry of manifest.json as JSON.")
 def command(
     model: str,
     engine: str,
@@ -81,11 +82,12 @@ def command(
     weights_dir: Path,
     as_json: bool,
 ) -> int:
-    """Make MODEL's artifact: MODEL/openvino-int8-cpu, say. MODEL is a folder, or the name of one in --weights-dir.
+    """Make an artifact of MODEL for a faster engine, for example MODEL/openvino-int8-cpu. MODEL is a folder, or the
+    name of one in --weights-dir.
 
-    The exporter runs in an environment of its own, made once. What it makes is checked against the model before it is
-    kept: bits per byte on a text, and how long greedy outputs stay the same; for classifiers and embedders, labels and
-    scores, or vectors. The figures go into manifest.json.
+    The exporter runs in its own virtual environment, made once. The artifact is compared with the model before it is
+    kept: bits per byte on a text and agreement of greedy outputs; for classifiers and embedders, labels and scores, or
+    vectors. The figures are written to manifest.json.
     """
     from pilotlight.engines.encoders.model_config import native_task
     from pilotlight.engines.quality_encoder import check_encoder, pieces

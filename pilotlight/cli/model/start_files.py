@@ -33,7 +33,7 @@ Examples:
 @python_option
 @setup_timeout_option
 @timeout_option
-@click.option("--json", "as_json", is_flag=True, help="Print the list on stdout, and write no file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list on stdout and write no file.")
 def command(
     root: Path,
     flags: tuple[str, ...],
@@ -43,14 +43,14 @@ def command(
     predict_timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Record what a cold start of a Cog project reads, so that later ones read it in one sweep.
+    """Record what a cold start of a Cog project reads, so that later starts read it ahead in one pass.
 
-    Starts PROJECT (a folder with cog.yaml; default: this one) twice, with a prediction each, and writes
-    start-files.json into it: commit that, and make it again when packages or weights change. `pilotlight predict`,
-    `serve` and `gateway` use it for any project; a predictor that shall use it elsewhere calls
-    pilotlight.loading.start.start_files.read_ahead(Path(__file__).parent) after its imports. It matters where the page
-    cache is empty, as on a node that has just come up. Only root can empty all of it here; otherwise files that other
-    processes use are recorded whole.
+    Starts PROJECT (a folder with cog.yaml; default: this one) twice, with one prediction each, and writes
+    start-files.json into it. Commit that file, and record it again when packages or weights change. `pilotlight
+    predict`, `serve` and `gateway` use it for any project. To use it elsewhere, call
+    pilotlight.loading.start.start_files.read_ahead(Path(__file__).parent) in predict.py after its imports. It helps
+    when the page cache is empty, as on a new node. Only root can empty the whole page cache for the recording;
+    otherwise files that other processes use are recorded whole.
     """
     target = Target("project", Project.load(root))
     options = StartOptions(python, env, setup_timeout_s, predict_timeout_s)

@@ -27,8 +27,14 @@ _weights_dir = click.option(
     show_default=True,
     help="The folder that holds the model folders.",
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and no progress.")
-_jobs = click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Files at a time.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and no progress.")
+_jobs = click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Number of files to fetch at the same time.",
+)
 
 
 _EXAMPLES = """\b
@@ -43,7 +49,7 @@ Examples:
 
 @click.group(name="weights", epilog=_EXAMPLES)
 def command() -> None:
-    """Model folders: fetch, list, verify."""
+    """Fetch, list and verify model folders."""
 
 
 @command.command(epilog=_EXAMPLES)
@@ -51,7 +57,7 @@ def command() -> None:
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The model's folder.  [default: its own name under --weights-dir]",
+    help="Folder of the model.  [default: its own name under --weights-dir]",
 )
 @_weights_dir
 @_jobs
@@ -69,8 +75,8 @@ def fetch(
 ) -> None:
     """Fetch SOURCE: hf://org/name[@revision], https://host/folder/ or file:///folder.
 
-    Only safetensors and the small files beside them. Interrupted, the same command goes on where it stopped.
-    HF_TOKEN and HF_ENDPOINT are honored. A web folder needs a manifest.json or a SHA256SUMS.
+    Fetches safetensors and the small files beside them only. After an interruption, the same command resumes the
+    download. HF_TOKEN and HF_ENDPOINT are read. A web folder needs a manifest.json or a SHA256SUMS file.
     """
     from pilotlight.loading.fetch.model import fetch as fetch_model
 

@@ -48,7 +48,8 @@ Examples:
     is_flag=False,
     flag_value=_JSON_OUT,
     metavar="[INPUTS]",
-    help="Print the prediction as one JSON object; with a JSON object, @file or @-, also take all inputs from it.",
+    help="Print the prediction as one JSON object. With INPUTS (a JSON object, @file or @- for stdin), also read "
+    "all inputs from there.",
 )
 @project_option
 @environment_option
@@ -67,8 +68,8 @@ def command(
 ) -> int:
     """Run one prediction of a Cog project, without Docker.
 
-    Text appears on stdout as it is made, what the predictor prints on stderr. Files are written to `output.<ext>`, or
-    where -o says.
+    Text output streams to stdout, logs of the predictor to stderr. File outputs are written to `output.<ext>`, or to
+    -o.
     """
     if flags and json_input not in (None, _JSON_OUT):
         raise UsageError("give the inputs either with -i or with --json, not both")

@@ -40,16 +40,16 @@ Examples:
 @inputs_option
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print the prediction as one JSON object.")
-@click.option("--token", help="Of the target's API; by default from the target's own environment variable.")
-@click.option("--url", help="Where the target's API is, if not at its usual place.")
-@click.option("--hardware", help="What the target runs on, as `pilotlight prices` names it: shows what it costs.")
+@click.option("--token", help="Token of the target's API; default: the target's own environment variable.")
+@click.option("--url", help="URL of the target's API, if it is not the default one.")
+@click.option("--hardware", help="Hardware of the target, as `pilotlight prices` names it, to show the cost.")
 @click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0, min_open=True),
     default=Timeouts().total_s,
     show_default=True,
-    help="Seconds for all of it; then it is cancelled at the target.",
+    help="Seconds for the whole call, after which the prediction is cancelled on the target.",
 )
 def command(
     target: str,
@@ -61,9 +61,9 @@ def command(
     hardware: str | None,
     timeout_s: float,
 ) -> int:
-    """Run one prediction at TARGET, wherever that is.
+    """Run one prediction on TARGET: a project, a gateway or a cloud endpoint.
 
-    Text appears on stdout as it is made, where the target streams. Ctrl-C cancels the prediction at the target.
+    Text output streams to stdout if the target streams. Ctrl-C cancels the prediction on the target.
     """
     settings = {"token": token, "url": url, "hardware": hardware, "timeouts": Timeouts(total_s=timeout_s)}
     return asyncio.run(_run(target, flags, output, as_json, settings))

@@ -27,11 +27,11 @@ Then:
 
 @click.command("types", epilog=_EXAMPLES)
 @click.argument("target")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it; else stdout.")
-@click.option("--token", help="Of the target's API; by default from the target's own environment variable.")
-@click.option("--url", help="Where the target's API is, if not at its usual place.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; default: stdout.")
+@click.option("--token", help="Token of the target's API; default: the target's own environment variable.")
+@click.option("--url", help="URL of the target's API, if it is not the default one.")
 def command(target: str, output: Path | None, token: str | None, url: str | None) -> None:
-    """Write a Python module with the types of TARGET's inputs and output, so that a type checker finds mistakes."""
+    """Write a Python module with the types of TARGET's inputs and output, for type checkers."""
     text = asyncio.run(_module(target, token, url))
     if output is None:
         click.echo(text, nl=False)

@@ -62,7 +62,7 @@ Examples:
     show_default=True,
     envvar=SERVE_ON.name,
     show_envvar=True,
-    help="Whose contract to serve: Cog's own HTTP API, a RunPod serverless worker, a Vertex AI or SageMaker container, "
+    help="The contract to serve: Cog's own HTTP API, a RunPod serverless worker, a Vertex AI or SageMaker container, "
     "a Ray Serve application.",
 )
 @environment_option
@@ -74,7 +74,7 @@ Examples:
     type=click.FloatRange(min=0),
     default=WorkerSettings().grace_s,
     show_default=True,
-    help="Seconds for running predictions after SIGTERM or Ctrl-C; a second signal cuts it short.",
+    help="Seconds that running predictions may take after SIGTERM or Ctrl-C. A second signal ends them.",
 )
 @ray_options
 def command(
@@ -90,10 +90,10 @@ def command(
 ) -> int:
     """Serve a Cog project over HTTP, without Docker.
 
-    The server is Cog's own, with its HTTP API. It stops taking requests at SIGTERM or Ctrl-C, and ends when what is
-    running has ended, or after --grace. With --on, the same server runs behind another platform's contract, which then
-    says where to listen: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT. On Ray, each replica is such a
-    server, and Cog's HTTP API is in front of all.
+    The server is Cog's own, with its HTTP API. On SIGTERM or Ctrl-C it stops accepting requests, and exits when running
+    predictions have ended, or after --grace. With --on, the same server runs behind the contract of another platform,
+    which determines where it listens: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT. With --on ray, each
+    replica is such a server, behind Cog's HTTP API.
     """
     address = _address(host)
     if platform == "ray":

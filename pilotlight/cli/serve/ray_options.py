@@ -42,7 +42,7 @@ def ray_options(command: Callable[..., int]) -> Callable[..., int]:
         "--replicas",
         callback=_parse_replicas,
         metavar="MIN:MAX",
-        help="With --on ray: how many Cog servers, by the load; or one number.  [default: 1]",
+        help="With --on ray: least and most Cog servers, scaled by load; or one number.  [default: 1]",
     )
     @click.option(
         "--ray-address",
@@ -52,18 +52,19 @@ def ray_options(command: Callable[..., int]) -> Callable[..., int]:
     @click.option(
         "--ray-cpus",
         type=click.FloatRange(min=0),
-        help="With --on ray: processors booked for a replica.  [default: 0.5]",
+        help="With --on ray: CPUs reserved for each replica.  [default: 0.5]",
     )
-    @click.option("--ray-gpus", type=click.FloatRange(min=0), help="With --on ray: GPUs of a replica.  [default: 0]")
+    @click.option("--ray-gpus", type=click.FloatRange(min=0), help="With --on ray: GPUs of each replica.  [default: 0]")
     @click.option(
         "--ray-fronts",
         type=click.IntRange(min=1),
-        help="With --on ray: processes that speak HTTP before the replicas.  [default: 1]",
+        help="With --on ray: HTTP processes in front of the replicas.  [default: 1]",
     )
     @click.option(
         "--ray-max-waiting",
         type=click.IntRange(min=0),
-        help="With --on ray: predictions that may wait at a front; more are refused.  [default: 1024]",
+        help="With --on ray: predictions that may wait in each HTTP process; further ones are refused.  [default: "
+        "1024]",
     )
     @functools.wraps(command)
     def with_options(
