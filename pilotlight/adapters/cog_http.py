@@ -33,7 +33,7 @@ from pilotlight.runtime.schema.document import streaming_everywhere
 from pilotlight.runtime.schema.validation import InvalidInputError, Mistake, Validator
 from pilotlight.types import Prediction
 
-__all__ = ["Backend", "create_app"]
+__all__ = ["PredictionBackend", "create_app"]
 
 # How long a stream may wait for its prediction to begin before the answer does: until then a refusal has a status of
 # its own. After that, and whenever a predictor says nothing, a comment every so often: clients of a Cog server give a
@@ -43,7 +43,7 @@ _COMMENT_S = 15.0
 _SSE = "text/event-stream"
 
 
-class Backend(Protocol):
+class PredictionBackend(Protocol):
     """Runs predictions, somewhere."""
 
     @property
@@ -68,7 +68,7 @@ class Backend(Protocol):
         """Whether a prediction would run now."""
 
 
-def create_app(backend: Backend, calls: Calls) -> Starlette:
+def create_app(backend: PredictionBackend, calls: Calls) -> Starlette:
     """Routes and answers of a Cog server, and the ``/health`` of the other platforms: 200 while a prediction would run.
 
     Args:

@@ -1,6 +1,6 @@
 """Measures any Cog project: cold start, warm-up and load, with statistics that say what they cannot know."""
 
-from pilotlight.bench.calibrate.measure import Calibration, Figure, calibrate
+from pilotlight.bench.calibrate.measure import Calibration, CalibrationFigure, calibrate
 from pilotlight.bench.stats.changepoints import Segment, outliers, pelt, segments
 from pilotlight.bench.stats.intervals import (
     Comparison,
@@ -17,9 +17,9 @@ from pilotlight.bench.stats.warmup import ProcessWarmup, Shape, Warmup, classify
 
 __all__ = [
     "Calibration",
+    "CalibrationFigure",
     "Comparison",
     "Estimate",
-    "Figure",
     "ProcessWarmup",
     "Segment",
     "Shape",

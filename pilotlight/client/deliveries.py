@@ -12,14 +12,14 @@ from typing import Generic, Protocol, TypeVar
 REMEMBERED = 10_000
 
 
-class Message(Protocol):
+class WebhookMessage(Protocol):
     """Something that may be sent again with the same id."""
 
     @property
     def webhook_id(self) -> str: ...
 
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=WebhookMessage)
 
 
 class Deliveries(Generic[M]):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pilotlight.doctor.observed import NotStarted, Observation
 
 __all__ = [
-    "Call",
+    "CallFact",
     "Code",
     "Facts",
     "FileFact",
@@ -23,7 +23,7 @@ Phase = Literal["import", "setup", "predict"]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallFact:
     """A call in the project's own code that importing it, ``setup()`` or a prediction can reach.
 
     Attributes:
@@ -82,11 +82,11 @@ class Code:
     healthcheck: Literal["none", "constant", "checks"] = "none"
     healthcheck_where: str = ""
     inputs: tuple[InputFact, ...] = ()
-    calls: tuple[Call, ...] = ()
+    calls: tuple[CallFact, ...] = ()
     loaded: tuple[str, ...] = ()
     records_metrics: bool = False
 
-    def reached(self, *phases: Phase) -> tuple[Call, ...]:
+    def reached(self, *phases: Phase) -> tuple[CallFact, ...]:
         """The calls of these phases."""
         return tuple(call for call in self.calls if call.phase in phases)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Attempt", "AttemptOutcome", "NotStarted", "Observation", "Opened", "Run", "Start", "Wave"]
+__all__ = ["Attempt", "AttemptOutcome", "NotStarted", "Observation", "OpenedFile", "Run", "Start", "Wave"]
 
 AttemptOutcome = Literal["refused", "succeeded", "failed", "timed_out", "crashed", "stuck"]
 
@@ -91,7 +91,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedFile:
     """Python code of the worker opened a file, at a time on the monotonic clock."""
 
     at_s: float
@@ -136,7 +136,7 @@ class Observation:
     made_up: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ()
     loop_blocked: tuple[tuple[float, float], ...] | None = None
-    opened: tuple[Opened, ...] = ()
+    opened: tuple[OpenedFile, ...] = ()
     health_idle_s: tuple[float, ...] = ()
     health_busy_s: tuple[float, ...] = ()
     unhealthy: str | None = None

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pilotlight.bench.harness.documents import Document, Strict
-from pilotlight.bench.harness.targets import Target, describe
+from pilotlight.bench.harness.targets import BenchTarget, describe
 from pilotlight.doctor.examine import Examination
 from pilotlight.doctor.findings import Severity
 from pilotlight.doctor.observe.run import Plan
@@ -115,7 +115,7 @@ def result_of(examination: Examination, plan: Plan, ignored: Collection[str]) ->
     """The examination as a document; outputs of predictions are not in it."""
     facts, diagnosis = examination.facts, examination.diagnosis
     inputs = dict(facts.ran.inputs) if isinstance(facts.ran, Observation) else None
-    target = Target(plan.project.root.resolve().name or "project", plan.project)
+    target = BenchTarget(plan.project.root.resolve().name or "project", plan.project)
     (info,) = describe((target,), plan.options)
     return DoctorResult(
         created_at=datetime.now(UTC),

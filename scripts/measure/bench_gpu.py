@@ -30,7 +30,7 @@ from typing import Any, Literal
 from pilotlight import PilotlightError
 from pilotlight.bench.harness.documents import Document, Strict, write_document
 from pilotlight.bench.harness.environment import read_environment
-from pilotlight.bench.harness.targets import StartOptions, Target, describe
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions, describe
 from pilotlight.bench.stats.intervals import TooSmall, median_interval
 from pilotlight.runtime import Project
 
@@ -182,7 +182,9 @@ def main() -> None:
             created_at=datetime.now(UTC),
             finished=False,
             environment=read_environment(Path(sys.executable)),
-            projects=describe([Target("pilotlight", Project.load(ROOT))], StartOptions(Path(sys.executable), {}, 0, 0)),
+            projects=describe(
+                [BenchTarget("pilotlight", Project.load(ROOT))], StartOptions(Path(sys.executable), {}, 0, 0)
+            ),
             settings=settings,
             figures=(),
         )

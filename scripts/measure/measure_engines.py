@@ -32,9 +32,9 @@ from pilotlight import PilotlightError
 from pilotlight.bench.cold.pagecache import pick_method
 from pilotlight.bench.harness.documents import ProjectInfo, read_document, write_document
 from pilotlight.bench.harness.environment import weight_hashes
-from pilotlight.bench.harness.targets import StartOptions, Target, describe
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions, describe
 from pilotlight.bench.systems.cog import CogSystem
-from pilotlight.bench.systems.goals import Figure, Goal, Kind
+from pilotlight.bench.systems.goals import ComparedFigure, FigureKind, Goal
 from pilotlight.bench.systems.measure import ComparisonPlan, measure
 from pilotlight.bench.systems.programs import ConcurrentProgram, LowerBoundProgram
 from pilotlight.bench.systems.render import markdown
@@ -64,8 +64,16 @@ _SERVE = "import sys; from transformers.cli.transformers import main; sys.exit(m
 
 def goals() -> list[Goal]:
     """What the fast path and the torch engine are to reach, against the plain predictor and other servers."""
-    one, many, waits = Figure(Kind.RATE, 1), Figure(Kind.RATE, MANY), Figure(Kind.FIRST_P95, MANY)
-    ready, first, dropped = Figure(Kind.READY), Figure(Kind.FIRST), Figure(Kind.FIRST_DROPPED)
+    one, many, waits = (
+        ComparedFigure(FigureKind.RATE, 1),
+        ComparedFigure(FigureKind.RATE, MANY),
+        ComparedFigure(FigureKind.FIRST_P95, MANY),
+    )
+    ready, first, dropped = (
+        ComparedFigure(FigureKind.READY),
+        ComparedFigure(FigureKind.FIRST),
+        ComparedFigure(FigureKind.FIRST_DROPPED),
+    )
     return [
         *(Goal(figure, FAST, PLAIN, limit) for figure, limit in ((ready, 1 / 5), (first, 1 / 5), (dropped, 1 / 4))),
         *(Goal(figure, TORCH, PLAIN, limit) for figure, limit in ((ready, 0.6), (first, 0.6), (dropped, 0.7))),
@@ -91,10 +99,10 @@ def cog_systems(model: Path, precision: str, timeout_s: float) -> list[CogSystem
     torch = {"PILOTLIGHT_ENGINE": "torch", "PILOTLIGHT_DTYPE": "bfloat16"}
     fast = {"PILOTLIGHT_ENGINE": "auto", "PILOTLIGHT_DTYPE": precision}
     return [
-        CogSystem(Target(PLAIN, plain), options, asked, lengths),
-        CogSystem(Target(TORCH, ours, torch), options, greedy, lengths),
-        CogSystem(Target(FAST, ours, fast), options, greedy, lengths),
-        CogSystem(Target(COG, nothing), options, {}, (), streams=False),
+        CogSystem(BenchTarget(PLAIN, plain), options, asked, lengths),
+        CogSystem(BenchTarget(TORCH, ours, torch), options, greedy, lengths),
+        CogSystem(BenchTarget(FAST, ours, fast), options, greedy, lengths),
+        CogSystem(BenchTarget(COG, nothing), options, {}, (), streams=False),
     ]
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from pilotlight.bench.compare.measure import ComparePlan, measure
-from pilotlight.bench.compare.metrics import Metric
+from pilotlight.bench.compare.metrics import CompareMetric
 from pilotlight.bench.compare.outcome import judge
 from pilotlight.bench.compare.sides import opened, parse_side
 from pilotlight.bench.harness.example_inputs import default_inputs
@@ -42,7 +42,7 @@ def test_two_states_of_one_repository(tmp_path):
         opened(parse_side(f"{project}@v1"), "A", {}) as old,
         opened(parse_side(str(project)), "B", {"SETUP_MS": "1200"}) as new,
     ):
-        outcome = judge(run(old, new, Metric.READY), Metric.READY, [])
+        outcome = judge(run(old, new, CompareMetric.READY), CompareMetric.READY, [])
     (a_s,), (b_s,) = outcome.a.values_s, outcome.b.values_s
     assert b_s >= 1.2
     assert a_s < b_s
@@ -55,7 +55,7 @@ def test_two_states_of_one_repository(tmp_path):
 def test_a_side_that_fails():
     side = parse_side(str(PLANTED))
     with opened(side, "A", {}) as old, opened(side, "B", {"FAIL_AFTER": "2"}) as new:
-        outcome = judge(run(old, new, Metric.STEADY, runs=2), Metric.STEADY, [])
+        outcome = judge(run(old, new, CompareMetric.STEADY, runs=2), CompareMetric.STEADY, [])
     assert outcome.failed
     assert len(outcome.b.failures) == 1
     assert "prediction failed: " in outcome.b.failures[0]

@@ -13,7 +13,7 @@ from pilotlight.bench.harness.targets import StartOptions, name_targets
 from pilotlight.bench.load.measure import LoadPlan, measure
 from pilotlight.bench.load.objectives import parse_objective
 from pilotlight.bench.load.results import LoadSettings
-from pilotlight.bench.load.steps import Step, closed_steps, constant_steps, poisson_steps
+from pilotlight.bench.load.steps import LoadStep, closed_steps, constant_steps, poisson_steps
 from pilotlight.errors import InputError, PredictionFailedError, UsageError, WorkerError
 from pilotlight.runtime import Project, Worker
 from tests.cog.test_cold import groups_of_servers
@@ -177,7 +177,7 @@ def test_a_server_that_dies_ends_the_run_with_what_there_is():
 )
 def test_what_fails_in_the_warm_up_is_no_load(project, inputs, error, message):
     with pytest.raises(error, match=message):
-        run(plan(PROJECTS / project, Step(1.0, clients=1), timeout_s=2.0), **inputs)
+        run(plan(PROJECTS / project, LoadStep(1.0, clients=1), timeout_s=2.0), **inputs)
 
 
 @pytest.mark.parametrize(
@@ -191,14 +191,14 @@ def test_what_fails_in_the_warm_up_is_no_load(project, inputs, error, message):
 )
 def test_urls_that_lead_nowhere(url, error, message):
     with pytest.raises(error, match=message):
-        run(plan(url, Step(1.0, clients=1)))
+        run(plan(url, LoadStep(1.0, clients=1)))
 
 
 def test_cancelled_it_keeps_the_step_it_was_in_and_leaves_no_process():
     saved = []
 
     async def scenario():
-        given = plan(PROJECTS / "load_sleeps", Step(60.0, clients=2))
+        given = plan(PROJECTS / "load_sleeps", LoadStep(60.0, clients=2))
         looked = asyncio.Event()
 
         def look(step, elapsed_s):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.harness.targets import StartOptions, Target
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions
 from pilotlight.bench.systems.cog import CogSystem
 from pilotlight.bench.systems.server import ServerSystem
 from pilotlight.bench.systems.system_under_test import Load
@@ -58,7 +58,7 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 
 def cog(lengths, **inputs):
-    target = Target("cog", Project.load(PROJECTS / "load_streams"))
+    target = BenchTarget("cog", Project.load(PROJECTS / "load_streams"))
     return CogSystem(target, OPTIONS, inputs, lengths)
 
 

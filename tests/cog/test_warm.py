@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.bench.harness.example_inputs import default_inputs
-from pilotlight.bench.harness.targets import StartOptions, Target
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions
 from pilotlight.bench.stats.warmup import Shape
 from pilotlight.bench.warm.measure import WarmPlan, measure
 from pilotlight.runtime import Project
@@ -19,7 +19,7 @@ PLANTED = PROJECTS / "warm_planted"
 def run(processes, iterations, predict_timeout_s=60.0, **environments):
     """Measures the planted project under each name, with the variables of that name."""
     project = Project.load(PLANTED)
-    targets = tuple(Target(name, project, env) for name, env in environments.items())
+    targets = tuple(BenchTarget(name, project, env) for name, env in environments.items())
     options = StartOptions(Path(sys.executable), {}, 60.0, predict_timeout_s)
     saved, announced, ticks = [], [], []
     result = asyncio.run(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pilotlight.doctor.diagnose import RULES
-from pilotlight.doctor.facts import Call, Code, Facts, FileFact, InputFact, Reading, Requirement
+from pilotlight.doctor.facts import CallFact, Code, Facts, FileFact, InputFact, Reading, Requirement
 from pilotlight.doctor.observed import Attempt, Observation, Run, Start, Wave
 
 __all__ = ["call", "check", "facts", "run", "runs", "series", "start", "waves"]
@@ -55,7 +55,7 @@ def call(name, phase="predict", where="predict.py:20", keywords=None, **more):
     """A call whose keyword arguments are constants."""
     keywords = keywords or {}
     sources = {name: value if name == "target" else repr(value) for name, value in keywords.items()}
-    return Call(where, name, phase, keywords=keywords, **{"sources": sources, **more})
+    return CallFact(where, name, phase, keywords=keywords, **{"sources": sources, **more})
 
 
 def facts(ran=None, *, code=None, busy=False, gpu_here=False, budget_s=10.0, rate=None, **reading):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Figure"]
+__all__ = ["CalibrationFigure"]
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class CalibrationFigure:
     """One thing that was measured.
 
     Attributes:

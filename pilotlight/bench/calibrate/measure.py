@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pilotlight.bench.calibrate.figures import Figure
+from pilotlight.bench.calibrate.figures import CalibrationFigure
 from pilotlight.bench.calibrate.overhead import OBSERVATION
 from pilotlight.bench.stats import synthetic
 from pilotlight.bench.stats.intervals import (
@@ -31,7 +31,7 @@ from pilotlight.bench.stats.synthetic import SHAPES, Floats
 from pilotlight.bench.stats.warmup import classify
 from pilotlight.errors import UsageError
 
-__all__ = ["MAX_RUNS", "MIN_RUNS", "SERIES", "Calibration", "Figure", "calibrate"]
+__all__ = ["MAX_RUNS", "MIN_RUNS", "SERIES", "Calibration", "CalibrationFigure", "calibrate"]
 
 MIN_RUNS = 100  # with much fewer, chance alone puts a good figure out of its target
 MAX_RUNS = 20_000
@@ -66,7 +66,7 @@ class Calibration:
 
     runs: int
     seed: int
-    figures: tuple[Figure, ...]
+    figures: tuple[CalibrationFigure, ...]
 
     @property
     def ok(self) -> bool:
@@ -104,7 +104,7 @@ def calibrate(*, runs: int = 500, seed: int = 0, on_progress: Progress | None = 
     """
     if not MIN_RUNS <= runs <= MAX_RUNS:
         raise UsageError(f"calibrate: {runs} runs; give {MIN_RUNS} to {MAX_RUNS}")
-    figures: list[Figure] = []
+    figures: list[CalibrationFigure] = []
     tasks = _tasks(runs)
     for index, task in enumerate(tasks):
         figures.append(task(np.random.default_rng([seed, index])))
@@ -113,7 +113,7 @@ def calibrate(*, runs: int = 500, seed: int = 0, on_progress: Progress | None = 
     return Calibration(runs, seed, tuple(figures))
 
 
-def _tasks(runs: int) -> list[Callable[[np.random.Generator], Figure]]:
+def _tasks(runs: int) -> list[Callable[[np.random.Generator], CalibrationFigure]]:
     draws: dict[str, Draw[Floats]] = {"lognormal": synthetic.lognormal, "heavy-tailed": synthetic.pareto}
     p95 = {"lognormal": synthetic.lognormal_quantile(0.95), "heavy-tailed": synthetic.pareto_quantile(0.95)}
     kinds = draws.items()
@@ -150,12 +150,12 @@ def _p95(data: Floats, seed: int) -> Estimate | TooSmall:
     return quantile_interval(data, 0.95)
 
 
-def _false_positives(rng: np.random.Generator, *, runs: int, name: str, draw: Draw[Floats]) -> Figure:
+def _false_positives(rng: np.random.Generator, *, runs: int, name: str, draw: Draw[Floats]) -> CalibrationFigure:
     """Compares groups of one origin: every verdict but "cannot tell" is wrong."""
     pairs = ((draw(rng, n), draw(rng, n)) for n in _SIZES for _ in range(runs * _REPEATS))
     wrong = sum(compare(one, other).verdict is not Verdict.CANNOT_TELL for one, other in pairs)
     trials = runs * _REPEATS * len(_SIZES)
-    return Figure(f"{_FALSE_POSITIVES}, {name}", wrong / trials, "share", 0.0, 0.06, trials)
+    return CalibrationFigure(f"{_FALSE_POSITIVES}, {name}", wrong / trials, "share", 0.0, 0.06, trials)
 
 
 def _coverage(
@@ -168,7 +168,7 @@ def _coverage(
     sizes: tuple[int, ...] = _SIZES,
     truth: float = 1.0,
     repeats: int = _REPEATS,
-) -> Figure:
+) -> CalibrationFigure:
     """How often the interval holds the truth."""
     held = 0
     for n in sizes:
@@ -176,28 +176,28 @@ def _coverage(
             found = interval(draw(rng, n), seed)
             held += isinstance(found, Estimate) and found.low <= truth <= found.high
     trials = runs * repeats * len(sizes)
-    return Figure(f"{_COVERAGE}, {name}", held / trials, "share", 0.93, 0.97, trials)
+    return CalibrationFigure(f"{_COVERAGE}, {name}", held / trials, "share", 0.93, 0.97, trials)
 
 
-def _accuracy(rng: np.random.Generator) -> Figure:
+def _accuracy(rng: np.random.Generator) -> CalibrationFigure:
     right = 0
     for index in range(SERIES):
         made = synthetic.series(SHAPES[index % len(SHAPES)], int(rng.integers(150, 601)), rng)
         right += classify(made.times_s).shape is made.shape
-    return Figure("warm-up classes right", right / SERIES, "share", 0.95, 1.0, SERIES)
+    return CalibrationFigure("warm-up classes right", right / SERIES, "share", 0.95, 1.0, SERIES)
 
 
-def _timer_resolution(_: np.random.Generator) -> Figure:
+def _timer_resolution(_: np.random.Generator) -> CalibrationFigure:
     """The least step of the clock that every time is taken with."""
     steps = _timer_steps()
     least_s = float(steps[steps > 0].min()) if np.any(steps > 0) else float("inf")
-    return Figure("timer resolution", least_s, "s", 0.0, _TIMER_LIMIT_S, steps.size)
+    return CalibrationFigure("timer resolution", least_s, "s", 0.0, _TIMER_LIMIT_S, steps.size)
 
 
-def _timer_cost(_: np.random.Generator) -> Figure:
+def _timer_cost(_: np.random.Generator) -> CalibrationFigure:
     """What reading the clock takes."""
     steps = _timer_steps()
-    return Figure("timer cost", float(steps.mean()), "s", 0.0, _TIMER_LIMIT_S, steps.size)
+    return CalibrationFigure("timer cost", float(steps.mean()), "s", 0.0, _TIMER_LIMIT_S, steps.size)
 
 
 def _timer_steps() -> Floats:

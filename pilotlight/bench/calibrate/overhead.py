@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight.bench.calibrate.figures import Figure
+from pilotlight.bench.calibrate.figures import CalibrationFigure
 from pilotlight.bench.cold.observe import first_prediction, observe
-from pilotlight.bench.harness.targets import StartOptions, Target, schedule
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions, schedule
 from pilotlight.bench.stats.intervals import TooSmall, compare, median_interval
 from pilotlight.errors import UsageError
 from pilotlight.runtime import Project, ServerOptions, Worker, raise_for_status
@@ -47,7 +47,7 @@ _STOP_GRACE_S = 0.5
 
 async def measure_overhead(
     *, starts: int, seed: int, python: Path, on_progress: Callable[[int, int], None] | None = None
-) -> tuple[Figure, ...]:
+) -> tuple[CalibrationFigure, ...]:
     """Starts real workers, half of them observed and half not, in a random order, and then predicts on one.
 
     Args:
@@ -67,7 +67,7 @@ async def measure_overhead(
         project = _write_project(Path(folder))
         kinds = {"bare": _bare, "observed": _observed}
         walls_s: dict[str, list[float]] = {kind: [] for kind in kinds}
-        steps = schedule([Target(kind, project) for kind in kinds], starts, seed)
+        steps = schedule([BenchTarget(kind, project) for kind in kinds], starts, seed)
         for done, step in enumerate(steps, start=1):
             wall_s = await kinds[step.target.name](project, options)
             if step.round >= 0:
@@ -80,19 +80,19 @@ async def measure_overhead(
     return _added(walls_s["bare"], walls_s["observed"]), _answer(answers_s)
 
 
-def _added(bare_s: list[float], observed_s: list[float]) -> Figure:
+def _added(bare_s: list[float], observed_s: list[float]) -> CalibrationFigure:
     """What observation adds, as a share; below nothing it would be as wrong as above."""
     ratio = compare(bare_s, observed_s).ratio
     assert not isinstance(ratio, TooSmall), "this is a bug: MIN_STARTS do not support an interval"
     interval = (ratio.low - 1, ratio.high - 1)
-    return Figure(OBSERVATION, ratio.value - 1, "share", -_ADDED_LIMIT, _ADDED_LIMIT, ratio.n, interval)
+    return CalibrationFigure(OBSERVATION, ratio.value - 1, "share", -_ADDED_LIMIT, _ADDED_LIMIT, ratio.n, interval)
 
 
-def _answer(times_s: list[float]) -> Figure:
+def _answer(times_s: list[float]) -> CalibrationFigure:
     found = median_interval(times_s)
     assert not isinstance(found, TooSmall), "this is a bug: the predictions do not support an interval"
     interval = (found.low, found.high)
-    return Figure("prediction that does nothing", found.value, "s", 0.0, _ANSWER_LIMIT_S, found.n, interval)
+    return CalibrationFigure("prediction that does nothing", found.value, "s", 0.0, _ANSWER_LIMIT_S, found.n, interval)
 
 
 async def _bare(project: Project, options: StartOptions) -> float:

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pilotlight.bench.calibrate.measure import Calibration, Figure
+from pilotlight.bench.calibrate.measure import Calibration, CalibrationFigure
 
 __all__ = ["CALIBRATE", "NOT_CALIBRATED", "calibration_report", "measured", "target"]
 
@@ -28,7 +28,7 @@ def calibration_report(found: Calibration) -> Group:
     return Group(table, "", Text(found.sentence))
 
 
-def measured(figure: Figure) -> str:
+def measured(figure: CalibrationFigure) -> str:
     """Its value: ``5.2%``, ``54 ns``, ``0.4% (-0.9% to 1.7%)``."""
     value = _shown(figure, figure.value)
     if figure.interval is None:
@@ -37,7 +37,7 @@ def measured(figure: Figure) -> str:
     return f"{value} ({low} to {high})"
 
 
-def target(figure: Figure) -> str:
+def target(figure: CalibrationFigure) -> str:
     """From where to where its value is right."""
     if figure.low <= 0:
         return f"at most {_shown(figure, figure.high)}"
@@ -46,7 +46,7 @@ def target(figure: Figure) -> str:
     return f"{_shown(figure, figure.low)} to {_shown(figure, figure.high)}"
 
 
-def _shown(figure: Figure, value: float) -> str:
+def _shown(figure: CalibrationFigure, value: float) -> str:
     if figure.unit == "share":
         return f"{value:.1%}"
     return f"{value * 1e3:.2f} ms" if value >= _MILLISECONDS_S else f"{value * 1e9:.0f} ns"

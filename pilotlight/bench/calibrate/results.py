@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pilotlight.bench.calibrate.measure import Calibration, Figure
+from pilotlight.bench.calibrate.measure import Calibration, CalibrationFigure
 from pilotlight.bench.harness.documents import Strict
 
 __all__ = ["CalibrationFile", "FigureEntry"]
 
 
 class FigureEntry(Strict):
-    """See ``figures.Figure``; ``ok`` says whether the value lies, or may lie, from ``low`` to ``high``."""
+    """See ``figures.CalibrationFigure``; ``ok`` says whether the value lies, or may lie, from ``low`` to ``high``."""
 
     name: str
     value: float
@@ -49,5 +49,5 @@ class CalibrationFile(Strict):
 
     def calibration(self) -> Calibration:
         """What was found; whether it is ok follows from its figures."""
-        figures = (Figure(**entry.model_dump(exclude={"ok"})) for entry in self.figures)
+        figures = (CalibrationFigure(**entry.model_dump(exclude={"ok"})) for entry in self.figures)
         return Calibration(self.runs, self.seed, tuple(figures))

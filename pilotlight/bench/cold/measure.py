@@ -24,7 +24,15 @@ from pilotlight.bench.harness.environment import load_1m, read_environment, weig
 from pilotlight.bench.harness.failures import outcome_of, words_of
 from pilotlight.bench.harness.proc import steal_share, system_ticks
 from pilotlight.bench.harness.series import take_turns, with_info
-from pilotlight.bench.harness.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
+from pilotlight.bench.harness.targets import (
+    BenchTarget,
+    InputMaker,
+    SeriesStep,
+    StartOptions,
+    describe,
+    inputs_of,
+    schedule,
+)
 from pilotlight.errors import WorkerError
 
 __all__ = ["DEFAULT_RUNS", "ColdPlan", "measure"]
@@ -48,7 +56,7 @@ class ColdPlan:
         conditions: what each start finds and may take, the page cache apart.
     """
 
-    targets: tuple[Target, ...]
+    targets: tuple[BenchTarget, ...]
     runs: int
     seed: int
     drop_method: Method | None
@@ -61,7 +69,7 @@ async def measure(
     inputs_for: InputMaker,
     *,
     save: Callable[[ColdResult], None],
-    announce: Callable[[Step], None],
+    announce: Callable[[SeriesStep], None],
 ) -> ColdResult:
     """Starts workers as ``schedule`` says, one at a time, each stopped before the next.
 
@@ -92,7 +100,7 @@ class _Runner:
         self._inputs: dict[str, dict[str, Any]] = {}
         self._files: dict[str, frozenset[Path]] = {}
 
-    async def take(self, step: Step) -> None:
+    async def take(self, step: SeriesStep) -> None:
         """One start, whose outcome goes into ``result``."""
         name, load, ticks = step.target.name, load_1m(), system_ticks()
         evicted = 0
@@ -115,7 +123,7 @@ class _Runner:
         )
         self.result = self.result.model_copy(update={"processes": (*self.result.processes, process)})
 
-    async def _start(self, step: Step) -> ColdStart:
+    async def _start(self, step: SeriesStep) -> ColdStart:
         name, project, options = step.target.name, step.target.project, self._plan.options.of(step.target)
         first = step.round < 0
         if first:

@@ -13,7 +13,7 @@ from pilotlight.bench.stats.intervals import Comparison, TooSmall, compare, quan
 
 __all__ = [
     "Against",
-    "Usage",
+    "ResourceUsage",
     "allowed",
     "comparisons",
     "import_medians",
@@ -42,7 +42,7 @@ class Against:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ResourceUsage:
     """Medians of what the starts used, see ``proc.Counters``."""
 
     peak_rss_bytes: float
@@ -92,7 +92,7 @@ def import_medians(processes: Sequence[ProcessResult]) -> list[tuple[str, float]
     return [(package, medians[package]) for package in slowest if medians[package] > 0]
 
 
-def usage(processes: Sequence[ProcessResult]) -> Usage | None:
+def usage(processes: Sequence[ProcessResult]) -> ResourceUsage | None:
     """``None`` where the system does not count it."""
     peaks = [process.peak_rss_bytes for process in processes if process.peak_rss_bytes is not None]
     reads = [process.read_bytes for process in processes if process.read_bytes is not None]
@@ -100,7 +100,7 @@ def usage(processes: Sequence[ProcessResult]) -> Usage | None:
     cpu = [process.cpu_s for process in processes if process.cpu_s is not None]
     if not (peaks and reads and faults and cpu):
         return None
-    return Usage(median(peaks), median(reads), median(faults), median(cpu))
+    return ResourceUsage(median(peaks), median(reads), median(faults), median(cpu))
 
 
 def allowed(values: Sequence[float]) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pilotlight.bench.cold import measure as cold
 from pilotlight.bench.cold.pagecache import Method
-from pilotlight.bench.compare.metrics import Metric, Result
-from pilotlight.bench.harness.targets import InputMaker, StartOptions, Step, Target
+from pilotlight.bench.compare.metrics import CompareMetric, Result
+from pilotlight.bench.harness.targets import BenchTarget, InputMaker, SeriesStep, StartOptions
 from pilotlight.bench.warm import measure as warm
 
 __all__ = ["ComparePlan", "measure"]
@@ -29,9 +29,9 @@ class ComparePlan:
         options: how to start.
     """
 
-    a: Target
-    b: Target
-    metric: Metric
+    a: BenchTarget
+    b: BenchTarget
+    metric: CompareMetric
     runs: int
     iterations: int
     seed: int
@@ -44,12 +44,12 @@ async def measure(
     inputs_for: InputMaker,
     *,
     save: Callable[[Result], None],
-    announce: Callable[[Step], None],
+    announce: Callable[[SeriesStep], None],
     tick: Callable[[], None],
 ) -> Result:
     """As ``cold.measure`` or ``warm.measure``, whose result it is."""
     targets = (plan.a, plan.b)
-    if plan.metric is Metric.STEADY:
+    if plan.metric is CompareMetric.STEADY:
         steady = warm.WarmPlan(targets, plan.runs, plan.iterations, plan.seed, plan.options)
         return await warm.measure(steady, inputs_for, save=save, announce=announce, tick=tick)
     starts = cold.ColdPlan(

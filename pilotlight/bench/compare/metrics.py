@@ -7,12 +7,12 @@ from enum import StrEnum
 from pilotlight.bench.cold.results import ColdResult
 from pilotlight.bench.warm.results import WarmResult
 
-__all__ = ["Metric", "Result", "values_of"]
+__all__ = ["CompareMetric", "Result", "values_of"]
 
 Result = ColdResult | WarmResult
 
 
-class Metric(StrEnum):
+class CompareMetric(StrEnum):
     """A time in seconds, one for each process."""
 
     COLD = "cold"
@@ -32,23 +32,27 @@ class Metric(StrEnum):
 
 
 _WORDS = {
-    Metric.COLD: "cold start to the end of the first prediction",
-    Metric.READY: "start until ready",
-    Metric.FIRST_OUTPUT: "start until the first output",
-    Metric.STEADY: "prediction once steady",
+    CompareMetric.COLD: "cold start to the end of the first prediction",
+    CompareMetric.READY: "start until ready",
+    CompareMetric.FIRST_OUTPUT: "start until the first output",
+    CompareMetric.STEADY: "prediction once steady",
 }
 _MISSING = {
-    Metric.COLD: "was not started",
-    Metric.READY: "was not started",
-    Metric.FIRST_OUTPUT: "gives no output",
-    Metric.STEADY: "never settles",
+    CompareMetric.COLD: "was not started",
+    CompareMetric.READY: "was not started",
+    CompareMetric.FIRST_OUTPUT: "gives no output",
+    CompareMetric.STEADY: "never settles",
 }
 
 
-def values_of(metric: Metric, result: Result, project: str) -> tuple[float, ...]:
+def values_of(metric: CompareMetric, result: Result, project: str) -> tuple[float, ...]:
     """One time for each measured process of a project that has it, in order."""
     if isinstance(result, WarmResult):
         return tuple(result.steady_times_s(project))
-    field = {Metric.COLD: "wall_s", Metric.READY: "ready_s", Metric.FIRST_OUTPUT: "first_output_s"}[metric]
+    field = {
+        CompareMetric.COLD: "wall_s",
+        CompareMetric.READY: "ready_s",
+        CompareMetric.FIRST_OUTPUT: "first_output_s",
+    }[metric]
     times_s = (getattr(process, field) for process in result.measured(project))
     return tuple(time_s for time_s in times_s if time_s is not None)

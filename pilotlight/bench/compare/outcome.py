@@ -9,14 +9,14 @@ from typing import Any
 
 from pilotlight.bench.cold import summary as cold
 from pilotlight.bench.compare.conditions import Condition
-from pilotlight.bench.compare.metrics import Metric, Result, values_of
+from pilotlight.bench.compare.metrics import CompareMetric, Result, values_of
 from pilotlight.bench.harness.documents import ProjectInfo
 from pilotlight.bench.stats.intervals import Comparison, Estimate, TooSmall, Verdict, compare, median_interval
 from pilotlight.bench.stats.warmup import format_seconds
 from pilotlight.bench.warm import summary as warm
 from pilotlight.bench.warm.results import WarmResult
 
-__all__ = ["Outcome", "SideTimes", "judge"]
+__all__ = ["CompareOutcome", "SideTimes", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class SideTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CompareOutcome:
     """B against A.
 
     Attributes:
@@ -57,7 +57,7 @@ class Outcome:
         warnings: what makes the numbers worth less than they look.
     """
 
-    metric: Metric
+    metric: CompareMetric
     a: SideTimes
     b: SideTimes
     comparison: Comparison
@@ -105,11 +105,11 @@ class Outcome:
         }
 
 
-def judge(result: Result, metric: Metric, conditions: Sequence[Condition]) -> Outcome:
+def judge(result: Result, metric: CompareMetric, conditions: Sequence[Condition]) -> CompareOutcome:
     """The verdict on a result whose first project is the baseline, and whose second the candidate."""
     a, b = (_side(letter, info, result, metric) for letter, info in zip("AB", result.projects, strict=True))
     comparison = compare(a.values_s, b.values_s)
-    return Outcome(
+    return CompareOutcome(
         metric=metric,
         a=a,
         b=b,
@@ -119,7 +119,7 @@ def judge(result: Result, metric: Metric, conditions: Sequence[Condition]) -> Ou
     )
 
 
-def _side(letter: str, info: ProjectInfo, result: Result, metric: Metric) -> SideTimes:
+def _side(letter: str, info: ProjectInfo, result: Result, metric: CompareMetric) -> SideTimes:
     failures = tuple(f"{one.outcome.replace('_', ' ')}: {one.message}" for one in result.failures(info.name))
     return SideTimes(letter, info, values_of(metric, result, info.name), failures)
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pilotlight.bench.compare.outcome import Outcome, SideTimes
+from pilotlight.bench.compare.outcome import CompareOutcome, SideTimes
 from pilotlight.bench.stats.intervals import TooSmall, Verdict
 from pilotlight.bench.stats.warmup import format_seconds
 
@@ -17,7 +17,7 @@ __all__ = ["compare_report"]
 _COLORS = {Verdict.FASTER: "bold green", Verdict.SLOWER: "bold red", Verdict.CANNOT_TELL: "bold yellow"}
 
 
-def compare_report(outcome: Outcome) -> Group:
+def compare_report(outcome: CompareOutcome) -> Group:
     """Both sides, the verdict, what was to fail, and warnings."""
     parts: list[RenderableType] = [Text(outcome.metric.words, style="dim"), ""]
     for side in (outcome.a, outcome.b):

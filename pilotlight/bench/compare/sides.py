@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight.bench.harness.targets import Target
+from pilotlight.bench.harness.targets import BenchTarget
 from pilotlight.errors import ConfigError, UsageError
 from pilotlight.runtime import Project
 
@@ -65,7 +65,7 @@ def parse_side(text: str) -> Side:
 
 
 @contextmanager
-def opened(side: Side, name: str, env: Mapping[str, str]) -> Iterator[Target]:
+def opened(side: Side, name: str, env: Mapping[str, str]) -> Iterator[BenchTarget]:
     """The side as something to measure; a checkout lasts as long as this context.
 
     Args:
@@ -77,7 +77,7 @@ def opened(side: Side, name: str, env: Mapping[str, str]) -> Iterator[Target]:
         UsageError: the folder is in no repository, the revision is unknown, or has no such project.
     """
     if side.revision is None:
-        yield Target(f"{name}: {side.label}", Project.load(side.folder), env)
+        yield BenchTarget(f"{name}: {side.label}", Project.load(side.folder), env)
         return
     top = Path(_git(side, side.folder, "rev-parse", "--show-toplevel", error="is in no git repository"))
     inside = _git(side, side.folder, "rev-parse", "--show-prefix")
@@ -92,7 +92,7 @@ def opened(side: Side, name: str, env: Mapping[str, str]) -> Iterator[Target]:
             project = Project.load(tree / inside)
         except ConfigError as error:
             raise ConfigError(f"{side.text}, checked out: {error}") from error
-        yield Target(f"{name}: {side.label}", project, env, revision=commit)
+        yield BenchTarget(f"{name}: {side.label}", project, env, revision=commit)
 
 
 def _git(side: Side, folder: Path, *arguments: str, error: str = "", env: Mapping[str, str] | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from pilotlight.bench.harness.documents import Document, Outcome, Strict, require_same
-from pilotlight.bench.harness.targets import Step
+from pilotlight.bench.harness.targets import SeriesStep
 
 __all__ = ["Series", "SeriesProcess", "Taker", "merge_series", "take_turns", "with_info"]
 
@@ -57,11 +57,11 @@ class Taker(Protocol[S]):
 
     result: S
 
-    async def take(self, step: Step) -> None: ...
+    async def take(self, step: SeriesStep) -> None: ...
 
 
 async def take_turns(
-    taker: Taker[S], steps: Iterable[Step], *, save: Callable[[S], None], announce: Callable[[Step], None]
+    taker: Taker[S], steps: Iterable[SeriesStep], *, save: Callable[[S], None], announce: Callable[[SeriesStep], None]
 ) -> S:
     """Takes the steps, but for those of a project that has failed.
 

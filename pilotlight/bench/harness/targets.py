@@ -14,14 +14,23 @@ from pilotlight.bench.harness.environment import read_revision, shown_variables
 from pilotlight.errors import InputError
 from pilotlight.runtime import Project, schema_for
 
-__all__ = ["InputMaker", "StartOptions", "Step", "Target", "describe", "inputs_of", "name_targets", "schedule"]
+__all__ = [
+    "BenchTarget",
+    "InputMaker",
+    "SeriesStep",
+    "StartOptions",
+    "describe",
+    "inputs_of",
+    "name_targets",
+    "schedule",
+]
 
 # From a project's OpenAPI document to the input of its predictions.
 InputMaker = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BenchTarget:
     """A project under the name that it has in the result.
 
     Attributes:
@@ -51,46 +60,46 @@ class StartOptions:
     setup_timeout_s: float
     predict_timeout_s: float
 
-    def of(self, target: Target) -> StartOptions:
+    def of(self, target: BenchTarget) -> StartOptions:
         """With the variables of a target."""
         return replace(self, env={**self.env, **target.env})
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SeriesStep:
     """One start to come; round -1 holds the starts that are not measured."""
 
     round: int
-    target: Target
+    target: BenchTarget
 
 
-def name_targets(projects: Sequence[Project]) -> tuple[Target, ...]:
+def name_targets(projects: Sequence[Project]) -> tuple[BenchTarget, ...]:
     """Each project under the name of its folder, with a number where several have the same."""
-    targets: list[Target] = []
+    targets: list[BenchTarget] = []
     for project in projects:
         folder = project.root.resolve().name or "project"
         taken = {target.name for target in targets}
         names = (folder, *(f"{folder}-{number}" for number in range(2, len(projects) + 1)))
-        targets.append(Target(next(name for name in names if name not in taken), project))
+        targets.append(BenchTarget(next(name for name in names if name not in taken), project))
     return tuple(targets)
 
 
-def schedule(targets: Sequence[Target], runs: int, seed: int) -> list[Step]:
+def schedule(targets: Sequence[BenchTarget], runs: int, seed: int) -> list[SeriesStep]:
     """First one unmeasured start of each; then rounds with one start of each, in an order of its own. Pure.
 
     What changes slowly (heat, a neighbor's load) then meets all projects alike, and no project is always the one after
     a certain other.
     """
-    steps = [Step(-1, target) for target in targets]
+    steps = [SeriesStep(-1, target) for target in targets]
     chance = random.Random(seed)  # noqa: S311 - an order, no secret
     for number in range(runs):
         order = list(targets)
         chance.shuffle(order)
-        steps += [Step(number, target) for target in order]
+        steps += [SeriesStep(number, target) for target in order]
     return steps
 
 
-def describe(targets: Sequence[Target], options: StartOptions) -> tuple[ProjectInfo, ...]:
+def describe(targets: Sequence[BenchTarget], options: StartOptions) -> tuple[ProjectInfo, ...]:
     """What is known of the projects before any of them has started."""
     return tuple(
         ProjectInfo(
@@ -104,7 +113,7 @@ def describe(targets: Sequence[Target], options: StartOptions) -> tuple[ProjectI
     )
 
 
-async def inputs_of(target: Target, inputs_for: InputMaker, options: StartOptions) -> dict[str, Any]:
+async def inputs_of(target: BenchTarget, inputs_for: InputMaker, options: StartOptions) -> dict[str, Any]:
     """The input of a target's predictions, from its schema.
 
     Raises:

@@ -12,7 +12,7 @@ from functools import partial
 
 from pilotlight.bench.harness.documents import ProjectInfo
 from pilotlight.bench.harness.environment import read_environment
-from pilotlight.bench.harness.targets import InputMaker, StartOptions, Target, describe
+from pilotlight.bench.harness.targets import BenchTarget, InputMaker, StartOptions, describe
 from pilotlight.bench.load.audit import audit_step, judge
 from pilotlight.bench.load.objectives import Objective
 from pilotlight.bench.load.play import Played, play
@@ -20,7 +20,7 @@ from pilotlight.bench.load.records import RequestRecord, columns, failures
 from pilotlight.bench.load.results import Generator, LoadResult, LoadSettings, StepResult
 from pilotlight.bench.load.send import AsyncWay, PlainWay, RequestMode, Sender, StreamWay
 from pilotlight.bench.load.server import Served, require_loopback, serving
-from pilotlight.bench.load.steps import Step
+from pilotlight.bench.load.steps import LoadStep
 from pilotlight.bench.load.summary import summarize_step
 from pilotlight.bench.load.turns import SlotQueue
 from pilotlight.bench.load.webhook import receiving
@@ -49,9 +49,9 @@ class LoadPlan:
         objectives: for the goodput.
     """
 
-    where: Target | str
+    where: BenchTarget | str
     options: StartOptions
-    steps: tuple[Step, ...]
+    steps: tuple[LoadStep, ...]
     settings: LoadSettings
     objectives: tuple[Objective, ...] = ()
 
@@ -62,7 +62,7 @@ async def measure(
     *,
     save: Callable[[LoadResult], None],
     announce: Callable[[str], None] = lambda _: None,
-    look: Callable[[Step, float], None] = lambda _step, _elapsed_s: None,
+    look: Callable[[LoadStep, float], None] = lambda _step, _elapsed_s: None,
 ) -> LoadResult:
     """Starts a worker where there is none, warms it up, and plays all steps.
 
@@ -81,7 +81,7 @@ async def measure(
         WorkerError: the server did not become ready, or failed in the warm-up.
     """
     result = await _empty_result(plan)
-    announce("starting the worker" if isinstance(plan.where, Target) else f"asking {plan.where}")
+    announce("starting the worker" if isinstance(plan.where, BenchTarget) else f"asking {plan.where}")
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serving(plan.where, inputs_for, plan.options))
         infos = tuple(info.model_copy(update={"inputs": served.inputs}) for info in result.projects)
@@ -144,7 +144,7 @@ async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:
 
 
 async def _play(
-    step: Step, sender: Sender, played: Played, look: Callable[[Step, float], None], served: Served
+    step: LoadStep, sender: Sender, played: Played, look: Callable[[LoadStep, float], None], served: Served
 ) -> str | None:
     """Plays a step; what killed the server before its end, if something did."""
     playing = asyncio.create_task(play(step, sender.send, played, partial(look, step)))
@@ -163,7 +163,7 @@ async def _play(
 
 
 def _step_result(
-    plan: LoadPlan, step: Step, played: Played, *, complete: bool, message: str | None = None
+    plan: LoadPlan, step: LoadStep, played: Played, *, complete: bool, message: str | None = None
 ) -> StepResult:
     open_loop = step.schedule is not None
     requests = columns(played.records, played.began)
@@ -190,7 +190,7 @@ def _step_result(
     )
 
 
-def _window_s(step: Step, played: Played, *, complete: bool) -> float:
+def _window_s(step: LoadStep, played: Played, *, complete: bool) -> float:
     """The time during which requests were sent."""
     if not complete:
         return max(played.generator.wall_s if played.generator else 0.0, 1e-6)
@@ -215,7 +215,7 @@ async def _empty_result(plan: LoadPlan) -> LoadResult:
     )
 
 
-def _described(where: Target | str, options: StartOptions) -> tuple[ProjectInfo, ...]:
-    if isinstance(where, Target):
+def _described(where: BenchTarget | str, options: StartOptions) -> tuple[ProjectInfo, ...]:
+    if isinstance(where, BenchTarget):
         return describe([where], options)
     return (ProjectInfo(name=where, env={}, inputs=None, revision=None, weights={}),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pilotlight.bench.harness.proc import steal_share, system_ticks
 from pilotlight.bench.load.records import RequestRecord
 from pilotlight.bench.load.results import Generator
-from pilotlight.bench.load.steps import Step
+from pilotlight.bench.load.steps import LoadStep
 
 __all__ = ["Played", "play"]
 
@@ -41,7 +41,7 @@ class Played:
     generator: Generator | None = None
 
 
-async def play(step: Step, send: Send, played: Played, look: Callable[[float], None]) -> None:
+async def play(step: LoadStep, send: Send, played: Played, look: Callable[[float], None]) -> None:
     """Sends the requests of a step and waits for all answers.
 
     Cancelled, it ends every request first; ``played`` then holds what there is.
@@ -69,7 +69,7 @@ async def play(step: Step, send: Send, played: Played, look: Callable[[float], N
             )
 
 
-async def _open_loop(step: Step, send: Send, played: Played) -> None:
+async def _open_loop(step: LoadStep, send: Send, played: Played) -> None:
     assert step.schedule is not None, "this is a bug: an open loop without a schedule"
     running: set[asyncio.Task[None]] = set()
     async with asyncio.TaskGroup() as tasks:
@@ -85,7 +85,7 @@ async def _open_loop(step: Step, send: Send, played: Played) -> None:
             task.add_done_callback(running.discard)
 
 
-async def _closed_loop(step: Step, send: Send, played: Played) -> None:
+async def _closed_loop(step: LoadStep, send: Send, played: Played) -> None:
     end = played.began + (float("inf") if step.duration_s is None else step.duration_s)
 
     async def client() -> None:

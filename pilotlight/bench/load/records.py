@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pilotlight.bench.load.results import Failure, RequestOutcome, Requests
+from pilotlight.bench.load.results import RequestFailure, RequestOutcome, Requests
 from pilotlight.types import Prediction
 
 __all__ = ["RequestRecord", "columns", "failures"]
@@ -70,11 +70,11 @@ def columns(records: Sequence[RequestRecord], began: float) -> Requests:
     )
 
 
-def failures(records: Sequence[RequestRecord]) -> tuple[Failure, ...]:
+def failures(records: Sequence[RequestRecord]) -> tuple[RequestFailure, ...]:
     """The most frequent ways in which requests did not succeed."""
     seen = Counter((one.outcome, one.message) for one in records if one.outcome != "succeeded" and one.message)
     return tuple(
-        Failure(outcome=outcome, message=message, count=count)
+        RequestFailure(outcome=outcome, message=message, count=count)
         for (outcome, message), count in seen.most_common(_SHOWN_FAILURES)
     )
 

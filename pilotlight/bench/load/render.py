@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pilotlight.bench.harness.warnings import machine_warnings
 from pilotlight.bench.load.histogram import log_columns
-from pilotlight.bench.load.results import Audit, Distribution, Failure, LoadResult, LoadSettings, StepResult
+from pilotlight.bench.load.results import Audit, Distribution, LoadResult, LoadSettings, RequestFailure, StepResult
 from pilotlight.bench.stats.warmup import format_seconds
 
 __all__ = ["level", "load_report", "sentence", "warnings"]
@@ -221,7 +221,7 @@ def _missing(distribution: Distribution) -> str:
     return f"too few requests ({distribution.n}): {needs}" if needs else ""
 
 
-def _failure(failure: Failure) -> str:
+def _failure(failure: RequestFailure) -> str:
     return f"{failure.count} {failure.outcome.replace('_', ' ')}: {failure.message}"
 
 

@@ -18,13 +18,13 @@ __all__ = [
     "Audit",
     "Bucket",
     "Distribution",
-    "Failure",
     "Generator",
     "Goodput",
     "LoadResult",
     "LoadSettings",
     "LoadVerdict",
     "Quantile",
+    "RequestFailure",
     "RequestOutcome",
     "Requests",
     "StepResult",
@@ -117,7 +117,7 @@ class Requests(Strict):
         return len(self.outcome)
 
 
-class Failure(Strict):
+class RequestFailure(Strict):
     """A way in which requests did not succeed, and how often it was seen."""
 
     outcome: RequestOutcome
@@ -272,7 +272,7 @@ class StepResult(Strict):
     clients: int | None
     complete: bool
     message: str | None = None
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[RequestFailure, ...] = ()
     requests: Requests
     generator: Generator
     summary: Summary

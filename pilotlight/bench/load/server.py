@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from pilotlight.bench.harness.failures import words_of
-from pilotlight.bench.harness.targets import InputMaker, StartOptions, Target, inputs_of
+from pilotlight.bench.harness.targets import BenchTarget, InputMaker, StartOptions, inputs_of
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
 from pilotlight.runtime import Health, ServerOptions, Worker
 from pilotlight.runtime.http.cog_api import CogApi
@@ -81,7 +81,7 @@ def require_loopback(endpoint: Endpoint) -> None:
 
 
 @asynccontextmanager
-async def serving(where: Target | str, inputs_for: InputMaker, options: StartOptions) -> AsyncIterator[Served]:
+async def serving(where: BenchTarget | str, inputs_for: InputMaker, options: StartOptions) -> AsyncIterator[Served]:
     """A server that is ready; a worker of ours is stopped in the end, whatever happens.
 
     Args:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from pilotlight.bench.load.arrivals import Schedule, constant, poisson, replay
 
-__all__ = ["DEFAULT_MAX_IN_FLIGHT", "Step", "closed_steps", "constant_steps", "poisson_steps", "trace_step"]
+__all__ = ["DEFAULT_MAX_IN_FLIGHT", "LoadStep", "closed_steps", "constant_steps", "poisson_steps", "trace_step"]
 
 # Each is a connection; a server that has so many unanswered is lost anyway.
 DEFAULT_MAX_IN_FLIGHT = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LoadStep:
     """One level of load: a schedule (open loop) or a number of clients (closed loop).
 
     Attributes:
@@ -39,14 +39,14 @@ class Step:
         return f"{self.rate:.4g} requests/s"
 
 
-def closed_steps(clients: Sequence[int], *, duration_s: float | None, requests: int | None) -> tuple[Step, ...]:
+def closed_steps(clients: Sequence[int], *, duration_s: float | None, requests: int | None) -> tuple[LoadStep, ...]:
     """A step for each number of clients."""
-    return tuple(Step(duration_s, requests, clients=number) for number in clients)
+    return tuple(LoadStep(duration_s, requests, clients=number) for number in clients)
 
 
 def poisson_steps(
     rates: Sequence[float], *, duration_s: float | None, requests: int | None, seed: int, max_in_flight: int
-) -> tuple[Step, ...]:
+) -> tuple[LoadStep, ...]:
     """A step for each rate, with arrivals of its own.
 
     Raises:
@@ -64,7 +64,7 @@ def poisson_steps(
 
 def constant_steps(
     rates: Sequence[float], *, duration_s: float | None, requests: int | None, max_in_flight: int
-) -> tuple[Step, ...]:
+) -> tuple[LoadStep, ...]:
     """A step for each rate.
 
     Raises:
@@ -79,7 +79,7 @@ def constant_steps(
 
 def trace_step(
     trace: Schedule, *, scale: float, duration_s: float | None, requests: int | None, max_in_flight: int
-) -> Step:
+) -> LoadStep:
     """A recorded load, played ``scale`` times faster.
 
     Raises:
@@ -90,13 +90,13 @@ def trace_step(
     ends_s = float(schedule[-1]) * schedule.size / max(schedule.size - 1, 1)
     cut = duration_s is not None and schedule.size < trace.size and schedule.size != requests
     span_s = duration_s if cut and duration_s is not None else max(ends_s, 1e-3)
-    return Step(span_s, max_in_flight=max_in_flight, rate=schedule.size / span_s, schedule=schedule)
+    return LoadStep(span_s, max_in_flight=max_in_flight, rate=schedule.size / span_s, schedule=schedule)
 
 
 def _open_step(
     rate: float, schedule: Schedule, duration_s: float | None, requests: int | None, max_in_flight: int
-) -> Step:
+) -> LoadStep:
     by_count = duration_s is None or schedule.size == requests
     span_s = schedule.size / rate if by_count or duration_s is None else duration_s
     span_s = max(span_s, float(schedule[-1]))
-    return Step(span_s, max_in_flight=max_in_flight, rate=rate, schedule=schedule)
+    return LoadStep(span_s, max_in_flight=max_in_flight, rate=rate, schedule=schedule)

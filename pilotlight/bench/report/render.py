@@ -8,13 +8,13 @@ from rich.text import Text
 from pilotlight.bench.calibrate.render import CALIBRATE, NOT_CALIBRATED, calibration_report
 from pilotlight.bench.cold.render import cold_report
 from pilotlight.bench.load.render import load_report
-from pilotlight.bench.report.sources import Sources
+from pilotlight.bench.report.sources import ReportSources
 from pilotlight.bench.warm.render import warm_report
 
 __all__ = ["terminal_report"]
 
 
-def terminal_report(sources: Sources) -> Group:
+def terminal_report(sources: ReportSources) -> Group:
     """The tables of every result."""
     parts: list[RenderableType] = []
     if sources.cold:

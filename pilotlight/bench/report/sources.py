@@ -19,7 +19,7 @@ from pilotlight.bench.merging import merge_files
 from pilotlight.bench.warm.results import WarmResult
 from pilotlight.errors import UsageError
 
-__all__ = ["Sources", "read_sources"]
+__all__ = ["ReportSources", "read_sources"]
 
 _COLD, _WARM, _LOAD, _CALIBRATION = _FORMATS = tuple(
     kind.model_fields["format"].default for kind in (ColdResult, WarmResult, LoadResult, CalibrationFile)
@@ -28,7 +28,7 @@ _MODES = {"plain": "one answer", "stream": "streamed", "async": "webhook"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class ReportSources:
     """All that there is to report.
 
     Attributes:
@@ -55,7 +55,7 @@ class Sources:
         return list(dict.fromkeys(info.name for _, document in self.documents for info in document.projects))
 
 
-def read_sources(paths: Sequence[Path]) -> Sources:
+def read_sources(paths: Sequence[Path]) -> ReportSources:
     """What the files hold; several of cold starts or of warm-ups become one.
 
     Raises:
@@ -69,7 +69,7 @@ def read_sources(paths: Sequence[Path]) -> Sources:
     loads = _named([read_document(LoadResult, path) for path in by_format[_LOAD]])
     if not (cold or warm or loads):
         raise UsageError("that is a calibration alone: give results of bench cold, warm or load beside it")
-    return Sources(
+    return ReportSources(
         cold=cold if isinstance(cold, ColdResult) else None,
         warm=warm if isinstance(warm, WarmResult) else None,
         loads=loads,

@@ -11,7 +11,7 @@ from pilotlight.bench.report.charts.cold import cold_charts
 from pilotlight.bench.report.charts.load import load_charts
 from pilotlight.bench.report.charts.warm import warm_charts
 from pilotlight.bench.report.pages.page import default_title, page
-from pilotlight.bench.report.sources import Sources
+from pilotlight.bench.report.sources import ReportSources
 from pilotlight.errors import UsageError
 
 __all__ = ["PAGE_NAME", "charts_of", "write_report"]
@@ -19,7 +19,7 @@ __all__ = ["PAGE_NAME", "charts_of", "write_report"]
 PAGE_NAME = "report.html"
 
 
-def charts_of(sources: Sources) -> dict[str, list[Chart]]:
+def charts_of(sources: ReportSources) -> dict[str, list[Chart]]:
     """Every picture that there is something to draw for, by the kind of result."""
     return {
         "cold": cold_charts(sources.cold) if sources.cold else [],
@@ -28,7 +28,7 @@ def charts_of(sources: Sources) -> dict[str, list[Chart]]:
     }
 
 
-def write_report(sources: Sources, folder: Path, title: str | None = None) -> list[Path]:
+def write_report(sources: ReportSources, folder: Path, title: str | None = None) -> list[Path]:
     """Writes into ``folder``, which is made where it is missing; returns what was written.
 
     Raises:
@@ -47,7 +47,7 @@ def write_report(sources: Sources, folder: Path, title: str | None = None) -> li
 
 
 def _contents(
-    sources: Sources, charts: dict[str, list[Chart]], folder: Path, title: str
+    sources: ReportSources, charts: dict[str, list[Chart]], folder: Path, title: str
 ) -> Iterator[tuple[Path, bytes]]:
     yield folder / PAGE_NAME, page(sources, charts, title).encode()
     for some in charts.values():

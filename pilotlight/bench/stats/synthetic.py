@@ -15,7 +15,7 @@ from pilotlight.bench.stats.warmup import Shape
 __all__ = [
     "SHAPES",
     "Floats",
-    "Series",
+    "SyntheticSeries",
     "lognormal",
     "lognormal_quantile",
     "nested",
@@ -30,7 +30,7 @@ SHAPES = (Shape.FLAT, Shape.WARM_UP, Shape.SLOWDOWN, Shape.NO_STEADY_STATE)
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class SyntheticSeries:
     """The times of one process.
 
     Attributes:
@@ -77,7 +77,7 @@ def nested(
     ]
 
 
-def series(shape: Shape, n: int, rng: np.random.Generator) -> Series:
+def series(shape: Shape, n: int, rng: np.random.Generator) -> SyntheticSeries:
     """A process of ``n`` predictions, at least 100, that develops as ``shape`` says.
 
     The level is 10 ms to 2 s, the noise lognormal with a deviation of 0.5 to 5 %, and one prediction in a hundred
@@ -87,7 +87,7 @@ def series(shape: Shape, n: int, rng: np.random.Generator) -> Series:
     noise = lognormal(rng, n, sigma=float(rng.uniform(0.005, 0.05)))
     pauses = np.where(rng.random(n) < 0.01, rng.uniform(1.5, 4.0, n), 1.0)
     unit_s = float(np.exp(rng.uniform(np.log(0.01), np.log(2.0))))
-    return Series(unit_s * level * noise * pauses, shape, steady_from)
+    return SyntheticSeries(unit_s * level * noise * pauses, shape, steady_from)
 
 
 def _flat(n: int, rng: np.random.Generator) -> tuple[Floats, int | None]:

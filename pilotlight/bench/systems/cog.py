@@ -8,7 +8,7 @@ from typing import Any
 
 from pilotlight.bench.cold.observe import observe
 from pilotlight.bench.cold.results import StageSeconds
-from pilotlight.bench.harness.targets import StartOptions, Target
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions
 from pilotlight.bench.load.send import StreamWay
 from pilotlight.bench.load.server import serving
 from pilotlight.bench.systems.clients import play_levels
@@ -30,7 +30,7 @@ class CogSystem:
         streams: whether it is asked by several clients.
     """
 
-    target: Target
+    target: BenchTarget
     options: StartOptions
     inputs: Mapping[str, Any]
     lengths: tuple[str, ...]

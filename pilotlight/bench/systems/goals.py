@@ -10,10 +10,10 @@ import numpy as np
 from pilotlight.bench.stats.intervals import Comparison, Estimate, TooSmall, compare
 from pilotlight.bench.systems.results import ComparisonResult
 
-__all__ = ["Figure", "Goal", "Kind", "Met", "Outcome", "judge", "values"]
+__all__ = ["ComparedFigure", "FigureKind", "Goal", "GoalOutcome", "Met", "judge", "values"]
 
 
-class Kind(StrEnum):
+class FigureKind(StrEnum):
     """What is measured of a process."""
 
     READY = "exec to READY"
@@ -30,16 +30,16 @@ class Met(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class ComparedFigure:
     """A kind of value; ``streams`` where it depends on how many there are."""
 
-    kind: Kind
+    kind: FigureKind
     streams: int | None = None
 
     @property
     def is_rate(self) -> bool:
         """More is better; of all others less is, and they are seconds."""
-        return self.kind is Kind.RATE
+        return self.kind is FigureKind.RATE
 
     def __str__(self) -> str:
         match self.streams:
@@ -55,14 +55,14 @@ class Figure:
 class Goal:
     """``name`` over ``against`` in a figure: at least ``limit`` where more is better, at most where less is."""
 
-    figure: Figure
+    figure: ComparedFigure
     name: str
     against: str
     limit: float
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GoalOutcome:
     """A goal and the ratio that was measured: the median of the ratios of all pairs of processes."""
 
     goal: Goal
@@ -70,31 +70,31 @@ class Outcome:
     met: Met
 
 
-def values(result: ComparisonResult, name: str, figure: Figure) -> list[float]:
+def values(result: ComparisonResult, name: str, figure: ComparedFigure) -> list[float]:
     """One value for each process of a system that has one, in order.
 
     Of p95 it is each process's own: processes are what is independent, requests of one are not.
     """
     match figure.kind:
-        case Kind.READY | Kind.FIRST | Kind.FIRST_DROPPED:
-            page_cache = "dropped" if figure.kind is Kind.FIRST_DROPPED else "hot"
+        case FigureKind.READY | FigureKind.FIRST | FigureKind.FIRST_DROPPED:
+            page_cache = "dropped" if figure.kind is FigureKind.FIRST_DROPPED else "hot"
             starts = [one for one in result.measured(name) if one.page_cache == page_cache]
-            times = [one.ready_s if figure.kind is Kind.READY else one.first_output_s for one in starts]
+            times = [one.ready_s if figure.kind is FigureKind.READY else one.first_output_s for one in starts]
             return [time for time in times if time is not None]
-        case Kind.RATE | Kind.FIRST_P95:
+        case FigureKind.RATE | FigureKind.FIRST_P95:
             levels = [one for one in result.streams if (one.project, one.streams) == (name, figure.streams)]
-            if figure.kind is Kind.RATE:
+            if figure.kind is FigureKind.RATE:
                 return [one.tokens_per_s for one in levels if one.tokens_per_s is not None]
             return [float(np.quantile(one.first_output_s, 0.95)) for one in levels if one.first_output_s]
 
 
-def judge(result: ComparisonResult, goal: Goal) -> Outcome:
+def judge(result: ComparisonResult, goal: Goal) -> GoalOutcome:
     """Whether a goal is met: where the whole interval is on one side of the limit."""
     comparison: Comparison = compare(values(result, goal.against, goal.figure), values(result, goal.name, goal.figure))
     ratio = comparison.ratio
     if isinstance(ratio, TooSmall):
-        return Outcome(goal, ratio, Met.CANNOT_TELL)
+        return GoalOutcome(goal, ratio, Met.CANNOT_TELL)
     worse, better = (ratio.low, ratio.high) if goal.figure.is_rate else (-ratio.high, -ratio.low)
     limit = goal.limit if goal.figure.is_rate else -goal.limit
     met = Met.YES if worse >= limit else Met.NO if better < limit else Met.CANNOT_TELL
-    return Outcome(goal, ratio, met)
+    return GoalOutcome(goal, ratio, met)

@@ -8,19 +8,19 @@ from statistics import median
 from pilotlight.bench.cold.summary import stage_medians
 from pilotlight.bench.harness.warnings import machine_warnings
 from pilotlight.bench.stats.intervals import TooSmall, median_interval
-from pilotlight.bench.systems.goals import Figure, Goal, Kind, judge, values
+from pilotlight.bench.systems.goals import ComparedFigure, FigureKind, Goal, judge, values
 from pilotlight.bench.systems.results import ComparisonResult
 
 __all__ = ["figures_of", "markdown"]
 
 
-def figures_of(result: ComparisonResult) -> list[Figure]:
+def figures_of(result: ComparisonResult) -> list[ComparedFigure]:
     """The rows of the table."""
     streams = result.settings.streams
-    rows = [Figure(Kind.READY), Figure(Kind.FIRST)]
-    rows += [Figure(Kind.FIRST_DROPPED)] if result.settings.drop_method else []
-    rows += [Figure(Kind.RATE, number) for number in streams]
-    return [*rows, *(Figure(Kind.FIRST_P95, number) for number in streams)]
+    rows = [ComparedFigure(FigureKind.READY), ComparedFigure(FigureKind.FIRST)]
+    rows += [ComparedFigure(FigureKind.FIRST_DROPPED)] if result.settings.drop_method else []
+    rows += [ComparedFigure(FigureKind.RATE, number) for number in streams]
+    return [*rows, *(ComparedFigure(FigureKind.FIRST_P95, number) for number in streams)]
 
 
 def markdown(result: ComparisonResult, goals: Sequence[Goal]) -> str:
@@ -47,13 +47,13 @@ def _doubts(result: ComparisonResult) -> Iterator[str]:
         yield f"Warning: {warning}."
 
 
-def _table(result: ComparisonResult, rows: Sequence[Figure]) -> str:
+def _table(result: ComparisonResult, rows: Sequence[ComparedFigure]) -> str:
     names = [info.name for info in result.projects]
     cells = [[str(row), *(_cell(values(result, name, row), row) for name in names)] for row in rows]
     return _grid(["", *names], cells)
 
 
-def _cell(found: Sequence[float], figure: Figure) -> str:
+def _cell(found: Sequence[float], figure: ComparedFigure) -> str:
     if not found:
         return ""
     digits = _digits(median(found), is_rate=figure.is_rate)

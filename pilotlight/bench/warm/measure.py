@@ -24,7 +24,15 @@ from pilotlight.bench.harness.environment import load_1m, read_environment, weig
 from pilotlight.bench.harness.failures import outcome_of, words_of
 from pilotlight.bench.harness.proc import steal_share, system_ticks
 from pilotlight.bench.harness.series import take_turns, with_info
-from pilotlight.bench.harness.targets import InputMaker, StartOptions, Step, Target, describe, inputs_of, schedule
+from pilotlight.bench.harness.targets import (
+    BenchTarget,
+    InputMaker,
+    SeriesStep,
+    StartOptions,
+    describe,
+    inputs_of,
+    schedule,
+)
 from pilotlight.bench.warm.results import WarmProcess, WarmResult, WarmSettings
 from pilotlight.errors import WorkerError, WorkerTimeoutError
 from pilotlight.runtime import ServerOptions, Worker, raise_for_status
@@ -52,7 +60,7 @@ class WarmPlan:
         options: how to start.
     """
 
-    targets: tuple[Target, ...]
+    targets: tuple[BenchTarget, ...]
     processes: int
     iterations: int
     seed: int
@@ -64,7 +72,7 @@ async def measure(
     inputs_for: InputMaker,
     *,
     save: Callable[[WarmResult], None],
-    announce: Callable[[Step], None],
+    announce: Callable[[SeriesStep], None],
     tick: Callable[[], None] = lambda: None,
 ) -> WarmResult:
     """Runs processes as ``schedule`` says, one at a time, each stopped before the next.
@@ -95,7 +103,7 @@ class _Runner:
         self._tick = tick
         self._inputs: dict[str, dict[str, Any]] = {}
 
-    async def take(self, step: Step) -> None:
+    async def take(self, step: SeriesStep) -> None:
         """One process, whose outcome goes into ``result``."""
         load, ticks = load_1m(), system_ticks()
         times_s: list[float] = []
@@ -115,7 +123,7 @@ class _Runner:
         )
         self.result = self.result.model_copy(update={"processes": (*self.result.processes, process)})
 
-    async def _prepare(self, target: Target) -> float:
+    async def _prepare(self, target: BenchTarget) -> float:
         """The start before all others, which fills caches and shows which weights are read; seconds to ready."""
         options = self._plan.options.of(target)
         inputs = await inputs_of(target, self._inputs_for, options)
@@ -125,7 +133,7 @@ class _Runner:
         self.result = with_info(self.result, target.name, weights=await asyncio.to_thread(weight_hashes, start.files))
         return start.ready_s
 
-    async def _run(self, target: Target, times_s: list[float]) -> float:
+    async def _run(self, target: BenchTarget, times_s: list[float]) -> float:
         """One measured process, whose times are added to ``times_s`` as they come; seconds to ready."""
         options = self._plan.options.of(target)
         worker = Worker(target.project, ServerOptions(python=options.python, env=options.env, sse=False))

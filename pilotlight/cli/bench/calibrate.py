@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pilotlight.bench.calibrate.figures import Figure
+from pilotlight.bench.calibrate.figures import CalibrationFigure
 from pilotlight.bench.calibrate.measure import MAX_RUNS, MIN_RUNS, calibrate
 from pilotlight.bench.calibrate.measure import Progress as OnProgress
 from pilotlight.bench.calibrate.overhead import MIN_STARTS, measure_overhead
@@ -56,7 +56,7 @@ def command(ctx: click.Context, runs: int, starts: int, seed: int, python: Path,
 
     The exit status is 1 when a figure misses its target.
     """
-    added: tuple[Figure, ...] = ()
+    added: tuple[CalibrationFigure, ...] = ()
     if starts:  # first: what can fail, fails at once
         with _progress("starting workers", quiet=as_json) as on_progress:
             added = asyncio.run(measure_overhead(starts=starts, seed=seed, python=python, on_progress=on_progress))

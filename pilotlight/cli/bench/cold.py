@@ -17,7 +17,7 @@ from pilotlight.bench.cold.pagecache import pick_method
 from pilotlight.bench.cold.render import cold_report
 from pilotlight.bench.cold.results import ColdResult
 from pilotlight.bench.harness.memory import default_limit_bytes
-from pilotlight.bench.harness.targets import StartOptions, Step, name_targets
+from pilotlight.bench.harness.targets import SeriesStep, StartOptions, name_targets
 from pilotlight.cli.bench.options import (
     OutFile,
     input_option,
@@ -128,6 +128,6 @@ def command(
     return 1 if any(result.failures(info.name) for info in result.projects) else 0
 
 
-def _announce(step: Step, runs: int) -> None:
+def _announce(step: SeriesStep, runs: int) -> None:
     what = "not measured" if step.round < 0 else f"{step.round + 1} of {runs}"
     click.echo(f"{step.target.name}: start {what}", err=True)

@@ -17,8 +17,8 @@ from pilotlight.bench.cold.measure import DEFAULT_RUNS
 from pilotlight.bench.cold.pagecache import pick_method
 from pilotlight.bench.compare.conditions import Condition, parse_condition
 from pilotlight.bench.compare.measure import ComparePlan, measure
-from pilotlight.bench.compare.metrics import Metric, Result
-from pilotlight.bench.compare.outcome import Outcome, judge
+from pilotlight.bench.compare.metrics import CompareMetric, Result
+from pilotlight.bench.compare.outcome import CompareOutcome, judge
 from pilotlight.bench.compare.render import compare_report
 from pilotlight.bench.compare.sides import opened, parse_side
 from pilotlight.bench.harness.targets import StartOptions
@@ -61,10 +61,10 @@ def _conditions(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
 @click.argument("b")
 @click.option(
     "--metric",
-    type=click.Choice([metric.value for metric in Metric]),
-    default=Metric.COLD.value,
+    type=click.Choice([metric.value for metric in CompareMetric]),
+    default=CompareMetric.COLD.value,
     show_default=True,
-    callback=lambda ctx, param, given: Metric(given),
+    callback=lambda ctx, param, given: CompareMetric(given),
     help="From start to the end of the first prediction, to READY, or to the first output; or the time of a "
     "prediction in the steady state.",
 )
@@ -115,7 +115,7 @@ def _conditions(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
 def command(
     a: str,
     b: str,
-    metric: Metric,
+    metric: CompareMetric,
     runs: int,
     conditions: tuple[Condition, ...],
     env_a: Mapping[str, str],
@@ -163,9 +163,9 @@ def command(
 
 
 def _refuse_what_cannot_work(
-    metric: Metric, runs: int, conditions: tuple[Condition, ...], page_cache: Literal["hot", "dropped"]
+    metric: CompareMetric, runs: int, conditions: tuple[Condition, ...], page_cache: Literal["hot", "dropped"]
 ) -> None:
-    if metric is Metric.STEADY and page_cache == "dropped":
+    if metric is CompareMetric.STEADY and page_cache == "dropped":
         raise UsageError(
             "--page-cache dropped: what is steady has read all it needs; leave it out, or another --metric"
         )
@@ -175,7 +175,7 @@ def _refuse_what_cannot_work(
 
 
 def _run(plan: ComparePlan, flags: tuple[str, ...], file: OutFile[Result]) -> Result:
-    predictions = plan.iterations if plan.metric is Metric.STEADY else 0
+    predictions = plan.iterations if plan.metric is CompareMetric.STEADY else 0
     with RunProgress("process", plan.runs, 2, predictions) as progress:
         return asyncio.run(
             measure(
@@ -188,7 +188,7 @@ def _run(plan: ComparePlan, flags: tuple[str, ...], file: OutFile[Result]) -> Re
         )
 
 
-def _show(outcome: Outcome, *, as_json: bool) -> None:
+def _show(outcome: CompareOutcome, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(outcome.document(), indent=1))
     else:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import click
 
-from pilotlight.bench.harness.targets import StartOptions, Target, name_targets
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions, name_targets
 from pilotlight.bench.load.arrivals import read_trace
 from pilotlight.bench.load.measure import LoadPlan, measure
 from pilotlight.bench.load.objectives import Objective, parse_objective
@@ -21,7 +21,7 @@ from pilotlight.bench.load.send import Mode
 from pilotlight.bench.load.server import parse_url, require_loopback
 from pilotlight.bench.load.steps import (
     DEFAULT_MAX_IN_FLIGHT,
-    Step,
+    LoadStep,
     closed_steps,
     constant_steps,
     poisson_steps,
@@ -246,7 +246,7 @@ def _check(project: Path | None, url: str | None, mode: Mode, objectives: tuple[
         raise UsageError("--objective ttft: only a stream has a first output; give --mode stream as well")
 
 
-def _steps(load: _Load) -> tuple[Step, ...]:
+def _steps(load: _Load) -> tuple[LoadStep, ...]:
     """The steps that the options ask for."""
     given = [("--clients", load.clients), ("--rate", load.rates), ("--trace", load.trace)]
     names = [name for name, value in given if value]
@@ -267,5 +267,5 @@ def _steps(load: _Load) -> tuple[Step, ...]:
     return closed_steps(load.clients or _DEFAULT_CLIENTS, duration_s=duration_s, requests=requests)
 
 
-def _target(project: Path | None) -> Target:
+def _target(project: Path | None) -> BenchTarget:
     return name_targets([Project.load(project or Path())])[0]

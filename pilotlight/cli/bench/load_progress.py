@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pilotlight.bench.load.steps import Step
+from pilotlight.bench.load.steps import LoadStep
 
 __all__ = ["LoadProgress"]
 
@@ -52,7 +52,7 @@ class LoadProgress:
         self._bar.reset(self._task, description=what, total=None)
         self._bar.refresh()
 
-    def look(self, step: Step, elapsed_s: float) -> None:
+    def look(self, step: LoadStep, elapsed_s: float) -> None:
         """A step is that old."""
         if self._bar.disable or elapsed_s < self._drawn_s + _REDRAW_S:
             return

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pilotlight.bench.harness.targets import Step
+from pilotlight.bench.harness.targets import SeriesStep
 
 __all__ = ["RunProgress"]
 
@@ -58,7 +58,7 @@ class RunProgress:
     ) -> None:
         self._bar.stop()
 
-    def announce(self, step: Step) -> None:
+    def announce(self, step: SeriesStep) -> None:
         """A start is about to begin."""
         which = "not measured" if step.round < 0 else f"{step.round + 1} of {self._rounds}"
         text = f"{step.target.name}: {self._what} {which}"

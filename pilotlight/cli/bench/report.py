@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from pilotlight.bench.report.render import terminal_report
-from pilotlight.bench.report.sources import Sources, read_sources
+from pilotlight.bench.report.sources import ReportSources, read_sources
 from pilotlight.errors import UsageError
 
 __all__ = ["command"]
@@ -47,7 +47,7 @@ def command(results: tuple[Path, ...], out: Path | None, title: str | None) -> N
     Console().print(terminal_report(sources))
 
 
-def _write(sources: Sources, out: Path, title: str | None) -> None:
+def _write(sources: ReportSources, out: Path, title: str | None) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError(
             "--out needs matplotlib for its pictures: pip install 'pilotlight[report]'; "

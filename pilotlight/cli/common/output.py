@@ -17,7 +17,7 @@ from pilotlight.errors import UsageError
 from pilotlight.types import Prediction
 
 
-class Kind(Enum):
+class OutputKind(Enum):
     """How an output is shown."""
 
     TEXT = auto()  # as it is, chunk after chunk
@@ -27,17 +27,17 @@ class Kind(Enum):
     JSON = auto()  # one JSON value, indented, at the end
 
 
-def kind_of(document: Mapping[str, Any]) -> Kind:
+def kind_of(document: Mapping[str, Any]) -> OutputKind:
     """How to show the outputs of a project with this OpenAPI document."""
     schema = document["components"]["schemas"].get("Output", {})
     items = schema.get("items", {})
     if schema.get("format") == "uri":
-        return Kind.FILE
+        return OutputKind.FILE
     if items.get("format") == "uri":
-        return Kind.FILES
+        return OutputKind.FILES
     if schema.get("type") == "string" or schema.get("x-cog-array-display") == "concatenate":
-        return Kind.TEXT
-    return Kind.LINES if schema.get("x-cog-array-type") == "iterator" else Kind.JSON
+        return OutputKind.TEXT
+    return OutputKind.LINES if schema.get("x-cog-array-type") == "iterator" else OutputKind.JSON
 
 
 class Printer:
@@ -51,16 +51,16 @@ class Printer:
         UsageError: there is no folder to write to.
     """
 
-    def __init__(self, kind: Kind, path: Path | None) -> None:
+    def __init__(self, kind: OutputKind, path: Path | None) -> None:
         self._kind = kind
         self._path = _writable(path)
         self._text: list[str] = []
 
     def chunk(self, chunk: Any) -> None:
         """The next one, as soon as it is there."""
-        if self._kind is Kind.TEXT:
+        if self._kind is OutputKind.TEXT:
             self._write(chunk if isinstance(chunk, str) else json.dumps(chunk, ensure_ascii=False))
-        elif self._kind is Kind.LINES:
+        elif self._kind is OutputKind.LINES:
             self._write(json.dumps(chunk, ensure_ascii=False) + "\n")
 
     def end_line(self) -> None:
@@ -70,17 +70,17 @@ class Printer:
 
     def finish(self, prediction: Prediction) -> None:
         """What remains to be shown of one that has succeeded."""
-        if self._kind in (Kind.FILE, Kind.FILES):
+        if self._kind in (OutputKind.FILE, OutputKind.FILES):
             _save_all(prediction.output, self._path)
-        elif self._kind is Kind.JSON:
+        elif self._kind is OutputKind.JSON:
             self._write(json.dumps(prediction.output, ensure_ascii=False, indent=2) + "\n")
-        if self._path is not None and self._kind not in (Kind.FILE, Kind.FILES):
+        if self._path is not None and self._kind not in (OutputKind.FILE, OutputKind.FILES):
             self._path.write_text("".join(self._text), encoding="utf-8")
             click.echo(f"Written output to: {self._path}", err=True)
 
     def finish_json(self, prediction: Prediction) -> None:
         """The whole prediction as one JSON object, with the paths of saved files in place of their contents."""
-        saved = self._kind in (Kind.FILE, Kind.FILES) and prediction.output is not None
+        saved = self._kind in (OutputKind.FILE, OutputKind.FILES) and prediction.output is not None
         # The name without its ending, which belongs to the JSON; each file gets that of its type.
         stem = self._path.with_suffix("") if self._path is not None else None
         document = {

@@ -11,7 +11,7 @@ import click
 from rich.filesize import decimal
 
 from pilotlight.bench.cold.startfiles import record
-from pilotlight.bench.harness.targets import StartOptions, Target, inputs_of
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions, inputs_of
 from pilotlight.cli.bench.options import input_option, make_inputs, timeout_option
 from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
 from pilotlight.loading.start.start_files import NAME, FileRanges, write_list
@@ -52,7 +52,7 @@ def command(
     when the page cache is empty, as on a new node. Only root can empty the whole page cache for the recording;
     otherwise files that other processes use are recorded whole.
     """
-    target = Target("project", Project.load(root))
+    target = BenchTarget("project", Project.load(root))
     options = StartOptions(python, env, setup_timeout_s, predict_timeout_s)
 
     async def run() -> list[FileRanges]:

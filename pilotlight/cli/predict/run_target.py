@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pilotlight.cli.common.options import inputs_option, output_option
-from pilotlight.cli.common.output import Kind, Printer, kind_of
+from pilotlight.cli.common.output import OutputKind, Printer, kind_of
 from pilotlight.cli.common.values import inputs_from_flags
 from pilotlight.client import AsyncClient, Result, Timeouts
 from pilotlight.errors import PredictionFailedError, UsageError
@@ -75,7 +75,7 @@ async def _run(
     async with AsyncClient(target, **settings) as client:
         document = await client.schema()
         inputs = _untyped(flags) if document is None else inputs_from_flags(flags, document)
-        printer = Printer(Kind.JSON if document is None else kind_of(document), output)
+        printer = Printer(OutputKind.JSON if document is None else kind_of(document), output)
         handle = await client.submit(inputs)
         try:
             async for chunk in handle:

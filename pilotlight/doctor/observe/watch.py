@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pilotlight.bench.cold.records import hook_environment, read_records
 from pilotlight.config.variables import LOOP
-from pilotlight.doctor.observed import Opened
+from pilotlight.doctor.observed import OpenedFile
 from pilotlight.runtime import Project
 
 __all__ = ["loop_stops", "opened", "watch_environment"]
@@ -33,10 +33,10 @@ def watch_environment(folder: Path, project: Project, environ: Mapping[str, str]
     return {**noting, LOOP.name: str(folder / "loop")}
 
 
-def opened(folder: Path) -> tuple[Opened, ...]:
+def opened(folder: Path) -> tuple[OpenedFile, ...]:
     """The files that Python code of the worker opened, in order."""
     records = (record for process in read_records(folder / "files").values() for record in process)
-    found = [Opened(record.start_ns * _NS, Path(record.name)) for record in records if record.kind == "open"]
+    found = [OpenedFile(record.start_ns * _NS, Path(record.name)) for record in records if record.kind == "open"]
     return tuple(sorted(found, key=lambda one: one.at_s))
 
 

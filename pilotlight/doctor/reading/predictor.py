@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pilotlight.doctor.facts import Call, Code, InputFact, Phase
-from pilotlight.doctor.reading.sources import Function, FunctionNode, Module, Sources, dotted, read_sources, resolve
+from pilotlight.doctor.facts import CallFact, Code, InputFact, Phase
+from pilotlight.doctor.reading.sources import Function, FunctionNode, Module, SourceTree, dotted, read_sources, resolve
 from pilotlight.doctor.vocabulary import is_loader
 
 __all__ = ["read_code"]
@@ -44,7 +44,7 @@ def read_code(root: Path, predict_file: Path, predict_name: str) -> Code | None:
     )
 
 
-def _calls(sources: Sources, setup: Function | None, predict: Function) -> Iterator[Call]:
+def _calls(sources: SourceTree, setup: Function | None, predict: Function) -> Iterator[CallFact]:
     for module in sources.modules:
         for node in _own_nodes(module.tree):
             if isinstance(node, ast.Call):
@@ -61,12 +61,12 @@ def _calls(sources: Sources, setup: Function | None, predict: Function) -> Itera
 
 def _call(
     node: ast.Call, module: Module, phase: Phase, guarded: frozenset[int], on_loop: frozenset[int] = frozenset()
-) -> Call:
+) -> CallFact:
     first = node.args[0] if node.args else None
     named = {one.arg: one.value for one in node.keywords if one.arg}
     values = {name: _value(value, module) for name, value in named.items()}
     text = _value(first, module)
-    return Call(
+    return CallFact(
         where=_where(module, node),
         name=resolve(module, node.func),
         phase=phase,

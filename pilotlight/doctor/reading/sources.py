@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Function", "FunctionNode", "Module", "Sources", "dotted", "read_sources", "resolve"]
+__all__ = ["Function", "FunctionNode", "Module", "SourceTree", "dotted", "read_sources", "resolve"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,7 +44,7 @@ class Function:
     owner: ast.ClassDef | None = None
 
 
-class Sources:
+class SourceTree:
     """The modules that a predictor's file imports from its project, itself first."""
 
     def __init__(self, modules: list[Module]) -> None:
@@ -135,7 +135,7 @@ def resolve(module: Module, node: ast.expr) -> str:
     return f"{whole}{dot}{rest}"
 
 
-def read_sources(root: Path, predict_file: Path) -> Sources | None:
+def read_sources(root: Path, predict_file: Path) -> SourceTree | None:
     """The predictor's file and what it imports from the project; ``None`` when that file is not Python."""
     modules: dict[str, Module] = {}
     pending = [".".join(predict_file.relative_to(root).with_suffix("").parts)]
@@ -155,7 +155,7 @@ def read_sources(root: Path, predict_file: Path) -> Sources | None:
             pending.append(target)
             # `from package import name` may import a module, or something out of the package.
             pending.append(full)
-    return Sources(list(modules.values())) if modules else None
+    return SourceTree(list(modules.values())) if modules else None
 
 
 def _file_of(root: Path, name: str) -> Path | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from pilotlight.doctor.facts import Call, Facts, FileFact
+from pilotlight.doctor.facts import CallFact, Facts, FileFact
 from pilotlight.doctor.findings import Fault, Fine, Outcome, Rule, Severity, Unclear
 from pilotlight.doctor.rules.evidence import shown_bytes
 from pilotlight.doctor.vocabulary import DOWNLOADERS, PICKLE_LOADERS, matches
@@ -75,7 +75,7 @@ def unpinned_model(facts: Facts) -> Outcome:
     )
 
 
-def _is_loose(call: Call, files: set[str]) -> bool:
+def _is_loose(call: CallFact, files: set[str]) -> bool:
     model = _model(call)
     # A revision that is no constant is somebody's choice.
     chosen = "revision" in call.sources and call.keywords.get("revision", "") not in _NO_REVISION
@@ -86,7 +86,7 @@ def _is_loose(call: Call, files: set[str]) -> bool:
     return not any(path.startswith(f"{model}/") for path in files)
 
 
-def _model(call: Call) -> str | None:
+def _model(call: CallFact) -> str | None:
     # The first argument of a pipeline is its task.
     given = call.keywords.get("model") if call.name.endswith(".pipeline") else call.argument
     given = given or call.keywords.get("repo_id") or call.keywords.get("pretrained_model_name_or_path")
@@ -111,7 +111,7 @@ def pickled_weights(facts: Facts) -> Outcome:
     )
 
 
-def _unpickles(call: Call) -> bool:
+def _unpickles(call: CallFact) -> bool:
     safe = call.name == "torch.load" and call.keywords.get("weights_only") is True
     return matches(call.name, PICKLE_LOADERS) and not safe and call.phase != "import"
 
@@ -138,7 +138,7 @@ def unverified_fetch(facts: Facts) -> Outcome:
     )
 
 
-def _is_command(call: Call) -> bool:
+def _is_command(call: CallFact) -> bool:
     if not call.name.startswith(("subprocess.", "os.system")):
         return False
     return any(_FETCH_COMMANDS.search(text) for text in (call.argument or "", call.first))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from statistics import median
 
-from pilotlight.doctor.facts import Call, Code, Facts
+from pilotlight.doctor.facts import CallFact, Code, Facts
 from pilotlight.doctor.findings import Fault, Fine, How, Outcome, Rule, Severity, Unclear
 from pilotlight.doctor.observed import Observation, Start
 from pilotlight.doctor.rules.evidence import DISTURBED, no_predictions, shown_s, stood_still, undisturbed_s
@@ -126,7 +126,7 @@ def loads_per_request(facts: Facts) -> Outcome:
     return Fine("predictions load nothing")
 
 
-def _loads(call: Call) -> bool:
+def _loads(call: CallFact) -> bool:
     opens = call.name == "open" and call.argument is not None and is_weight(PurePath(call.argument))
     return opens or is_loader(call.name)
 
@@ -182,7 +182,7 @@ def _slow_health(ran: Observation) -> tuple[str, ...]:
     return (f"health answered in {shown_s(median(busy))} during predictions, in {shown_s(median(idle))} without",)
 
 
-def _blocking(facts: Facts, evidence: tuple[str, ...], suspects: list[Call], how: How) -> Fault:
+def _blocking(facts: Facts, evidence: tuple[str, ...], suspects: list[CallFact], how: How) -> Fault:
     shared = facts.read.max_concurrency > 1
     name = suspects[0].name if suspects else "self.model.generate"
     return Fault(

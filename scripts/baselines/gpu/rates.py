@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.bench.cold.observe import observe
-from pilotlight.bench.harness.targets import StartOptions, Target
+from pilotlight.bench.harness.targets import BenchTarget, StartOptions
 from pilotlight.runtime import Project
 
 PROMPT = "def main(args):"
@@ -132,7 +132,7 @@ def continuous_rate(folder: Path, device: str, streams: int, tokens: int) -> flo
 def first_token(project: Path, model: Path, device: str) -> float:
     """Seconds from exec to the first token of a real Cog server, with a hot page cache."""
     env = {"PILOTLIGHT_MODEL": str(model), "PILOTLIGHT_ENGINE": "torch", "PILOTLIGHT_DEVICE": device}
-    target = Target("gpu", Project.load(project), {**env, "PILOTLIGHT_DTYPE": "bfloat16"})
+    target = BenchTarget("gpu", Project.load(project), {**env, "PILOTLIGHT_DTYPE": "bfloat16"})
     options = StartOptions(Path(sys.executable), {}, TIMEOUT_S, TIMEOUT_S).of(target)
     inputs = {"prompt": PROMPT, "max_tokens": 8, "min_tokens": 8}
     found = asyncio.run(observe(target.project, inputs, options))

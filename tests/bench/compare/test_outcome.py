@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from pilotlight.bench.compare.conditions import parse_condition
-from pilotlight.bench.compare.metrics import Metric
+from pilotlight.bench.compare.metrics import CompareMetric
 from pilotlight.bench.compare.outcome import judge
 from pilotlight.bench.compare.render import compare_report
 from pilotlight.bench.stats.intervals import Verdict
@@ -31,7 +31,7 @@ def warm(a_levels, b_levels):
     return warm_results.result(*processes, projects=SIDES)
 
 
-def judged(result, *conditions, metric=Metric.COLD):
+def judged(result, *conditions, metric=CompareMetric.COLD):
     return judge(result, metric, [parse_condition(text) for text in conditions])
 
 
@@ -82,7 +82,7 @@ def test_a_side_that_failed():
     assert "setup failed: [no weights]" in shown(outcome)
 
 
-@pytest.mark.parametrize(("metric", "b_s"), [(Metric.READY, "2.8"), (Metric.FIRST_OUTPUT, "2.9")])
+@pytest.mark.parametrize(("metric", "b_s"), [(CompareMetric.READY, "2.8"), (CompareMetric.FIRST_OUTPUT, "2.9")])
 def test_other_times_of_a_start(metric, b_s):
     outcome = judged(cold(2.0, 3.0), metric=metric)
     assert outcome.b.values_s[0] == pytest.approx(float(b_s))
@@ -90,13 +90,13 @@ def test_other_times_of_a_start(metric, b_s):
 
 
 def test_a_project_without_output():
-    outcome = judged(cold(2.0, 3.0, first_output_s=None), metric=Metric.FIRST_OUTPUT)
+    outcome = judged(cold(2.0, 3.0, first_output_s=None), metric=CompareMetric.FIRST_OUTPUT)
     assert outcome.sentence == "Cannot tell: B gives no output."
     assert not outcome.failed
 
 
 def test_steady_times_leave_the_warm_up_out():
-    outcome = judged(warm([(20, 0.1), (40, 0.02)], [(60, 0.03)]), "slower:5%", metric=Metric.STEADY)
+    outcome = judged(warm([(20, 0.1), (40, 0.02)], [(60, 0.03)]), "slower:5%", metric=CompareMetric.STEADY)
     assert outcome.comparison.ratio.value == pytest.approx(1.5, rel=0.01)
     assert outcome.sentence.endswith("the medians are 20 ms (A) and 30 ms (B).")
     assert len(outcome.a.values_s) == 5
@@ -105,7 +105,7 @@ def test_steady_times_leave_the_warm_up_out():
 
 def test_a_side_that_never_settles():
     turns = [(14, 0.005 if number % 2 else 0.035) for number in range(5)]
-    assert judged(warm([(70, 0.02)], turns), metric=Metric.STEADY).sentence == "Cannot tell: B never settles."
+    assert judged(warm([(70, 0.02)], turns), metric=CompareMetric.STEADY).sentence == "Cannot tell: B never settles."
 
 
 def test_interrupted_before_anything_was_measured():

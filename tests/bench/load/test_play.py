@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from pilotlight.bench.load.play import Played, play
-from pilotlight.bench.load.steps import Step
+from pilotlight.bench.load.steps import LoadStep
 from tests.bench.load.servers import run
 
 
 def opened(times, **options):
-    return Step(float(times[-1]), rate=1.0, schedule=np.asarray(times, dtype=float), **options)
+    return LoadStep(float(times[-1]), rate=1.0, schedule=np.asarray(times, dtype=float), **options)
 
 
 def played(step, send, looks=None):
@@ -65,7 +65,7 @@ def test_a_closed_loop_has_one_request_of_each_client_in_flight():
         present -= 1
         record.end("succeeded")
 
-    found = played(Step(None, requests=50, clients=4), send)
+    found = played(LoadStep(None, requests=50, clients=4), send)
     assert (len(found.records), max(most)) == (50, 4)
 
 
@@ -74,7 +74,7 @@ def test_a_closed_loop_ends_with_its_time():
         await asyncio.sleep(0.01)
         record.end("succeeded")
 
-    found = played(Step(0.2, clients=2), send)
+    found = played(LoadStep(0.2, clients=2), send)
     assert all(record.intended - found.began < 0.2 for record in found.records)
     assert found.stopped - found.began >= 0.2
 
@@ -83,7 +83,7 @@ def test_a_client_that_is_refused_pauses():
     async def send(record):
         record.end("rejected")
 
-    found = played(Step(0.5, clients=1), send)
+    found = played(LoadStep(0.5, clients=1), send)
     assert 1 <= len(found.records) <= 51
 
 

@@ -4,7 +4,7 @@ from io import StringIO
 from rich.console import Console
 
 from pilotlight.bench.load.render import load_report
-from pilotlight.bench.load.results import Failure, Generator
+from pilotlight.bench.load.results import Generator, RequestFailure
 from tests.bench.load.load_results import IDLE, requests, result, step
 
 EVEN = [i / 10 for i in range(100)]
@@ -58,7 +58,7 @@ def test_no_verdict_and_why():
 
 def test_overload_refusals_and_a_lost_server():
     outcome = ("rejected",) * 60 + ("timed_out", "failed") + ("succeeded",) * 38
-    failures = (Failure(outcome="timed_out", message="no answer within 300 s", count=1),)
+    failures = (RequestFailure(outcome="timed_out", message="no answer within 300 s", count=1),)
     one = step(requests(EVEN, outcome=outcome), "constant", generator=IDLE, failures=failures)
     text = shown(result(one, settings={"queue": False})).replace("\n", " ")
     assert "10 requests/s: overloaded: more comes than the server can serve" in text

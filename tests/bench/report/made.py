@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from pilotlight.bench.calibrate.figures import Figure
+from pilotlight.bench.calibrate.figures import CalibrationFigure
 from pilotlight.bench.calibrate.measure import Calibration
 from pilotlight.bench.cold.results import ImportSeconds, Span, StageSeconds
 from pilotlight.bench.cold.stages import Interval, waterfall
-from pilotlight.bench.report.sources import Sources
+from pilotlight.bench.report.sources import ReportSources
 from tests.bench.cold import cold_results
 from tests.bench.load import load_results
 from tests.bench.warm import warm_results
@@ -90,14 +90,14 @@ def open_load(name="plain", rates=(4.0, 16.0, 30.0), objective="250ms"):
 
 
 def calibration(**changes):
-    false = Figure("A/A false positives, lognormal", 0.05, "share", 0.0, 0.06, 6000)
-    held = Figure("coverage, median, lognormal", 0.95, "share", 0.93, 0.97, 6000)
-    timer = Figure("timer resolution", 5e-8, "s", 0.0, 1e-5, 19999)
+    false = CalibrationFigure("A/A false positives, lognormal", 0.05, "share", 0.0, 0.06, 6000)
+    held = CalibrationFigure("coverage, median, lognormal", 0.95, "share", 0.93, 0.97, 6000)
+    timer = CalibrationFigure("timer resolution", 5e-8, "s", 0.0, 1e-5, 19999)
     return Calibration(**{"runs": 500, "seed": 0, "figures": (false, held, timer), **changes})
 
 
 def sources(cold=None, warm=None, loads=None, calibration=None):
-    return Sources(cold=cold, warm=warm, loads=loads or {}, calibration=calibration)
+    return ReportSources(cold=cold, warm=warm, loads=loads or {}, calibration=calibration)
 
 
 def everything():

@@ -8,7 +8,7 @@ import pytest
 
 from pilotlight.bench.cold.results import StageSeconds
 from pilotlight.bench.harness.documents import ProjectInfo, read_document, write_document
-from pilotlight.bench.systems.goals import Figure, Goal, Kind, Met, judge, values
+from pilotlight.bench.systems.goals import ComparedFigure, FigureKind, Goal, Met, judge, values
 from pilotlight.bench.systems.measure import ComparisonPlan, measure
 from pilotlight.bench.systems.render import markdown
 from pilotlight.bench.systems.results import ComparisonResult, ComparisonSettings
@@ -111,43 +111,43 @@ def test_no_token_at_all_is_no_rate():
 
 
 def test_values_are_one_for_each_process(compared):
-    assert len(values(compared, "quick", Figure(Kind.FIRST))) == 6
-    assert values(compared, "quick", Figure(Kind.READY)) == [
-        x / 2 for x in values(compared, "quick", Figure(Kind.FIRST))
+    assert len(values(compared, "quick", ComparedFigure(FigureKind.FIRST))) == 6
+    assert values(compared, "quick", ComparedFigure(FigureKind.READY)) == [
+        x / 2 for x in values(compared, "quick", ComparedFigure(FigureKind.FIRST))
     ]
-    assert values(compared, "floor", Figure(Kind.RATE, 16)) == []
-    assert values(compared, "slow", Figure(Kind.FIRST_DROPPED)) == []
-    assert values(compared, "slow", Figure(Kind.FIRST_P95, 16)) == pytest.approx([0.1905] * 6)
+    assert values(compared, "floor", ComparedFigure(FigureKind.RATE, 16)) == []
+    assert values(compared, "slow", ComparedFigure(FigureKind.FIRST_DROPPED)) == []
+    assert values(compared, "slow", ComparedFigure(FigureKind.FIRST_P95, 16)) == pytest.approx([0.1905] * 6)
 
 
 @pytest.mark.parametrize(
     ("kind", "limit", "met"),
     [
-        (Kind.FIRST, 1 / 5, Met.YES),
-        (Kind.FIRST, 1 / 20, Met.NO),
-        (Kind.FIRST, 0.1, Met.CANNOT_TELL),
-        (Kind.RATE, 4.0, Met.YES),
-        (Kind.RATE, 8.0, Met.NO),
-        (Kind.RATE, 5.0, Met.CANNOT_TELL),
+        (FigureKind.FIRST, 1 / 5, Met.YES),
+        (FigureKind.FIRST, 1 / 20, Met.NO),
+        (FigureKind.FIRST, 0.1, Met.CANNOT_TELL),
+        (FigureKind.RATE, 4.0, Met.YES),
+        (FigureKind.RATE, 8.0, Met.NO),
+        (FigureKind.RATE, 5.0, Met.CANNOT_TELL),
     ],
 )
 def test_a_goal_is_met_where_the_whole_interval_is_on_its_side(compared, kind, limit, met):
-    figure = Figure(kind, 16 if kind is Kind.RATE else None)
+    figure = ComparedFigure(kind, 16 if kind is FigureKind.RATE else None)
     outcome = judge(compared, Goal(figure, "quick", "slow", limit))
     assert outcome.met is met
-    assert outcome.ratio.value == pytest.approx(5.0 if kind is Kind.RATE else 0.1, rel=0.01)
+    assert outcome.ratio.value == pytest.approx(5.0 if kind is FigureKind.RATE else 0.1, rel=0.01)
 
 
 def test_too_few_rounds_cannot_tell():
     result, _ = run(Made("slow"), Made("quick", 0.1), rounds=2)
-    outcome = judge(result, Goal(Figure(Kind.FIRST), "quick", "slow", 0.2))
+    outcome = judge(result, Goal(ComparedFigure(FigureKind.FIRST), "quick", "slow", 0.2))
     assert (outcome.met, str(outcome.ratio)) == (Met.CANNOT_TELL, "needs at least 4 runs for an interval (have 2)")
 
 
 def test_the_table_and_the_file(compared, tmp_path):
     write_document(compared, tmp_path / "versus.json")
     assert read_document(ComparisonResult, tmp_path / "versus.json") == compared
-    text = markdown(compared, [Goal(Figure(Kind.RATE, 16), "quick", "slow", 3.0)])
+    text = markdown(compared, [Goal(ComparedFigure(FigureKind.RATE, 16), "quick", "slow", 3.0)])
     head, *rows = next(part for part in text.split("\n\n") if part.startswith("|  |")).splitlines()
     assert head == "|  | slow | quick | floor |"
     first = next(row for row in rows if "exec to first token" in row).split(" | ")

@@ -4,19 +4,19 @@ import io
 
 from rich.console import Console
 
-from pilotlight.bench.harness.targets import Step, Target
+from pilotlight.bench.harness.targets import BenchTarget, SeriesStep
 from pilotlight.cli.bench.progress import RunProgress
 from pilotlight.runtime import Project
 from tests.bench.compare.repository import PLANTED
 
-TARGET = Target("plain", Project.load(PLANTED))
+TARGET = BenchTarget("plain", Project.load(PLANTED))
 
 
 def shown(*, ticks, predictions):
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with RunProgress("process", 2, 1, predictions, console=console) as progress:
         for number in (-1, 0, 1):
-            progress.announce(Step(number, TARGET))
+            progress.announce(SeriesStep(number, TARGET))
             for _ in range(ticks if number >= 0 else 0):
                 progress.tick()
     return console.file.getvalue()
@@ -24,8 +24,8 @@ def shown(*, ticks, predictions):
 
 def test_a_line_for_each_start_where_there_is_no_terminal(capsys):
     with RunProgress("start", 2, 1) as progress:
-        progress.announce(Step(-1, TARGET))
-        progress.announce(Step(1, TARGET))
+        progress.announce(SeriesStep(-1, TARGET))
+        progress.announce(SeriesStep(1, TARGET))
         progress.tick()
     assert capsys.readouterr().err.splitlines() == ["plain: start not measured", "plain: start 2 of 2"]
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from pilotlight.cli.common.output import Kind, Printer, kind_of
+from pilotlight.cli.common.output import OutputKind, Printer, kind_of
 from pilotlight.errors import UsageError
 from pilotlight.types import Prediction, Status
 
@@ -21,15 +21,15 @@ def url(data, kind="text/plain"):
 @pytest.mark.parametrize(
     ("schema", "kind"),
     [
-        ({"type": "string"}, Kind.TEXT),
-        ({"type": "array", "items": {"type": "string"}, "x-cog-array-display": "concatenate"}, Kind.TEXT),
-        ({"type": "array", "items": {"type": "object"}, "x-cog-array-type": "iterator"}, Kind.LINES),
-        ({"type": "array", "items": {"type": "string"}}, Kind.JSON),
-        ({"type": "integer"}, Kind.JSON),
-        ({"title": "Output"}, Kind.JSON),
-        (URI, Kind.FILE),
-        ({"type": "array", "items": URI}, Kind.FILES),
-        ({"type": "array", "items": URI, "x-cog-array-type": "iterator"}, Kind.FILES),
+        ({"type": "string"}, OutputKind.TEXT),
+        ({"type": "array", "items": {"type": "string"}, "x-cog-array-display": "concatenate"}, OutputKind.TEXT),
+        ({"type": "array", "items": {"type": "object"}, "x-cog-array-type": "iterator"}, OutputKind.LINES),
+        ({"type": "array", "items": {"type": "string"}}, OutputKind.JSON),
+        ({"type": "integer"}, OutputKind.JSON),
+        ({"title": "Output"}, OutputKind.JSON),
+        (URI, OutputKind.FILE),
+        ({"type": "array", "items": URI}, OutputKind.FILES),
+        ({"type": "array", "items": URI, "x-cog-array-type": "iterator"}, OutputKind.FILES),
     ],
 )
 def test_kinds(schema, kind):
@@ -37,7 +37,7 @@ def test_kinds(schema, kind):
 
 
 def test_text_comes_as_it_is_and_ends_with_a_line_end(capsys):
-    printer = Printer(Kind.TEXT, None)
+    printer = Printer(OutputKind.TEXT, None)
     printer.chunk("a ")
     assert capsys.readouterr().out == "a "
     printer.chunk("b")
@@ -47,7 +47,7 @@ def test_text_comes_as_it_is_and_ends_with_a_line_end(capsys):
 
 
 def test_lines_come_as_json(capsys):
-    printer = Printer(Kind.LINES, None)
+    printer = Printer(OutputKind.LINES, None)
     printer.chunk({"é": 1})
     printer.chunk("two\n")
     printer.end_line()
@@ -56,7 +56,7 @@ def test_lines_come_as_json(capsys):
 
 
 def test_anything_else_is_json_at_the_end(capsys):
-    printer = Printer(Kind.JSON, None)
+    printer = Printer(OutputKind.JSON, None)
     printer.chunk({"a": 1})
     printer.end_line()
     assert capsys.readouterr().out == ""
@@ -66,7 +66,7 @@ def test_anything_else_is_json_at_the_end(capsys):
 
 def test_output_into_a_file_and_into_a_folder(tmp_path, capsys):
     for path, written in ((tmp_path / "out.txt", tmp_path / "out.txt"), (tmp_path, tmp_path / "output")):
-        printer = Printer(Kind.TEXT, path)
+        printer = Printer(OutputKind.TEXT, path)
         printer.chunk("héllo")
         printer.end_line()
         printer.finish(done(["héllo"]))
@@ -78,29 +78,29 @@ def test_output_into_a_file_and_into_a_folder(tmp_path, capsys):
 
 def test_a_file_gets_the_name_asked_for_or_the_ending_of_its_type(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Printer(Kind.FILE, None).finish(done(url(b"\x89PNG", "image/png")))
+    Printer(OutputKind.FILE, None).finish(done(url(b"\x89PNG", "image/png")))
     assert (tmp_path / "output.png").read_bytes() == b"\x89PNG"
-    Printer(Kind.FILE, tmp_path / "my.xyz").finish(done(url(b"x", "image/png")))
+    Printer(OutputKind.FILE, tmp_path / "my.xyz").finish(done(url(b"x", "image/png")))
     assert (tmp_path / "my.xyz").read_bytes() == b"x"
-    Printer(Kind.FILE, tmp_path / "plain").finish(done("data:nobody/knows,a%20b"))
+    Printer(OutputKind.FILE, tmp_path / "plain").finish(done("data:nobody/knows,a%20b"))
     assert (tmp_path / "plain.bin").read_bytes() == b"a b"
     assert capsys.readouterr().out == ""
 
 
 def test_several_files_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Printer(Kind.FILES, None).finish(done([url(b"a"), url(b"b")]))
+    Printer(OutputKind.FILES, None).finish(done([url(b"a"), url(b"b")]))
     assert (tmp_path / "output.0.txt").read_bytes() == b"a"
     assert (tmp_path / "output.1.txt").read_bytes() == b"b"
 
 
 def test_a_file_that_was_uploaded_is_printed(capsys):
-    Printer(Kind.FILE, None).finish(done("https://example.com/a.png"))
+    Printer(OutputKind.FILE, None).finish(done("https://example.com/a.png"))
     assert capsys.readouterr().out == "https://example.com/a.png\n"
 
 
 def test_a_prediction_as_json(tmp_path, capsys):
-    Printer(Kind.TEXT, None).finish_json(done(["a"]))
+    Printer(OutputKind.TEXT, None).finish_json(done(["a"]))
     assert json.loads(capsys.readouterr().out) == {
         "id": "p",
         "status": "succeeded",
@@ -109,7 +109,7 @@ def test_a_prediction_as_json(tmp_path, capsys):
         "logs": "said\n",
         "metrics": {"predict_time": 1.5},
     }
-    Printer(Kind.FILE, tmp_path / "out.json").finish_json(done(url(b"x", "image/png")))
+    Printer(OutputKind.FILE, tmp_path / "out.json").finish_json(done(url(b"x", "image/png")))
     saved = json.loads((tmp_path / "out.json").read_text())
     assert saved["output"] == str(tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes() == b"x"
@@ -117,4 +117,4 @@ def test_a_prediction_as_json(tmp_path, capsys):
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(UsageError, match="there is no folder"):
-        Printer(Kind.TEXT, tmp_path / "not" / "there.txt")
+        Printer(OutputKind.TEXT, tmp_path / "not" / "there.txt")

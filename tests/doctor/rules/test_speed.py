@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.doctor.findings import Fault, Fine, Unclear
-from pilotlight.doctor.observed import NotStarted, Observation, Opened, Start
+from pilotlight.doctor.observed import NotStarted, Observation, OpenedFile, Start
 from pilotlight.doctor.rules.speed import worth_a_second_start
 from tests.doctor.cases import call, check, facts, run, runs, series, start
 
@@ -69,7 +69,7 @@ WEIGHTS = Path("/srv/project/model.safetensors")
 
 
 def opened(path, *times_s):
-    return tuple(Opened(at_s, path) for at_s in times_s)
+    return tuple(OpenedFile(at_s, path) for at_s in times_s)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pilotlight.bench.report.pages.facts import calibration_section, facts_secti
 from pilotlight.bench.report.pages.load import load_section
 from pilotlight.bench.report.pages.parts import bullets
 from pilotlight.bench.report.pages.warm import warm_section
-from pilotlight.bench.report.sources import Sources
+from pilotlight.bench.report.sources import ReportSources
 from pilotlight.bench.report.verdicts import Said, cold_verdicts, load_verdicts, warm_verdicts
 from pilotlight.bench.warm.summary import warnings as warm_warnings
 
@@ -27,7 +27,7 @@ _SCHEMES = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
 _KINDS = (("cold", "cold start"), ("warm", "warm-up"), ("load", "load"))
 
 
-def page(sources: Sources, charts: Mapping[str, Sequence[Chart]], title: str) -> str:
+def page(sources: ReportSources, charts: Mapping[str, Sequence[Chart]], title: str) -> str:
     """The whole page; ``charts`` by the kind of result, as ``_KINDS`` has them."""
     head = tag(
         "head",
@@ -44,7 +44,7 @@ def page(sources: Sources, charts: Mapping[str, Sequence[Chart]], title: str) ->
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def default_title(sources: Sources) -> str:
+def default_title(sources: ReportSources) -> str:
     """What was measured of what."""
     kinds = [text for name, text in _KINDS if getattr(sources, "loads" if name == "load" else name)]
     return f"{_listed(kinds).capitalize()} of {_listed(sources.projects) or 'nothing'}"
@@ -68,7 +68,7 @@ def _top() -> Html:
     return tag("header", tag("p", "pilotlight bench", class_="brand"), chooser)
 
 
-def _main(sources: Sources, charts: Mapping[str, Sequence[Chart]], title: str) -> Html:
+def _main(sources: ReportSources, charts: Mapping[str, Sequence[Chart]], title: str) -> Html:
     said: list[Said] = []
     sections = []
     if sources.cold:
@@ -96,7 +96,7 @@ def _main(sources: Sources, charts: Mapping[str, Sequence[Chart]], title: str) -
     )
 
 
-def _doubts(sources: Sources) -> Html | None:
+def _doubts(sources: ReportSources) -> Html | None:
     found = [*cold_warnings(sources.cold)] if sources.cold else []
     found += warm_warnings(sources.warm) if sources.warm else []
     found += [one for load in sources.loads.values() for one in load_warnings(load)]
