@@ -64,7 +64,7 @@ class Rule:
 
     Attributes:
         id: what ``--ignore`` takes.
-        mistake: its number among the ten classic ones; ``None`` for one beyond them.
+        mistake: its number among the ten common ones; ``None`` for one beyond them.
         title: the mistake in a few words.
         why: what it does to those who use or pay for the model, in a sentence.
         check: pure.

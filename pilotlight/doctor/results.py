@@ -29,7 +29,7 @@ class DoctorSettings(Strict):
 
 
 class FindingInfo(Strict):
-    """One thing that is wrong; ``mistake`` is its number among the ten classic ones, ``how`` it was found."""
+    """One thing that is wrong; ``mistake`` is its number among the ten common ones, ``how`` it was found."""
 
     id: str
     mistake: int | None
