@@ -22,12 +22,28 @@ from pilotlight.gateway.api.replicate import deployments as deployment_routes
 from pilotlight.gateway.api.replicate import files as file_routes
 from pilotlight.gateway.api.replicate import models as model_routes
 from pilotlight.gateway.api.replicate import predictions as prediction_routes
+from pilotlight.gateway.api.routing import MatchingRouter
 from pilotlight.gateway.api.security import SecurityMiddleware
 from pilotlight.gateway.api.tokens import Tokens
 from pilotlight.gateway.scheduler.gateway import Gateway
 from pilotlight.gateway.storage.files import Files
 from pilotlight.gateway.ui import page
 from pilotlight.runtime.http.request import MAX_BODY_BYTES
+
+_MODULES = (
+    prediction_routes,
+    plain_routes,
+    openai_routes,
+    model_routes,
+    deployment_routes,
+    file_routes,
+    account_routes,
+    ops_routes,
+    openapi,
+    page,
+)
+# The declarations of all routes, in the order in which they are listed.
+ROUTES = tuple(route for module in _MODULES for route in module.ROUTES.specs)
 
 _ANSWERED = (ProblemError, PilotlightError, HTTPException, ClientDisconnect, Exception)
 
@@ -42,27 +58,32 @@ def create_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     rate: Rate | None = None,
 ) -> Starlette:
-    """All routes, guarded as ``SecurityMiddleware`` says. Whoever runs the app opens and closes what is behind it."""
-    guard = Middleware(
-        SecurityMiddleware, tokens=tokens, hosts=hosts, max_body_bytes=max_body_bytes, rate=rate, clock=gateway.clock
+    """Return the application; its caller opens and closes the gateway, the files and the services.
+
+    Args:
+        gateway: runs the predictions.
+        files: the uploads.
+        services: webhooks, deadlines and retention.
+        tokens: one of which a caller has to send; ``None`` where no token is needed.
+        hosts: the names under which the gateway may be called; ``None`` for any.
+        max_body_bytes: the largest body of a request.
+        rate: how often a token or an address may call; ``None`` for no limit.
+    """
+    router = MatchingRouter(ROUTES)
+    security = Middleware(
+        SecurityMiddleware,
+        router=router,
+        tokens=tokens,
+        hosts=hosts,
+        max_body_bytes=max_body_bytes,
+        rate=rate,
+        clock=gateway.clock,
     )
     app = Starlette(
-        # What creates predictions comes first: all routes before the one that is asked for are tried.
-        routes=[
-            *plain_routes.routes(),
-            *prediction_routes.routes(),
-            *openai_routes.routes(),
-            *model_routes.routes(),
-            *deployment_routes.routes(),
-            *file_routes.routes(),
-            *account_routes.routes(),
-            *openapi.routes(),
-            *ops_routes.routes(),
-            *page.routes(),
-        ],
-        middleware=[guard],
+        middleware=[security],
         exception_handlers=dict.fromkeys(_ANSWERED, answer),
     )
+    app.router = router
     app.state.gateway = gateway
     app.state.files = files
     app.state.locked = tokens is not None

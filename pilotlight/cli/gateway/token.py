@@ -15,6 +15,7 @@ _EPILOG = """\b
 Examples:
   pilotlight token create website
   pilotlight token create deployer --scope admin
+  pilotlight token create dashboard --scope read
   pilotlight token list
   pilotlight token revoke website
 """
@@ -35,7 +36,7 @@ def command() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     default=Scope.PREDICT.value,
     show_default=True,
-    help="admin may also make, change and delete models, versions and deployments.",
+    help="read only reads, predict also creates predictions and files, admin also changes models and deployments.",
 )
 @home_option
 def create(name: str, scope: str, home_folder: Path) -> None:

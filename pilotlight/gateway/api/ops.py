@@ -1,4 +1,4 @@
-"""Routes for those who watch the gateway: ``pilotlight top``, ``pilotlight logs`` and the page."""
+"""Status and logs, for ``pilotlight top``, ``pilotlight logs`` and the page."""
 
 from __future__ import annotations
 
@@ -10,29 +10,58 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from pilotlight.gateway.api.errors import ProblemError
-from pilotlight.gateway.api.replicate.predictions import gateway_of
+from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, Schema
+from pilotlight.gateway.api.request import gateway_of
+from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
+from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.scheduler.log_buffer import LogBuffer
 from pilotlight.gateway.scheduler.status import snapshot
 from pilotlight.gateway.sse import PING, StreamEvent, encode
 
+ROUTES = Routes("Operations")
+
 _MOST_LINES = 5000
 
+_MODEL: Schema = {
+    "name": "model",
+    "in": "query",
+    "required": False,
+    "schema": TEXT,
+    "description": "The lines of this model only, as owner/name.",
+}
+_TAIL: Schema = {
+    "name": "tail",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 0, "maximum": _MOST_LINES, "default": 100},
+    "description": "How many of the last lines; with follow=1 they, and each new one, are sent as events.",
+}
 
-def routes() -> list[Route]:
-    """All of them."""
-    return [Route("/status", show_status), Route("/logs", show_logs)]
 
-
+@ROUTES.add(
+    "GET",
+    "/status",
+    scope=Scope.READ,
+    summary="Show models, workers, queues, durations and the latest predictions, without their content.",
+    answers={200: as_json(FREE)},
+)
 async def show_status(request: Request) -> Response:
-    """As ``status.GatewayStatus``, in JSON."""
+    """Answer with a ``GatewayStatus``."""
     return JSONResponse(asdict(await snapshot(gateway_of(request))), headers={"Cache-Control": "no-store"})
 
 
+@ROUTES.add(
+    "GET",
+    "/logs",
+    scope=Scope.READ,
+    summary="Show the last lines that workers and predictions have printed.",
+    answers={200: as_json(FREE) | EVENTS},
+    errors=(400, 404),
+    parameters=(_MODEL, _TAIL),
+)
 async def show_logs(request: Request) -> Response:
-    """The last lines: of ``model`` or of all, ``tail`` of them (100), as one list or, with ``follow=1``, as events."""
     gateway = gateway_of(request)
     model = request.query_params.get("model")
     if model is not None:
@@ -46,7 +75,7 @@ async def show_logs(request: Request) -> Response:
 
 
 async def _follow(logs: LogBuffer, count: int, model: str | None) -> AsyncGenerator[bytes, None]:
-    yield PING  # so that whoever follows knows at once that there is somebody to follow
+    yield PING  # sends the headers at once, also while there are no lines
     async with aclosing(logs.follow(count, model)) as lines:
         async for line in lines:
             if line is None:
@@ -57,5 +86,5 @@ async def _follow(logs: LogBuffer, count: int, model: str | None) -> AsyncGenera
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > len(str(_MOST_LINES)) or int(text) > _MOST_LINES:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"tail={text[:40]!r}: give a number of lines up to {_MOST_LINES}.")
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"tail={text[:40]!r}: give 0 to {_MOST_LINES}.")
     return int(text)

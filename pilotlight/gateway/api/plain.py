@@ -1,4 +1,4 @@
-"""Plain routes for the first project or the only model that is served, and the metrics of all."""
+"""Plain routes for the first project, or for the only model where there is no project; health and metrics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from pilotlight.errors import PilotlightError, WorkerBusyError
 from pilotlight.gateway.api.disconnect import end_for, end_of, while_connected
 from pilotlight.gateway.api.errors import ProblemError
-from pilotlight.gateway.api.replicate import schemas as replicate_schemas
-from pilotlight.gateway.api.replicate.predictions import accept, gateway_of
+from pilotlight.gateway.api.openapi_schemas import list_of, record, ref
+from pilotlight.gateway.api.replicate.predictions import accept
+from pilotlight.gateway.api.replicate.schemas import BatchBody, PlainBody
+from pilotlight.gateway.api.request import gateway_of
+from pilotlight.gateway.api.routing import OPEN, PLAIN, Routes, as_json
+from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.active import ActivePrediction
@@ -23,20 +26,31 @@ from pilotlight.gateway.scheduler.metrics import CONTENT_TYPE
 from pilotlight.runtime.schema.validation import InvalidInputError
 from pilotlight.types import Status
 
+ROUTES = Routes("Plain routes")
+
 # More than this is a job for several requests: the answer is held in memory until the last item has ended.
 _MOST_ITEMS = 1000
 
 
-def routes() -> list[Route]:
-    """All of them."""
-    return [
-        Route("/predict", predict, methods=["POST"]),
-        Route("/health", health),
-        Route("/predict/batch", predict_batch, methods=["POST"]),
-        Route("/metrics", show_metrics),
-    ]
+_HEALTH = as_json(ref("Health"))
 
 
+@ROUTES.add(
+    "GET",
+    "/openai/health",
+    scope=OPEN,
+    summary="Answer as /health; benchmarks look here that are given /openai as their target.",
+    answers={200: _HEALTH, 503: _HEALTH},
+    errors=(404,),
+)
+@ROUTES.add(
+    "GET",
+    "/health",
+    scope=OPEN,
+    summary="Answer 200 while a prediction would be served, else 503.",
+    answers={200: _HEALTH, 503: _HEALTH},
+    errors=(404,),
+)
 async def health(request: Request) -> Response:
     """200 while a prediction would be served: by a worker that is ready, or after a cold start where none runs.
 
@@ -60,9 +74,17 @@ async def health(request: Request) -> Response:
     return JSONResponse(body, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def predict(request: Request) -> Response:
-    """One prediction, as a Cog server answers it; a caller who leaves cancels it."""
-    body = replicate_schemas.parse(await request.body(), replicate_schemas.PlainBody)
+@ROUTES.add_with_body(
+    "POST",
+    "/predict",
+    PlainBody,
+    scope=Scope.PREDICT,
+    summary="Run one prediction of the first project, and answer when it has ended.",
+    answers={200: as_json(ref("PlainPrediction")), 422: as_json(ref("Mistakes"))},
+    errors=(404,),
+)
+async def predict(request: Request, body: PlainBody) -> Response:
+    """Answer as a Cog server does; closing the connection cancels the prediction."""
     version = gateway_of(request).catalog.main
     try:
         live = await accept(request, version, body.input or {}, deployment=None)
@@ -78,13 +100,17 @@ async def predict(request: Request) -> Response:
     return JSONResponse(_item(record))
 
 
-async def predict_batch(request: Request) -> Response:
-    """A list of inputs, answered by a list in the same order, in which a wrong or failed item fails alone.
-
-    The items wait for room in the queue, so that a batch may be longer than that; a caller who leaves cancels those
-    that have not ended.
-    """
-    body = replicate_schemas.parse(await request.body(), replicate_schemas.BatchBody)
+@ROUTES.add_with_body(
+    "POST",
+    "/predict/batch",
+    BatchBody,
+    scope=Scope.PREDICT,
+    summary="Run a list of inputs, and answer with a list in the same order; a wrong or failed item fails alone.",
+    answers={200: as_json(record(predictions=list_of(ref("PlainPrediction"))))},
+    errors=(404,),
+)
+async def predict_batch(request: Request, body: BatchBody) -> Response:
+    """Run the items as the queue has room for them; closing the connection cancels those that have not ended."""
     if len(body.inputs) > _MOST_ITEMS:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, f"{len(body.inputs)} inputs: send up to {_MOST_ITEMS} at a time."
@@ -93,6 +119,9 @@ async def predict_batch(request: Request) -> Response:
     return JSONResponse({"predictions": items})
 
 
+@ROUTES.add(
+    "GET", "/metrics", scope=Scope.READ, summary="Show the metrics of all models for Prometheus.", answers={200: PLAIN}
+)
 async def show_metrics(request: Request) -> Response:
     return Response(gateway_of(request).metrics.exposition(), media_type=CONTENT_TYPE)
 

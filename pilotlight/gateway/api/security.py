@@ -1,9 +1,11 @@
-"""What stands before every route: who may ask, from where, and how much they may send.
+"""The checks before every route: who may call it, under which name of the gateway, how often, and with which body.
 
-Without a token only callers on this machine can reach the gateway, and then the danger is a web page that this
-machine's browser has open: it could send requests to a loopback address. So the name in ``Host`` has to be one of this
-machine (a page cannot change that, also when it lets its own name resolve to 127.0.0.1), and a body has to be declared
-as what it is, which a page can do only after asking for permission, which is never given: there is no CORS.
+All of them look at the declaration of the route that the router has found, and that the router will run.
+
+Without tokens only callers on this machine can reach the gateway. The danger is then a web page in a browser on this
+machine, which can send requests to a loopback address. So the name in ``Host`` has to be one of this machine: a page
+cannot change it, even where its own name resolves to 127.0.0.1. And a body has to be sent with its content type, for
+which a browser asks the gateway's permission first (CORS); the gateway never gives it.
 """
 
 from __future__ import annotations
@@ -19,37 +21,35 @@ from starlette.types import Scope as Connection
 
 from pilotlight.gateway.api.errors import ProblemError, respond
 from pilotlight.gateway.api.rate_limit import Buckets, Rate
-from pilotlight.gateway.api.tokens import Scope, Tokens
+from pilotlight.gateway.api.routing import JSON, MatchingRouter, RouteSpec
+from pilotlight.gateway.api.tokens import Token, Tokens
 from pilotlight.gateway.clock import Clock
 
-# The page, which asks for a token itself; how it is, for load balancers; and a stream and a file, whose URLs hold a
-# secret of their own.
-_OPEN = re.compile(
-    r"/|/page/(style\.css|script\.js)|(/openai)?/health|/v1/predictions/[^/]+/stream/[^/]+|/v1/files/[^/]+/[^/]+/[^/]+"
-)
-_UPLOADS = "/v1/files"
 _PORT = re.compile(r":\d*$")
-_SERVED = re.compile(r"/v1/(models|deployments)(/[^/]+/[^/]+(/versions(/[^/]+)?)?)?/?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_FORM = "multipart/form-data"
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class SecurityMiddleware:
-    """Middleware.
+    """Refuses requests before their handler runs.
 
     Args:
-        app: what it guards.
-        tokens: of which callers must show one as a bearer; ``None`` for everyone.
-        hosts: the names under which it may be asked; ``None`` for any.
-        max_body_bytes: of one request.
-        rate: how often each token may ask, or each address where there are none; ``None`` for any number.
-        clock: seconds.
+        app: the application behind it, with ``router`` inside.
+        router: finds the route of a request.
+        tokens: one of which a caller has to send as a bearer token; ``None`` where no token is needed.
+        hosts: the names under which the gateway may be called; ``None`` for any.
+        max_body_bytes: the largest body of a request.
+        rate: how often each token may call, or each address where there are no tokens; ``None`` for no limit.
+        clock: returns seconds.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
+        router: MatchingRouter,
         tokens: Tokens | None,
         hosts: Collection[str] | None,
         max_body_bytes: int,
@@ -57,6 +57,7 @@ class SecurityMiddleware:
         clock: Clock,
     ) -> None:
         self._app = app
+        self._router = router
         self._tokens = tokens
         self._hosts = hosts
         self._max_body_bytes = max_body_bytes
@@ -69,44 +70,49 @@ class SecurityMiddleware:
             return
         request = Request(scope)
         try:
-            self._check(request)
+            _check_path(scope["path"])
+            self._check_host(request)
+            route = self._router.match(scope)
+            self._check_caller(request, route)
+            self._check_body(request, route)
         except ProblemError as problem:
-            await respond(request.url.path, problem)(scope, receive, send)
+            await respond(scope["path"], problem)(scope, receive, send)
             return
         await self._app(scope, self._counted(receive), send)
 
-    def _check(self, request: Request) -> None:
+    def _check_host(self, request: Request) -> None:
         host = _PORT.sub("", request.headers.get("host", "")).lower()
         if self._hosts is not None and host not in self._hosts:
             raise ProblemError(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"This gateway is not {host[:100]!r}: ask for it as {' or '.join(sorted(self._hosts))}, "
+                f"This gateway is not {host[:100]!r}: call it as {' or '.join(sorted(self._hosts))}, "
                 "or start it with a token.",
             )
-        if not _OPEN.fullmatch(request.scope["path"]):
-            self._check_rate(self._caller(request))
-        if request.method == "POST":
-            self._check_body(request)
 
-    def _caller(self, request: Request) -> str:
-        """Whose request it is: the id of its token, or its address where there are no tokens."""
+    def _check_caller(self, request: Request, route: RouteSpec | None) -> None:
+        """Check the token, its scope and the rate. A path without a route needs a token of any scope."""
+        if route is not None and route.scope is None:
+            return
         if self._tokens is None:
-            return request.client.host if request.client else ""
+            caller = request.client.host if request.client else ""
+        else:
+            token = self._token(request, self._tokens)
+            _check_scope(token, route)
+            caller = token.id
+        self._check_rate(caller)
+
+    def _token(self, request: Request, tokens: Tokens) -> Token:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        token = self._tokens.find(given.strip()) if scheme.lower() in ("bearer", "token") else None
+        token = tokens.find(given.strip()) if scheme.lower() in ("bearer", "token") else None
         if token is None:
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
-                "Send a token of this gateway, as Authorization: Bearer TOKEN.",
+                f"{'This is no token of this gateway' if given else 'This gateway asks for a token'}: "
+                "send one as Authorization: Bearer TOKEN; `pilotlight token create NAME` makes one.",
                 title="Unauthenticated",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        if token.scope is not Scope.ADMIN and changes_what_is_served(request.method, request.scope["path"]):
-            raise ProblemError(
-                HTTPStatus.FORBIDDEN,
-                f"The token {token.name!r} is for predictions; this needs one of the scope {Scope.ADMIN}.",
-            )
-        return token.id
+        return token
 
     def _check_rate(self, caller: str) -> None:
         early_s = 0.0 if self._buckets is None else self._buckets.take(caller, self._clock())
@@ -118,25 +124,25 @@ class SecurityMiddleware:
                 headers={"Retry-After": str(seconds)},
             )
 
-    def _check_body(self, request: Request) -> None:
+    def _check_body(self, request: Request, route: RouteSpec | None) -> None:
+        if request.method != "POST":
+            return
         length = request.headers.get("content-length")
         if length is not None and int(length) > self._max_body_bytes:
             raise self._too_large()
         sent = "transfer-encoding" in request.headers or length not in (None, "0")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         # A page may send a form without asking, but not with this header, which every client of Replicate's sends.
-        form = (
-            request.scope["path"] == _UPLOADS and kind == "multipart/form-data" and "authorization" in request.headers
-        )
-        if sent and kind != "application/json" and not form:
+        form = route is not None and _FORM in route.takes and "authorization" in request.headers
+        if sent and kind != JSON and not (form and kind == _FORM):
             raise ProblemError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"Content-Type {kind[:100]!r}: send the body as application/json, and say so. "
-                "(An upload is multipart/form-data with an Authorization header, whatever it holds.)",
+                f"Content-Type {kind[:100]!r}: send the body as application/json with that Content-Type. "
+                "(An upload is multipart/form-data with an Authorization header, whatever its value.)",
             )
 
     def _counted(self, receive: Receive) -> Receive:
-        """A body may be longer than it says, or not say."""
+        """Return ``receive`` with the limit on bodies that are longer than declared, or of undeclared length."""
         received_bytes = 0
 
         async def count() -> Message:
@@ -152,10 +158,24 @@ class SecurityMiddleware:
     def _too_large(self) -> ProblemError:
         return ProblemError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"The body is larger than the {self._max_body_bytes:,} bytes that this gateway takes.",
+            f"The body is larger than the {self._max_body_bytes:,} bytes that this gateway accepts.",
         )
 
 
-def changes_what_is_served(method: str, path: str) -> bool:
-    """Whether a request makes, changes or deletes a model, a version or a deployment."""
-    return method in ("POST", "PUT", "PATCH", "DELETE") and _SERVED.fullmatch(path) is not None
+def _check_path(path: str) -> None:
+    found = _CONTROL.search(path)
+    if found is not None:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            f"The path holds the control character U+{ord(found[0]):04X}, which no route has: remove it.",
+        )
+
+
+def _check_scope(token: Token, route: RouteSpec | None) -> None:
+    if route is None or route.scope is None or token.scope.includes(route.scope):
+        return
+    raise ProblemError(
+        HTTPStatus.FORBIDDEN,
+        f"The token {token.name!r} has the scope {token.scope}, but {route.label} needs {route.scope}: "
+        f"`pilotlight token create NAME --scope {route.scope}` makes one.",
+    )

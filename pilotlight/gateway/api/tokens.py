@@ -26,12 +26,19 @@ _FORMAT = 1
 
 
 class Scope(StrEnum):
-    """What a token is for."""
+    """What a token allows. A wider scope includes the narrower ones before it."""
 
+    READ = "read"
+    """Reading: models, predictions, status, logs."""
     PREDICT = "predict"
-    """Everything but what ``ADMIN`` adds."""
+    """Creating and cancelling predictions, and uploading and deleting files, too."""
     ADMIN = "admin"
-    """Making, changing and deleting models, versions and deployments, too."""
+    """Creating, changing and deleting models, versions and deployments, too."""
+
+    def includes(self, other: Scope) -> bool:
+        """Return whether a token of this scope may do what ``other`` allows."""
+        order = list(Scope)
+        return order.index(self) >= order.index(other)
 
 
 class Token(BaseModel):

@@ -9,37 +9,14 @@ from html import escape
 from typing import Any
 
 from pilotlight.gateway.api.openai.inputs import is_text, properties_of
+from pilotlight.gateway.api.routing import RouteSpec
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.ui.examples import example_input
 
-# (method, path as the application has it, what it does)
-ROUTES = (
-    ("POST", "/predict", "one prediction of the first project, answered when it has ended"),
-    ("POST", "/predict/batch", "a list in, a list out; a bad item fails alone"),
-    ("POST", "/v1/predictions", "a prediction by version, or by owner/name"),
-    ("GET", "/v1/predictions", "all predictions, newest first, in pages"),
-    ("GET", "/v1/predictions/{id}", "one prediction"),
-    ("POST", "/v1/predictions/{id}/cancel", "cancels it"),
-    ("GET", "/v1/models", "what is served"),
-    ("GET", "/v1/models/{owner}/{name}", "a model, with the schema of its inputs"),
-    ("POST", "/v1/models/{owner}/{name}/predictions", "a prediction of its latest version"),
-    ("GET", "/v1/deployments", "deployments"),
-    ("POST", "/v1/deployments/{owner}/{name}/predictions", "a prediction of a deployment"),
-    ("POST", "/v1/files", "an upload, to be given as an input by its URL"),
-    ("GET", "/openai/v1/models", "models that complete text"),
-    ("POST", "/openai/v1/completions", "OpenAI's completions, streamed with stream: true"),
-    ("POST", "/openai/v1/chat/completions", "OpenAI's chat completions"),
-    ("GET", "/openapi.json", "all of these and more, for programs"),
-    ("GET", "/health", "200 while it can serve"),
-    ("GET", "/metrics", "for Prometheus"),
-    ("GET", "/status", "what is above, as JSON"),
-    ("GET", "/logs", "what workers and predictions print; follow=1 for more as it comes"),
-)
 
-
-def render_docs(versions: Sequence[Version], base: str, *, token: bool) -> str:
+def render_docs(versions: Sequence[Version], base: str, routes: Sequence[RouteSpec], *, token: bool) -> str:
     """Examples for the first of ``versions``, at the address ``base``; with a token where one is asked for."""
-    return f"<h2>Use it</h2>{_examples(versions, base, token=token)}<h2>Routes</h2>{_routes()}"
+    return f"<h2>Use it</h2>{_examples(versions, base, token=token)}<h2>Routes</h2>{_routes(routes)}"
 
 
 def _examples(versions: Sequence[Version], base: str, *, token: bool) -> str:
@@ -89,9 +66,17 @@ def _example(title: str, *blocks: str) -> str:
     return f"<h3>{escape(title)}</h3>{code}"
 
 
-def _routes() -> str:
+def _routes(routes: Sequence[RouteSpec]) -> str:
+    return "".join(
+        f"<h3>{escape(group)}</h3>" + _group([route for route in routes if route.group == group and route.documented])
+        for group in dict.fromkeys(route.group for route in routes if route.documented)
+    )
+
+
+def _group(routes: Sequence[RouteSpec]) -> str:
     rows = "".join(
-        f'<div><dt><span class="method">{method}</span> <code>{escape(path)}</code></dt><dd>{escape(what)}</dd></div>'
-        for method, path, what in ROUTES
+        f'<div><dt><span class="method">{route.method}</span> <code>{escape(route.plain_path)}</code></dt>'
+        f"<dd>{escape(route.summary)}</dd></div>"
+        for route in routes
     )
     return f'<dl class="routes">{rows}</dl>'

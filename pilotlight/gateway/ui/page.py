@@ -13,9 +13,11 @@ from string import Template
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
-from pilotlight.gateway.api.replicate.predictions import base_of, gateway_of
+from pilotlight.gateway.api.openapi_schemas import TEXT
+from pilotlight.gateway.api.request import base_of, gateway_of, needs_token
+from pilotlight.gateway.api.routing import EMPTY, OPEN, Content, Routes
+from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.scheduler.status import snapshot
 from pilotlight.gateway.ui.docs import render_docs
 from pilotlight.gateway.ui.live import render_live
@@ -34,29 +36,33 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _ASSETS = {"style.css": "text/css", "script.js": "text/javascript"}
+_HTML: Content = {"text/html": TEXT}
+
+ROUTES = Routes("The page")
 
 
-def routes() -> list[Route]:
-    """All of them; ``/page/live`` alone needs a token, where the gateway asks for one."""
-    return [
-        Route("/", show_page),
-        Route("/page/live", show_live),
-        *(Route(f"/page/{name}", show_asset, name=name) for name in _ASSETS),
-    ]
-
-
+@ROUTES.add("GET", "/", scope=OPEN, summary="Show the page.", answers={200: _HTML}, documented=False)
 async def show_page(request: Request) -> Response:
-    locked: bool = request.app.state.locked
+    locked = needs_token(request)
     content = _file("locked.html") if locked else await _content(request)
     page = Template(_file("page.html")).substitute(content=content, base=html.escape(base_of(request)))
     return HTMLResponse(page, headers=_HEADERS)
 
 
+@ROUTES.add(
+    "GET",
+    "/page/live",
+    scope=Scope.READ,
+    summary="Show the part of the page that changes, for its script.",
+    answers={200: _HTML},
+    documented=False,
+)
 async def show_live(request: Request) -> Response:
-    """The part of the page that changes, for its script."""
     return HTMLResponse(await _content(request), headers=_HEADERS)
 
 
+@ROUTES.add("GET", "/page/style.css", scope=OPEN, summary="Style the page.", answers={200: EMPTY}, documented=False)
+@ROUTES.add("GET", "/page/script.js", scope=OPEN, summary="Update the page.", answers={200: EMPTY}, documented=False)
 async def show_asset(request: Request) -> Response:
     name = request.url.path.rpartition("/")[2]
     return Response(_file(name), media_type=_ASSETS[name], headers={**_HEADERS, "Cache-Control": "no-cache"})
@@ -64,7 +70,7 @@ async def show_asset(request: Request) -> Response:
 
 async def _content(request: Request) -> str:
     gateway = gateway_of(request)
-    docs = render_docs(gateway.versions, base_of(request), token=request.app.state.locked)
+    docs = render_docs(gateway.versions, base_of(request), token=needs_token(request), routes=request.app.router.specs)
     return (
         f'<section id="live" aria-label="Now">{render_live(await snapshot(gateway))}</section>'
         f'<section id="docs" aria-label="How to use it">{docs}</section>'

@@ -17,38 +17,34 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from pilotlight.gateway.api import openapi
-from pilotlight.gateway.api import ops as ops_routes
-from pilotlight.gateway.api import plain as plain_routes
-from pilotlight.gateway.api.openai import routes as openai_routes
-from pilotlight.gateway.api.replicate import account as account_routes
-from pilotlight.gateway.api.replicate import deployments as deployment_routes
-from pilotlight.gateway.api.replicate import files as file_routes
-from pilotlight.gateway.api.replicate import models as model_routes
-from pilotlight.gateway.api.replicate import predictions as prediction_routes
+from pilotlight.gateway.app import ROUTES
 from tests.gateway.made import served
 
-MODULES = (
-    account_routes,
-    prediction_routes,
-    deployment_routes,
-    file_routes,
-    model_routes,
-    openai_routes,
-    openapi,
-    plain_routes,
-    ops_routes,
-)
-ROUTES = [route for module in MODULES for route in module.routes()]
 DOCUMENT = openapi.document(ROUTES)
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = {one.ok().label: one.ok() for one in SCHEMA.get_all_operations()}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-def test_every_route_is_described_and_nothing_else():
-    labels = {label for label, _ in openapi.endpoints(ROUTES)}
-    assert labels - openapi.OPERATIONS.keys() == {"QUERY /v1/models"}
-    assert openapi.OPERATIONS.keys() <= labels
+def test_every_route_for_programs_is_described_and_nothing_else():
+    documented = {route.label for route in ROUTES if route.documented}
+    assert documented - OPERATIONS.keys() == {"QUERY /v1/models"}
+    assert OPERATIONS.keys() <= documented
+    assert "QUERY /v1/models: Search" in DOCUMENT["info"]["description"]
+
+
+def test_errors_follow_from_the_declaration():
+    def statuses(label):
+        (route,) = (one for one in ROUTES if one.label == label)
+        return openapi.error_statuses(route)
+
+    assert statuses("GET /health") == {404, 421, 503}
+    assert statuses("GET /v1/models") == {401, 421, 429, 503}
+    assert statuses("GET /v1/models/{owner}/{name}") == {400, 401, 404, 421, 429, 503}
+    assert statuses("POST /v1/models") == {400, 401, 403, 409, 413, 415, 421, 422, 429, 503}
+    assert statuses("POST /v1/predictions/{id}/cancel") == {400, 401, 403, 404, 413, 415, 421, 429, 503}
+    # OpenAI has no 422.
+    assert statuses("POST /openai/v1/completions") == {400, 401, 403, 404, 409, 413, 415, 421, 429, 500, 503}
 
 
 def test_every_reference_leads_somewhere():

@@ -3,7 +3,7 @@
 import pytest
 
 from pilotlight.errors import UsageError
-from pilotlight.gateway import is_loopback, listen, url_of
+from pilotlight.gateway import Scope, is_loopback, listen, url_of
 from pilotlight.gateway.storage import home
 from tests.gateway.made import run, served
 
@@ -116,3 +116,39 @@ def test_a_home_has_one_gateway(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be used"), home.lock(tmp_path / "file"):
         raise AssertionError
+
+
+@pytest.mark.parametrize("path", ["/v1/models%0A", "/v1/models%0D%0A", "/v1/models%00", "/v1/models/%0a", "/health%7F"])
+@pytest.mark.parametrize("scope", Scope)
+def test_a_control_character_in_a_path_is_refused(tmp_path, path, scope):
+    async def scenario(client):
+        _, text = client.tokens.create("p", scope, 0.0)
+        body = {"owner": "a", "name": "b", "visibility": "public", "hardware": "cpu"}
+        answer = await client.post(path, json=body, headers={"Authorization": f"Bearer {text}"})
+        assert (answer.status_code, "control character U+00" in answer.json()["detail"]) == (400, True)
+        models = await client.get("/v1/models", headers={"Authorization": f"Bearer {text}"})
+        assert [one["name"] for one in models.json()["results"]] == ["model1"]
+
+    over_http(tmp_path, scenario, token=TOKEN)
+
+
+def test_a_slash_at_the_end_changes_nothing_of_the_scope(tmp_path):
+    async def scenario(client):
+        _, text = client.tokens.create("p", Scope.PREDICT, 0.0)
+        body = {"owner": "a", "name": "b", "visibility": "public", "hardware": "cpu"}
+        headers = {"Authorization": f"Bearer {text}"}
+        answer = await client.post("/v1/models/", json=body, headers=headers, follow_redirects=True)
+        assert answer.status_code == 403
+        assert "has the scope predict, but POST /v1/models needs admin" in answer.json()["detail"]
+
+    over_http(tmp_path, scenario, token=TOKEN)
+
+
+def test_a_form_is_taken_where_the_route_takes_one(tmp_path):
+    async def scenario(client):
+        form = {"files": {"content": ("a.txt", b"a")}, "headers": {"Authorization": "Bearer any"}}
+        assert (await client.post("/v1/files", **form)).status_code == 201
+        assert (await client.post("/predict", **form)).status_code == 415
+        assert (await client.post("/nothing", **form)).status_code == 415
+
+    over_http(tmp_path, scenario)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from pilotlight.errors import StoreError, UsageError
 from pilotlight.gateway import Rate, Scope, Tokens
 from pilotlight.gateway.api.rate_limit import Buckets
-from pilotlight.gateway.api.security import changes_what_is_served
 from pilotlight.util.durations import parse_duration
 from tests.gateway.made import run, served
 
@@ -80,24 +79,6 @@ def test_a_predict_token_changes_nothing_that_is_served(tmp_path):
             assert await status("GET", "/v1/models", predict) == 401
 
     run(scenario())
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "changes"),
-    [
-        ("POST", "/v1/models/", True),
-        ("DELETE", "/v1/models/a/b/", True),
-        ("GET", "/v1/models", False),
-        ("QUERY", "/v1/models", False),
-        ("POST", "/v1/models/a/b/predictions", False),
-        ("POST", "/v1/deployments/a/b/predictions", False),
-        ("POST", "/v1/models/a/b/versions/c/trainings", False),
-        ("DELETE", "/v1/files/a", False),
-        ("POST", "/v1/predictions/a/cancel", False),
-    ],
-)
-def test_what_changes_what_is_served(method, path, changes):
-    assert changes_what_is_served(method, path) is changes
 
 
 def test_who_asks_too_often_is_told_when_to_come_back(tmp_path):

@@ -1,6 +1,6 @@
 """OpenAI's API, under ``/openai/v1``, for every served predictor that completes text.
 
-``model`` names one as ``owner/name``; left out, it is the first. Errors have OpenAI's shape (``problems.respond``).
+``model`` names one as ``owner/name``; left out, it is the first. Errors have OpenAI's shape (``api.errors.respond``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from pilotlight.gateway.api.disconnect import end_for, while_connected
 from pilotlight.gateway.api.errors import ProblemError
@@ -22,9 +21,11 @@ from pilotlight.gateway.api.openai import schemas as openai_schemas
 from pilotlight.gateway.api.openai.errors import error
 from pilotlight.gateway.api.openai.inputs import Mapped, properties_of
 from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, DONE, ChatBody, CompletionBody, Shape
-from pilotlight.gateway.api.plain import health
-from pilotlight.gateway.api.replicate import schemas as replicate_schemas
-from pilotlight.gateway.api.replicate.predictions import accept, gateway_of
+from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, list_of, record
+from pilotlight.gateway.api.replicate.predictions import accept
+from pilotlight.gateway.api.request import gateway_of
+from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
+from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.active import ActivePrediction
@@ -33,6 +34,8 @@ from pilotlight.gateway.sse import PING, StreamEvent
 from pilotlight.runtime.schema.validation import InvalidInputError
 from pilotlight.types import Status
 
+ROUTES = Routes("OpenAI's API")
+
 # What has failed would fail again: without this, OpenAI's client asks twice more.
 _NOT_AGAIN = {"X-Should-Retry": "false"}
 
@@ -40,35 +43,55 @@ _NOT_AGAIN = {"X-Should-Retry": "false"}
 _WRONG_INPUT = re.compile(r"(?<=InputError: )(?P<name>\w+): .*", re.DOTALL)
 
 
-def routes() -> list[Route]:
-    """All of them; ``/openai/health`` is where benchmarks look that are given ``/openai`` as their target."""
-    return [
-        Route("/openai/health", health),
-        Route("/openai/v1/models", list_models),
-        Route("/openai/v1/models/{model:path}", get_model),
-        Route("/openai/v1/completions", complete, methods=["POST"]),
-        Route("/openai/v1/chat/completions", chat, methods=["POST"]),
-    ]
-
-
+@ROUTES.add(
+    "GET",
+    "/openai/v1/models",
+    scope=Scope.READ,
+    summary="List the models that complete text.",
+    answers={200: as_json(record(object=TEXT, data=list_of(FREE)))},
+)
 async def list_models(request: Request) -> Response:
     shown = [openai_schemas.model(version) for version in _text_versions(gateway_of(request))]
     return JSONResponse({"object": "list", "data": shown})
 
 
+@ROUTES.add(
+    "GET",
+    "/openai/v1/models/{model:path}",
+    scope=Scope.READ,
+    summary="Get a model that completes text.",
+    answers={200: as_json(FREE)},
+    errors=(404,),
+)
 async def get_model(request: Request) -> Response:
     return JSONResponse(openai_schemas.model(_named(gateway_of(request), request.path_params["model"])))
 
 
-async def complete(request: Request) -> Response:
-    body = replicate_schemas.parse(await request.body(), CompletionBody)
+@ROUTES.add_with_body(
+    "POST",
+    "/openai/v1/completions",
+    CompletionBody,
+    scope=Scope.PREDICT,
+    summary="Complete a prompt; with stream: true, as events.",
+    answers={200: as_json(FREE) | EVENTS},
+    errors=(404, 409, 500),
+)
+async def complete(request: Request, body: CompletionBody) -> Response:
     version = _named(gateway_of(request), body.model)
     mapped = openai_inputs.completion_inputs(body, properties_of(version.document))
     return await _answer(request, version, body, mapped, COMPLETION)
 
 
-async def chat(request: Request) -> Response:
-    body = replicate_schemas.parse(await request.body(), ChatBody)
+@ROUTES.add_with_body(
+    "POST",
+    "/openai/v1/chat/completions",
+    ChatBody,
+    scope=Scope.PREDICT,
+    summary="Answer a conversation; with stream: true, as events.",
+    answers={200: as_json(FREE) | EVENTS},
+    errors=(404, 409, 500),
+)
+async def chat(request: Request, body: ChatBody) -> Response:
     version = _named(gateway_of(request), body.model)
     mapped = openai_inputs.chat_inputs(body, properties_of(version.document))
     return await _answer(request, version, body, mapped, CHAT)

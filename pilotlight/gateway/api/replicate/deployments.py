@@ -1,4 +1,4 @@
-"""Replicate's API for deployments, under ``/v1/deployments``; ``api`` has the predictions of them."""
+"""Replicate's API for deployments, under ``/v1/deployments``; ``predictions`` has the route that runs them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,45 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from pilotlight.gateway.api.openapi_schemas import page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
-from pilotlight.gateway.api.replicate.models import registry_of
-from pilotlight.gateway.api.replicate.predictions import gateway_of, name_of
+from pilotlight.gateway.api.replicate.schemas import DeploymentBody, DeploymentChanges
+from pilotlight.gateway.api.request import gateway_of, name_of, registry_of
+from pilotlight.gateway.api.routing import EMPTY, Routes, as_json
+from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.registry.deployments import Deployment, Deployments, Share
 from pilotlight.gateway.registry.names import ConflictError
 from pilotlight.gateway.registry.versions import LOCAL
 
+ROUTES = Routes("Deployments")
 
-def routes() -> list[Route]:
-    """All of them."""
-    return [
-        Route("/v1/deployments", list_deployments),
-        Route("/v1/deployments", create_deployment, methods=["POST"]),
-        Route("/v1/deployments/{owner}/{name}", get_deployment),
-        Route("/v1/deployments/{owner}/{name}", update_deployment, methods=["PATCH"]),
-        Route("/v1/deployments/{owner}/{name}", delete_deployment, methods=["DELETE"]),
-    ]
+_DEPLOYMENT = ref("Deployment")
+_ONE = "/v1/deployments/{owner}/{name}"
 
 
+@ROUTES.add(
+    "GET",
+    "/v1/deployments",
+    scope=Scope.READ,
+    summary="List the deployments: one for each project, and those that were created.",
+    answers={200: as_json(page_of(_DEPLOYMENT))},
+)
 async def list_deployments(request: Request) -> Response:
-    """One of its own for each project, and those that were created."""
     deployments = [*_of_projects(request), *gateway_of(request).catalog.deployments]
     return JSONResponse(replicate_schemas.listing([replicate_schemas.deployment(one) for one in deployments]))
 
 
-async def create_deployment(request: Request) -> Response:
-    """Named as the caller says, under the name of whoever uses this gateway."""
-    body = replicate_schemas.parse(await request.body(), replicate_schemas.DeploymentBody)
+@ROUTES.add_with_body(
+    "POST",
+    "/v1/deployments",
+    DeploymentBody,
+    scope=Scope.ADMIN,
+    summary="Create a deployment, as local/NAME.",
+    answers={201: as_json(_DEPLOYMENT)},
+    errors=(404, 409),
+)
+async def create_deployment(request: Request, body: DeploymentBody) -> Response:
     name = f"{LOCAL}/{body.name}"
     _refuse_projects(request, name, body.model)
     new = Deployment(
@@ -53,6 +62,14 @@ async def create_deployment(request: Request) -> Response:
     return JSONResponse(replicate_schemas.deployment(new), HTTPStatus.CREATED)
 
 
+@ROUTES.add(
+    "GET",
+    _ONE,
+    scope=Scope.READ,
+    summary="Get a deployment, with its latest release.",
+    answers={200: as_json(_DEPLOYMENT)},
+    errors=(404,),
+)
 async def get_deployment(request: Request) -> Response:
     for own in _of_projects(request):
         if own.deployment == name_of(request):
@@ -60,9 +77,17 @@ async def get_deployment(request: Request) -> Response:
     return JSONResponse(replicate_schemas.deployment(gateway_of(request).catalog.deployment(name_of(request))))
 
 
-async def update_deployment(request: Request) -> Response:
-    """New predictions go to the new version at once, and the workers follow the new limits; what runs ends as it is."""
-    body = replicate_schemas.parse(await request.body(), replicate_schemas.DeploymentChanges)
+@ROUTES.add_with_body(
+    "PATCH",
+    _ONE,
+    DeploymentChanges,
+    scope=Scope.ADMIN,
+    summary="Change the version or the limits of a deployment; what is left out stays.",
+    answers={200: as_json(_DEPLOYMENT)},
+    errors=(404, 409),
+)
+async def update_deployment(request: Request, body: DeploymentChanges) -> Response:
+    """Send new predictions to the new version; those that run end on the old one."""
     _refuse_projects(request, name_of(request))
     changes = body.model_dump(exclude_none=True)
     updated = await asyncio.to_thread(
@@ -72,8 +97,15 @@ async def update_deployment(request: Request) -> Response:
     return JSONResponse(replicate_schemas.deployment(updated))
 
 
+@ROUTES.add(
+    "DELETE",
+    _ONE,
+    scope=Scope.ADMIN,
+    summary="Delete a deployment; its predictions that wait or run still end.",
+    answers={204: EMPTY},
+    errors=(404, 409),
+)
 async def delete_deployment(request: Request) -> Response:
-    """Its predictions that wait or run still end."""
     _refuse_projects(request, name_of(request))
     await asyncio.to_thread(Deployments(registry_of(request)).delete, name_of(request))
     gateway_of(request).reconcile()

@@ -12,12 +12,19 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
 
 from pilotlight.gateway.api.errors import ProblemError, not_found
+from pilotlight.gateway.api.openapi_schemas import TEXT, page_of, record, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
-from pilotlight.gateway.api.replicate.predictions import base_of
-from pilotlight.gateway.storage.files import Files, StoredFile
+from pilotlight.gateway.api.request import base_of, files_of
+from pilotlight.gateway.api.routing import BYTES, EMPTY, OPEN, Routes, as_json
+from pilotlight.gateway.api.tokens import Scope
+from pilotlight.gateway.storage.files import StoredFile
+
+ROUTES = Routes("Files")
+
+_FILE = ref("File")
+_FORM = record({"metadata": TEXT}, content={"type": "string", "format": "binary"})
 
 _LONGEST_METADATA_BYTES = 64 * 1024
 
@@ -25,21 +32,18 @@ _LONGEST_METADATA_BYTES = 64 * 1024
 _HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Content-Type-Options": "nosniff"}
 
 
-def routes() -> list[Route]:
-    """All of them; the app's ``state.files`` does the work."""
-    return [
-        Route("/v1/files", list_files),
-        Route("/v1/files", upload, methods=["POST"]),
-        Route("/v1/files/{id}", get_file),
-        Route("/v1/files/{id}", delete_file, methods=["DELETE"]),
-        Route("/v1/files/{id}/{key}/{name}", download),
-    ]
-
-
+@ROUTES.add(
+    "POST",
+    "/v1/files",
+    scope=Scope.PREDICT,
+    summary="Upload a file, to be given as an input by its URL.",
+    answers={201: as_json(_FILE)},
+    takes={"multipart/form-data": _FORM},
+)
 async def upload(request: Request) -> Response:
-    """A form with the file as ``content``, and optionally its ``filename``, its ``type`` and an object as ``metadata``.
+    """Read a form: the file as ``content``; optionally ``filename``, ``type``, and a JSON object as ``metadata``.
 
-    Older clients say the first two with the content.
+    Older clients give name and type with the part ``content`` itself.
     """
     try:
         async with request.form(max_files=2, max_fields=4, max_part_size=_LONGEST_METADATA_BYTES) as form:
@@ -50,44 +54,58 @@ async def upload(request: Request) -> Response:
             metadata = _metadata(await given.read() if isinstance(given, UploadFile) else given)
             kind = _kind(_text(form.get("type")) or content.content_type or "application/octet-stream")
             name = _text(form.get("filename")) or content.filename or "file"
-            stored = await _files(request).add(content.file, name, kind, metadata)
+            stored = await files_of(request).add(content.file, name, kind, metadata)
     except HTTPException as error:  # the parser's
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"The form cannot be read: {error.detail}") from None
     return JSONResponse(replicate_schemas.file(stored, base_of(request)), HTTPStatus.CREATED)
 
 
+@ROUTES.add("GET", "/v1/files", scope=Scope.READ, summary="List the uploads.", answers={200: as_json(page_of(_FILE))})
 async def list_files(request: Request) -> Response:
-    stored = await _files(request).all()
+    stored = await files_of(request).all()
     return JSONResponse(replicate_schemas.listing([replicate_schemas.file(one, base_of(request)) for one in stored]))
 
 
+@ROUTES.add(
+    "GET", "/v1/files/{id}", scope=Scope.READ, summary="Get an upload.", answers={200: as_json(_FILE)}, errors=(404,)
+)
 async def get_file(request: Request) -> Response:
     return JSONResponse(replicate_schemas.file(await _find(request), base_of(request)))
 
 
+@ROUTES.add(
+    "DELETE",
+    "/v1/files/{id}",
+    scope=Scope.PREDICT,
+    summary="Delete an upload.",
+    answers={204: EMPTY},
+    errors=(404,),
+)
 async def delete_file(request: Request) -> Response:
-    if not await _files(request).delete(request.path_params["id"]):
+    if not await files_of(request).delete(request.path_params["id"]):
         raise _no_file(request)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
+@ROUTES.add(
+    "GET",
+    "/v1/files/{id}/{key}/{name}",
+    scope=OPEN,
+    summary="Get the content of an upload; the URL holds its secret.",
+    answers={200: BYTES},
+    errors=(404,),
+)
 async def download(request: Request) -> Response:
-    """Its bytes, for whoever has the URL."""
     stored = await _find(request)
     key, name = request.path_params["key"], request.path_params["name"]
     if not hmac.compare_digest(stored.key.encode(), key.encode()) or name != stored.name:
         raise _no_file(request)
-    path = _files(request).path(stored)
+    path = files_of(request).path(stored)
     return FileResponse(path, media_type=stored.content_type, filename=stored.name, headers=_HARMLESS)
 
 
-def _files(request: Request) -> Files:
-    files: Files = request.app.state.files
-    return files
-
-
 async def _find(request: Request) -> StoredFile:
-    stored = await _files(request).get(request.path_params["id"])
+    stored = await files_of(request).get(request.path_params["id"])
     if stored is None:
         raise _no_file(request)
     return stored

@@ -9,58 +9,67 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from pilotlight.errors import WorkerBusyError
 from pilotlight.gateway import sse
-from pilotlight.gateway.api.context import BackgroundServices
 from pilotlight.gateway.api.errors import ProblemError, not_found
+from pilotlight.gateway.api.openapi_schemas import TEXT, Schema, page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.headers import RequestOptions, read_cancel_after, read_wait, read_webhook
+from pilotlight.gateway.api.replicate.schemas import PredictionBody
+from pilotlight.gateway.api.request import base_of, gateway_of, name_of, services_of
+from pilotlight.gateway.api.routing import EVENTS, OPEN, Routes, as_json
+from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.egress.addresses import RefusedUrlError
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.active import ActivePrediction, replayed
-from pilotlight.gateway.scheduler.gateway import Gateway
 from pilotlight.runtime import new_prediction_id
 
 # As many as Replicate gives.
 _PAGE = 100
 
 
-def routes() -> list[Route]:
-    """All of them; the app's ``state.gateway`` does the work."""
-    return [
-        Route("/v1/models/{owner}/{name}/predictions", create_by_model, methods=["POST"]),
-        Route("/v1/deployments/{owner}/{name}/predictions", create_by_deployment, methods=["POST"]),
-        Route("/v1/predictions", create_by_version, methods=["POST"]),
-        Route("/v1/predictions", list_predictions),
-        Route("/v1/predictions/{id}", get_prediction),
-        Route("/v1/predictions/{id}/cancel", cancel_prediction, methods=["POST"]),
-        Route("/v1/predictions/{id}/stream/{key}", stream_prediction),
-    ]
+ROUTES = Routes("Predictions")
+
+_PREDICTION = as_json(ref("Prediction"))
+_CREATED = {201: _PREDICTION, 202: _PREDICTION}
+
+_CURSOR: Schema = {
+    "name": "cursor",
+    "in": "query",
+    "required": False,
+    "schema": TEXT,
+    "description": "A place in the list, as `next` and `previous` give it.",
+}
+_PREFER: Schema = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^wait=([1-9]|[1-5][0-9]|60)$"},
+    "description": "Wait for the end for up to so many seconds, 60 for `wait` alone.",
+}
+_CANCEL_AFTER: Schema = {
+    "name": "Cancel-After",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^([5-9]|[1-9][0-9]{1,3})s?$"},
+    "description": "Cancel it when it has not ended so long after its creation, such as 90s or 1h30m; 5 s to a day.",
+}
+_OPTIONS = (_PREFER, _CANCEL_AFTER)
 
 
-def gateway_of(request: Request) -> Gateway:
-    """The gateway behind the app."""
-    gateway: Gateway = request.app.state.gateway
-    return gateway
-
-
-def extras_of(request: Request) -> BackgroundServices:
-    """What the gateway does beside predictions."""
-    services: BackgroundServices = request.app.state.services
-    return services
-
-
-def base_of(request: Request) -> str:
-    """Where this caller reaches the gateway, so that the URLs in the answer work for them."""
-    return str(request.base_url).rstrip("/")
-
-
-async def create_by_version(request: Request) -> Response:
-    """``version`` is an id, ``owner/name:id``, or ``owner/name``."""
-    body = replicate_schemas.parse(await request.body(), replicate_schemas.PredictionBody)
+@ROUTES.add_with_body(
+    "POST",
+    "/v1/predictions",
+    PredictionBody,
+    scope=Scope.PREDICT,
+    summary="Create a prediction of a version, given as an id, owner/name:id, or owner/name.",
+    answers=_CREATED,
+    errors=(404,),
+    parameters=_OPTIONS,
+)
+async def create_by_version(request: Request, body: PredictionBody) -> Response:
     if body.version is None:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "version is required: give an id, or owner/name:id.")
     catalog = gateway_of(request).catalog
@@ -70,34 +79,86 @@ async def create_by_version(request: Request) -> Response:
     return await _create(request, version, body)
 
 
-async def create_by_model(request: Request) -> Response:
+@ROUTES.add_with_body(
+    "POST",
+    "/v1/models/{owner}/{name}/predictions",
+    PredictionBody,
+    scope=Scope.PREDICT,
+    summary="Create a prediction of the latest version of a model.",
+    answers=_CREATED,
+    errors=(404,),
+    parameters=_OPTIONS,
+)
+async def create_by_model(request: Request, body: PredictionBody) -> Response:
     version = gateway_of(request).catalog.latest(name_of(request))
-    return await _create_unversioned(request, version, deployment=None)
+    return await _create_unversioned(request, body, version, deployment=None)
 
 
-async def create_by_deployment(request: Request) -> Response:
+@ROUTES.add_with_body(
+    "POST",
+    "/v1/deployments/{owner}/{name}/predictions",
+    PredictionBody,
+    scope=Scope.PREDICT,
+    summary="Create a prediction of a deployment.",
+    answers=_CREATED,
+    errors=(404,),
+    parameters=_OPTIONS,
+)
+async def create_by_deployment(request: Request, body: PredictionBody) -> Response:
     version = gateway_of(request).catalog.deployed(name_of(request))
-    return await _create_unversioned(request, version, deployment=name_of(request))
+    return await _create_unversioned(request, body, version, deployment=name_of(request))
 
 
+@ROUTES.add(
+    "GET",
+    "/v1/predictions/{id}",
+    scope=Scope.READ,
+    summary="Get a prediction.",
+    answers={200: _PREDICTION},
+    errors=(404,),
+)
 async def get_prediction(request: Request) -> Response:
     record = await gateway_of(request).find(request.path_params["id"])
     return _answer(request, record)
 
 
+@ROUTES.add(
+    "POST",
+    "/v1/predictions/{id}/cancel",
+    scope=Scope.PREDICT,
+    summary="Cancel a prediction.",
+    answers={200: _PREDICTION},
+    errors=(404,),
+)
 async def cancel_prediction(request: Request) -> Response:
     record = await gateway_of(request).cancel(request.path_params["id"])
     return _answer(request, record)
 
 
+@ROUTES.add(
+    "GET",
+    "/v1/predictions",
+    scope=Scope.READ,
+    summary="List all predictions, newest first, in pages.",
+    answers={200: as_json(page_of(ref("Prediction")))},
+    errors=(400,),
+    parameters=(_CURSOR,),
+)
 async def list_predictions(request: Request) -> Response:
     cursor = request.query_params.get("cursor")
     page = await gateway_of(request).page(_PAGE, **replicate_schemas.read_cursor(cursor) if cursor else {})
     return JSONResponse(replicate_schemas.prediction_page(page, base_of(request)))
 
 
+@ROUTES.add(
+    "GET",
+    "/v1/predictions/{id}/stream/{key}",
+    scope=OPEN,
+    summary="Stream the output of a prediction from its beginning; the URL holds its secret.",
+    answers={200: EVENTS},
+    errors=(404,),
+)
 async def stream_prediction(request: Request) -> Response:
-    """Its output from the beginning, as it comes; for whoever has the URL."""
     gateway = gateway_of(request)
     record = await gateway.find(request.path_params["id"])
     key = request.path_params["key"].encode()
@@ -128,12 +189,13 @@ async def accept(
     except WorkerBusyError as error:
         retry_after = str(gateway.pool(version, deployment).retry_after_s)
         raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers={"Retry-After": retry_after}) from None
-    extras_of(request).schedule(live, options)
+    services_of(request).schedule(live, options)
     return live
 
 
-async def _create_unversioned(request: Request, version: Version, *, deployment: str | None) -> Response:
-    body = replicate_schemas.parse(await request.body(), replicate_schemas.PredictionBody)
+async def _create_unversioned(
+    request: Request, body: PredictionBody, version: Version, *, deployment: str | None
+) -> Response:
     if body.version is not None:
         what = "model" if deployment is None else "deployment"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"This URL names a {what}: leave version out.")
@@ -141,7 +203,7 @@ async def _create_unversioned(request: Request, version: Version, *, deployment:
 
 
 async def _create(
-    request: Request, version: Version, body: replicate_schemas.PredictionBody, *, deployment: str | None = None
+    request: Request, version: Version, body: PredictionBody, *, deployment: str | None = None
 ) -> Response:
     wait_s = read_wait(request.headers.get("prefer"))
     options = _options_of(request, body)
@@ -152,7 +214,7 @@ async def _create(
     return JSONResponse(shown, status)
 
 
-def _options_of(request: Request, body: replicate_schemas.PredictionBody) -> RequestOptions | None:
+def _options_of(request: Request, body: PredictionBody) -> RequestOptions | None:
     """What is to be done about the prediction beside running it; mostly nothing."""
     after_s = read_cancel_after(request.headers.get("cancel-after"))
     url, events = read_webhook(body)
@@ -162,15 +224,10 @@ def _options_of(request: Request, body: replicate_schemas.PredictionBody) -> Req
     hook = None
     if url is not None:
         try:
-            hook = extras_of(request).dispatcher.hook(prediction, url, events, base_of(request))
+            hook = services_of(request).dispatcher.hook(prediction, url, events, base_of(request))
         except RefusedUrlError as error:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"webhook: {error}") from None
     return RequestOptions(prediction, hook, None if after_s is None else gateway_of(request).clock() + after_s)
-
-
-def name_of(request: Request) -> str:
-    """The ``owner/name`` in the URL."""
-    return f"{request.path_params['owner']}/{request.path_params['name']}"
 
 
 def _answer(request: Request, record: PredictionRecord | None) -> Response:

@@ -7,10 +7,9 @@ import binascii
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, Field
 
 from pilotlight.gateway.api.errors import ProblemError
 from pilotlight.gateway.prediction import PredictionRecord
@@ -24,8 +23,6 @@ from pilotlight.types import Status
 
 # Of this machine, whatever it has: where workers run is not for the caller to choose.
 HARDWARE = {"sku": "local", "name": "This machine"}
-
-Body = TypeVar("Body", bound=BaseModel)
 
 _Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -95,25 +92,6 @@ class BatchBody(_Strict):
     """What ``POST /predict/batch`` takes: any number of inputs, each of which may be wrong by itself."""
 
     inputs: list[Any]
-
-
-def parse(raw: bytes, body: type[Body]) -> Body:
-    """The body of a request; nothing at all counts as ``{}``.
-
-    Raises:
-        ProblemError: 400 when it is no JSON, 422 when it is another object than this route takes.
-    """
-    try:
-        document = from_json(raw or b"{}", allow_inf_nan=False)
-    except ValueError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from None
-    try:
-        return body.model_validate(document)
-    except ValidationError as error:
-        lines = [f"- {'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()]
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "\n".join(lines), title="The body is not what this route takes"
-        ) from None
 
 
 def prediction(record: PredictionRecord, base: str, *, hide_progress: bool = False) -> dict[str, Any]:

@@ -109,7 +109,7 @@ REFUSED = (
     ("DELETE", f"/v1/models/{MODEL}/versions/{id_of(1)}", None, 409, "the deployment local/steady serves it"),
     ("GET", "/v1/models/acme/none/versions", None, 404, "There is no model 'acme/none'"),
     ("GET", f"/v1/models/{MODEL}/versions/{id_of(7)}", None, 404, "There is no version"),
-    ("POST", f"/v1/models/{MODEL}", None, 405, "Method Not Allowed"),
+    ("POST", f"/v1/models/{MODEL}", None, 405, "takes DELETE, GET, HEAD, not POST"),
     ("POST", "/v1/deployments", STEADY, 409, "there is a deployment local/steady already"),
     ("POST", "/v1/deployments", {**STEADY, "name": "model7"}, 409, "push it as a model, and deploy that"),
     ("POST", "/v1/deployments", {**STEADY, "name": "x", "model": "local/model7"}, 409, "deploy that"),
@@ -149,7 +149,7 @@ def test_without_a_registry_there_is_nothing_to_change(tmp_path):
     async def scenario(client):
         for url, body in (("/v1/models", NEW_MODEL), ("/v1/deployments", STEADY)):
             answer = await client.post(url, json=body)
-            assert (answer.status_code, "it has no registry" in answer.json()["detail"]) == (409, True)
+            assert (answer.status_code, "without a registry" in answer.json()["detail"]) == (409, True)
 
     over_http(tmp_path, scenario, registry=False)
 

@@ -164,8 +164,8 @@ def test_a_wrong_input_is_explained(tmp_path):
         ("/v1/models/local/model1/predictions", [], 422, "body: Input should be a valid dict"),
         ("/v1/models/local/model1/predictions", None, 422, "input.prompt: Field required"),
         ("/v1/predictions/none/cancel", None, 404, "There is no prediction"),
-        ("/v1/nothing", {}, 404, "Not Found"),
-        ("/v1/account", {}, 405, "Method Not Allowed"),
+        ("/v1/nothing", {}, 404, "There is no route /v1/nothing here"),
+        ("/v1/account", {}, 405, "/v1/account takes GET, HEAD, not POST"),
     ],
 )
 def test_what_cannot_be_done_is_a_problem_with_a_reason(tmp_path, url, body, status, words):

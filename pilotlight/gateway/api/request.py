@@ -1,0 +1,86 @@
+"""What handlers read of a request: the objects behind the application, the caller's address of it, names, the body."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from pilotlight.gateway.api.context import BackgroundServices
+from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.registry.registry import Registry
+from pilotlight.gateway.scheduler.gateway import Gateway
+from pilotlight.gateway.storage.files import Files
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def gateway_of(request: Request) -> Gateway:
+    """Return the gateway behind the application."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def services_of(request: Request) -> BackgroundServices:
+    """Return the gateway's background services: webhooks, deadlines, retention."""
+    services: BackgroundServices = request.app.state.services
+    return services
+
+
+def files_of(request: Request) -> Files:
+    """Return the store of uploads."""
+    files: Files = request.app.state.files
+    return files
+
+
+def registry_of(request: Request) -> Registry:
+    """Return the registry that the gateway writes to.
+
+    Raises:
+        ProblemError: 409 where it was opened without one.
+    """
+    registry = gateway_of(request).catalog.registry
+    if registry is None:
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            "This gateway was opened without a registry: models and deployments cannot be changed here.",
+        )
+    return registry
+
+
+def needs_token(request: Request) -> bool:
+    """Return whether callers of this gateway have to send a token."""
+    locked: bool = request.app.state.locked
+    return locked
+
+
+def base_of(request: Request) -> str:
+    """Return the URL under which this caller reaches the gateway, so that URLs in the answer work for them."""
+    return str(request.base_url).rstrip("/")
+
+
+def name_of(request: Request) -> str:
+    """Return the ``owner/name`` in the path."""
+    return f"{request.path_params['owner']}/{request.path_params['name']}"
+
+
+def parse(raw: bytes, body: type[Body]) -> Body:
+    """Return the body of a request; an empty one counts as ``{}``.
+
+    Raises:
+        ProblemError: 400 where it is not JSON, 422 where it does not fit ``body``.
+    """
+    try:
+        document = from_json(raw or b"{}", allow_inf_nan=False)
+    except ValueError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from None
+    try:
+        return body.model_validate(document)
+    except ValidationError as error:
+        lines = [f"- {'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()]
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "\n".join(lines), title="The body does not fit this route"
+        ) from None
