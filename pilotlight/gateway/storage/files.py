@@ -1,4 +1,4 @@
-"""Files that callers upload to use as inputs: bytes in a folder, the rest in the database, all gone after a day."""
+"""Files that callers upload as inputs: their bytes in a folder, their names in the database, removed after a day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.storage.store import Store
 
-# As long as Replicate keeps them.
+# As on Replicate.
 KEPT_S = 24 * 3600.0
 
 _CHUNK_BYTES = 1 << 20
@@ -34,14 +34,14 @@ class StoredFile:
     """One upload.
 
     Attributes:
-        id: what its folder is named by.
-        name: as the caller has it, without folders and without anything that a URL would have to escape.
-        content_type: as the caller says.
+        id: its id, which is also the name of its folder.
+        name: the caller's name of it, without folders and without characters that a URL would have to escape.
+        content_type: the caller's media type.
         size_bytes: its size.
-        sha256: of its content, as 64 hex digits; ``md5`` as 32.
-        metadata: as the caller says.
+        sha256: the digest of its content, 64 hex digits; ``md5`` has 32.
+        metadata: the caller's metadata.
         created_at: seconds since 1970; ``expires_at`` too.
-        key: what its URL holds instead of a token.
+        key: the secret in its URL, which replaces a token.
     """
 
     id: str
@@ -56,16 +56,16 @@ class StoredFile:
     key: str
 
     def url(self, base: str) -> str:
-        """Where its bytes are for whoever has this, at the gateway that is reached as ``base``."""
+        """Return the URL of its bytes at the gateway whose address is ``base``."""
         return f"{base}/v1/files/{self.id}/{self.key}/{self.name}"
 
 
 class Files:
-    """Uploads in ``folder``, which is made with the first.
+    """Uploads in ``folder``, which is created with the first one.
 
     Args:
-        folder: nobody else writes there.
-        store: where the names and hashes are kept.
+        folder: a folder that no other process writes.
+        store: keeps the names and digests.
         clock: the gateway's.
     """
 
@@ -76,7 +76,7 @@ class Files:
         self._lent: dict[str, StoredFile] = {}
 
     async def open(self) -> None:
-        """Removes what has expired, and what a gateway before this one did not live to finish or to take back."""
+        """Remove expired files, and those that a gateway before this one left unfinished or lent."""
         await self.remove_expired()
         known = {stored.id for stored in await self.all()}
         if self._folder.is_dir():
@@ -85,11 +85,11 @@ class Files:
                     await self._remove(folder.name)
 
     async def add(self, source: BinaryIO, name: str, content_type: str, metadata: Mapping[str, Any]) -> StoredFile:
-        """Keeps what ``source`` holds, for a day.
+        """Store the content of ``source`` for a day.
 
         Raises:
-            StoreError: it cannot be stored.
-            OSError: it cannot be written.
+            StoreError: the database cannot be written.
+            OSError: the file cannot be written.
         """
         await self.remove_expired()
         stored = await asyncio.to_thread(self._copy, source, name, content_type, metadata)
@@ -98,7 +98,7 @@ class Files:
         return stored
 
     async def get(self, file_id: str) -> StoredFile | None:
-        """An upload that has not expired, or what is lent."""
+        """Return an upload that has not expired, or a lent file; ``None`` where there is none."""
         if file_id in self._lent:
             return self._lent[file_id]
         where = "WHERE id = ? AND expires_at > ?"
@@ -106,36 +106,36 @@ class Files:
         return None if row is None else _from_row(row)
 
     async def all(self) -> list[StoredFile]:
-        """All that have not expired, newest first."""
+        """Return the uploads that have not expired, newest first."""
         where = "WHERE expires_at > ? ORDER BY created_at DESC"
         rows = await self._store.run(lambda db: db.execute(f"{_SELECT} {where}", (self._clock(),)).fetchall())
         return [_from_row(row) for row in rows]
 
     async def delete(self, file_id: str) -> bool:
-        """Whether there was one to delete."""
+        """Delete an upload, and return whether there was one."""
         count = await self._store.run(lambda db: db.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount)
         if count:
             await self._remove(file_id)
         return bool(count)
 
     def path(self, stored: StoredFile) -> Path:
-        """Where its bytes are."""
+        """Return the path of a file's bytes."""
         return self._folder / stored.id / stored.name
 
     async def remove_expired(self) -> None:
-        """Removes what has expired, which nobody can get any more."""
+        """Remove uploads that have expired."""
         sql, now = "DELETE FROM files WHERE expires_at <= ? RETURNING id", self._clock()
         for row in await self._store.run(lambda db: db.execute(sql, (now,)).fetchall()):
             await self._remove(row["id"])
 
     def lend(self, draft: Draft) -> StoredFile:
-        """Keeps a file that only the worker of one prediction gets: it is in no list, and gone with ``take_back``."""
+        """Keep a file for the worker of one prediction only: it is not listed, and ``take_back`` removes it."""
         stored = draft.stored(self._clock(), {})
         self._lent[stored.id] = stored
         return stored
 
     async def take_back(self, stored: StoredFile) -> None:
-        """Removes what was lent."""
+        """Remove a lent file."""
         del self._lent[stored.id]
         await self._remove(stored.id)
 
@@ -147,7 +147,7 @@ class Files:
 
     @contextlib.contextmanager
     def drafting(self, name: str, content_type: str) -> Iterator[Draft]:
-        """A file to write while in this context; nothing stays of one that is left by an exception."""
+        """Open a file to write while in this context; where the context raises, the file is removed."""
         folder = self._folder / secrets.token_hex(20)
         folder.mkdir(mode=0o700, parents=True)
         try:
@@ -162,7 +162,7 @@ class Files:
 
 
 def safe_name(name: str) -> str:
-    """A file's name as the last part of a URL and of a path, with its suffix, which tells predictors what it is."""
+    """Return a file's name as the last part of a URL and a path, with its suffix: predictors tell the type by it."""
     last = re.split(r"[/\\]", name)[-1]
     stem, dot, suffix = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip(".-").rpartition(".")
     if not dot:
@@ -182,14 +182,14 @@ class Draft:
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
     def write(self, chunk: bytes) -> None:
-        """Adds to it."""
+        """Append bytes."""
         self._file.write(chunk)
         self._sha256.update(chunk)
         self._md5.update(chunk)
         self.size_bytes += len(chunk)
 
     def stored(self, now: float, metadata: Mapping[str, Any]) -> StoredFile:
-        """What it has become when all is written."""
+        """Return the finished file."""
         return StoredFile(
             id=self.id,
             name=self._name,

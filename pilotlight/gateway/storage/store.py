@@ -1,8 +1,8 @@
-"""Where predictions are kept: one SQLite file, written by one thread.
+"""The gateway's database of predictions: one SQLite file, written by one thread.
 
-What callers want while the thread is busy is gathered, and committed together when it is free. A record that was
-accepted is on the disk before ``add`` returns, so that it survives even a loss of power; what follows in its life is in
-the file, and safe from the death of this process, and reaches the disk with the next accepted one.
+Work that arrives while the thread is busy is collected and committed in one transaction when the thread is free. An
+accepted record is on the disk before ``add`` returns, so that it survives a loss of power; later changes of it are in
+the file, survive a crash of this process, and reach the disk with the next accepted record.
 """
 
 from __future__ import annotations
@@ -12,37 +12,38 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pilotlight.errors import StoreError
 from pilotlight.gateway.prediction import PredictionRecord
-from pilotlight.gateway.storage.tables import FORMAT, INSERT, SELECT, TABLES, UPDATE, from_row, to_changes, to_row
+from pilotlight.gateway.storage.tables import INSERT, MIGRATIONS, SELECT, UPDATE, from_row, to_changes, to_row
+from pilotlight.util.migrations import Migration, migrate
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class _Job:
-    """One thing to do on the thread, and who waits for it."""
+    """A function to call on the thread, and the future that gets its result."""
 
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
     to_disk: bool
     result: Any = field(default=None)
-    error: sqlite3.Error | None = field(default=None)
+    error: Exception | None = field(default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records, newest first.
+    """A page of records, newest first.
 
     Attributes:
-        records: with their numbers, which only grow.
-        newer: whether there are newer ones than these.
-        older: whether there are older ones.
+        records: each with its number; a later record has a larger one.
+        newer: whether newer records exist.
+        older: whether older records exist.
     """
 
     records: tuple[tuple[int, PredictionRecord], ...]
@@ -54,18 +55,21 @@ class Store:
     """The database in ``path``; ``async with`` opens and closes it.
 
     Args:
-        path: the file; made when it is not there.
-        to_disk: whether an accepted record waits for the disk, as the module says. Without it, it survives the death
+        path: the file, created where it does not exist; one of an older format is migrated.
+        to_disk: whether an accepted record waits for the disk, as the module says. Without it, records survive a crash
             of this process all the same, but a loss of power may take the last ones.
+        migrations: what makes the tables; the newest format is that of the last one.
 
     Raises:
-        StoreError: it cannot be read or written, or is of a newer pilotlight.
+        StoreError: the file cannot be read or written, a migration failed, which leaves the file as it was, or a newer
+            pilotlight wrote it.
     """
 
-    def __init__(self, path: Path, *, to_disk: bool = True) -> None:
+    def __init__(self, path: Path, *, to_disk: bool = True, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         self._path = path
+        self._migrations = migrations
         self._to_disk = to_disk
-        self._gathered: list[_Job] = []
+        self._collected: list[_Job] = []
         self._busy = False
         self._batches: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="gateway-store", daemon=True)
@@ -74,7 +78,7 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
         try:
-            await self.run(_prepare)
+            await self.run(lambda db: migrate(db, self._migrations))
         except BaseException:
             await self._end()
             raise
@@ -84,13 +88,13 @@ class Store:
         await self._end()
 
     async def add(self, record: PredictionRecord, also: Callable[[sqlite3.Connection], object] | None = None) -> None:
-        """Keeps a new one, and in the same transaction what ``also`` writes; on the disk when this returns."""
+        """Store a new record, and what ``also`` writes in the same transaction; on the disk when this returns."""
         await self.adding(record, also)
 
     def adding(
         self, record: PredictionRecord, also: Callable[[sqlite3.Connection], object] | None = None
     ) -> asyncio.Future[None]:
-        """As ``add``, for those who have more to do when it is done than to wait for it."""
+        """Store a record as ``add`` does, and return a future that is done when it is stored."""
         row = to_row(record)
 
         def work(db: sqlite3.Connection) -> None:
@@ -98,36 +102,36 @@ class Store:
             if also is not None:
                 also(db)
 
-        return self._soon(work, to_disk=self._to_disk)
+        return self._enqueue(work, to_disk=self._to_disk)
 
     async def save(self, record: PredictionRecord) -> None:
-        """Keeps what has become of it. A record that has ended before stays as it was."""
+        """Store the changes of a record. A record that has ended stays as it is."""
         changes = to_changes(record)
-        await self._soon(lambda db: db.execute(UPDATE, changes))
+        await self._enqueue(lambda db: db.execute(UPDATE, changes))
 
     async def get(self, prediction_id: str) -> PredictionRecord | None:
-        """The record of that id."""
+        """Return the record of an id; ``None`` where there is none."""
         row = await self.run(lambda db: db.execute(f"{SELECT} WHERE id = ?", (prediction_id,)).fetchone())
         return None if row is None else from_row(row)
 
     async def unfinished(self) -> list[PredictionRecord]:
-        """All that have not ended, oldest first."""
+        """Return the records that have not ended, oldest first."""
         where = "WHERE status IN ('starting', 'processing') ORDER BY number"
         return [from_row(row) for row in await self.run(lambda db: db.execute(f"{SELECT} {where}").fetchall())]
 
     async def page(self, limit: int, *, before: int | None = None, after: int | None = None) -> Page:
-        """Up to ``limit`` records: the newest, or those next older than ``before``, or next newer than ``after``."""
+        """Return up to ``limit`` records: the newest, those before number ``before``, or those after ``after``."""
         rows = await self.run(lambda db: _page(db, limit, before, after))
         return _cut(rows, limit, before, after)
 
     async def count(self, model: str) -> int:
-        """How many predictions a model has had."""
+        """Return how many predictions of a model are stored."""
         sql = "SELECT count(*) FROM predictions WHERE model = ?"
         counted: int = (await self.run(lambda db: db.execute(sql, (model,)).fetchone()))[0]
         return counted
 
     async def first_seen(self, version: str, model: str, now: float) -> float:
-        """When this version of this model was first served: ``now`` if it never was."""
+        """Return when a version of a model was first served, which is ``now`` where it never was before."""
         insert = "INSERT OR IGNORE INTO versions (id, model, created_at) VALUES (?, ?, ?)"
         select = "SELECT created_at FROM versions WHERE id = ? AND model = ?"
 
@@ -139,36 +143,36 @@ class Store:
         return await self.run(work)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, called on the store's thread, in a transaction that it may share with others."""
-        return await self._soon(work)
+        """Call ``work`` on the store's thread and return its result; its transaction may hold other work too."""
+        return await self._enqueue(work)
 
-    def _soon(self, work: Callable[[sqlite3.Connection], T], *, to_disk: bool = False) -> asyncio.Future[T]:
+    def _enqueue(self, work: Callable[[sqlite3.Connection], T], *, to_disk: bool = False) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._gathered.append(_Job(work, future, to_disk))
+        self._collected.append(_Job(work, future, to_disk))
         if not self._busy:
-            # Not at once: what else this turn of the loop wants belongs to the same transaction.
+            # In the next turn of the loop: work that this turn still adds belongs to the same transaction.
             self._busy = True
             self._loop.call_soon(self._hand_over)
         return future
 
     def _hand_over(self) -> None:
-        self._batches.put(self._gathered)
-        self._gathered = []
+        self._batches.put(self._collected)
+        self._collected = []
 
     def _done(self, jobs: list[_Job]) -> None:
-        self._busy = bool(self._gathered)
+        self._busy = bool(self._collected)
         if self._busy:
             self._hand_over()
-        _tell(jobs, self._path)
+        _resolve(jobs, self._path)
 
     async def _end(self) -> None:
-        if self._gathered:
+        if self._collected:
             self._hand_over()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
-        """The thread: does what was gathered in one transaction, and says so."""
+        """Run on the thread: do what was collected, a transaction at a time, and report it to the loop."""
         with contextlib.closing(_Connection(self._path)) as database:
             while (jobs := self._batches.get()) is not None:
                 database.run(jobs)
@@ -176,7 +180,7 @@ class Store:
 
 
 class _Connection:
-    """The connection, made on first use so that a failure reaches a caller."""
+    """The connection, opened on first use so that a failure reaches a caller."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -184,7 +188,7 @@ class _Connection:
         self._syncs = False
 
     def run(self, jobs: list[_Job]) -> None:
-        """All of them in one transaction; a failure of one is a failure of all."""
+        """Run all jobs in one transaction; where one fails, all of them fail."""
         try:
             db = self._open()
             self._sync(db, any(job.to_disk for job in jobs))
@@ -193,11 +197,11 @@ class _Connection:
                 for job in jobs:
                     job.result = job.work(db)
                 db.execute("COMMIT")
-            except sqlite3.Error:
+            except Exception:
                 with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
                     db.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - the thread goes on, and whoever waits gets it
             for job in jobs:
                 job.error = error
 
@@ -214,33 +218,26 @@ class _Connection:
         return self._db
 
     def _sync(self, db: sqlite3.Connection, wanted: bool) -> None:
-        """Whether the next commit waits for the disk; it cannot be changed within a transaction."""
+        """Set whether the next commit waits for the disk, which cannot be changed within a transaction."""
         if wanted is not self._syncs:
             db.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
             self._syncs = wanted
 
 
-def _tell(jobs: list[_Job], path: Path) -> None:
+def _resolve(jobs: list[_Job], path: Path) -> None:
     for job in jobs:
         if job.future.done():
             continue  # whoever waited was cancelled; the work is done all the same
         if job.error is None:
             job.future.set_result(job.result)
-        else:
+        elif isinstance(job.error, sqlite3.Error):
             job.future.set_exception(StoreError(f"{path} cannot be read or written: {job.error}"))
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    found = db.execute("PRAGMA user_version").fetchone()[0]
-    if found > FORMAT:
-        raise sqlite3.DatabaseError(f"it has format {found}, of a newer pilotlight; this one writes format {FORMAT}")
-    for statement in TABLES.split(";"):
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {FORMAT}")
+        else:
+            job.future.set_exception(job.error)
 
 
 def _page(db: sqlite3.Connection, limit: int, before: int | None, after: int | None) -> list[sqlite3.Row]:
-    # One more than asked for tells whether there are more.
+    # One more than asked for shows whether more exist.
     if after is not None:
         found = db.execute(f"{SELECT} WHERE number > ? ORDER BY number LIMIT ?", (after, limit + 1)).fetchall()
         return found[::-1]

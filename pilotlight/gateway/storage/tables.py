@@ -1,4 +1,4 @@
-"""The tables of the gateway's database, and records as rows. Format 1 of ``PRAGMA user_version``."""
+"""The tables of the gateway's database as migrations, and records as rows."""
 
 from __future__ import annotations
 
@@ -8,70 +8,87 @@ from typing import Any
 
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.types import Status
+from pilotlight.util.migrations import Migration
 
-FORMAT = 1
-
-# `number` is the order of arrival, which a clock that is set back does not change; cursors are made of it.
-TABLES = """
-CREATE TABLE IF NOT EXISTS predictions (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    model TEXT NOT NULL,
-    version TEXT NOT NULL,
-    deployment TEXT,
-    input TEXT NOT NULL,
-    created_at REAL NOT NULL,
-    stream_key TEXT NOT NULL,
-    status TEXT NOT NULL,
-    started_at REAL,
-    completed_at REAL,
-    output TEXT NOT NULL,
-    error TEXT,
-    logs TEXT NOT NULL,
-    metrics TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS unfinished ON predictions (number) WHERE status IN ('starting', 'processing');
-CREATE INDEX IF NOT EXISTS by_model ON predictions (model);
-CREATE INDEX IF NOT EXISTS holding ON predictions (completed_at) WHERE completed_at IS NOT NULL AND input != 'null';
-CREATE TABLE IF NOT EXISTS versions (
-    id TEXT NOT NULL,
-    model TEXT NOT NULL,
-    created_at REAL NOT NULL,
-    PRIMARY KEY (id, model)
-);
-CREATE TABLE IF NOT EXISTS files (
-    id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    md5 TEXT NOT NULL,
-    metadata TEXT NOT NULL,
-    created_at REAL NOT NULL,
-    expires_at REAL NOT NULL,
-    key TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS hooks (
-    prediction TEXT PRIMARY KEY,
-    url TEXT NOT NULL,
-    origin TEXT NOT NULL,
-    events TEXT NOT NULL,
-    base TEXT NOT NULL,
-    delivery TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due_at REAL,
-    give_up_at REAL
-);
-CREATE INDEX IF NOT EXISTS due_hooks ON hooks (due_at) WHERE due_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS deadlines (
-    prediction TEXT PRIMARY KEY,
-    cancel_at REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS settings (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-);
-"""
+MIGRATIONS = (
+    Migration(
+        1,
+        "predictions, when versions were first served, uploads",
+        (
+            # `number` is the order of arrival, which a clock that is set back does not change; cursors are made of it.
+            """
+            CREATE TABLE predictions (
+                number INTEGER PRIMARY KEY AUTOINCREMENT,
+                id TEXT NOT NULL UNIQUE,
+                model TEXT NOT NULL,
+                version TEXT NOT NULL,
+                deployment TEXT,
+                input TEXT NOT NULL,
+                created_at REAL NOT NULL,
+                stream_key TEXT NOT NULL,
+                status TEXT NOT NULL,
+                started_at REAL,
+                completed_at REAL,
+                output TEXT NOT NULL,
+                error TEXT,
+                logs TEXT NOT NULL,
+                metrics TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX unfinished ON predictions (number) WHERE status IN ('starting', 'processing')",
+            "CREATE INDEX by_model ON predictions (model)",
+            """
+            CREATE TABLE versions (
+                id TEXT NOT NULL,
+                model TEXT NOT NULL,
+                created_at REAL NOT NULL,
+                PRIMARY KEY (id, model)
+            )
+            """,
+            """
+            CREATE TABLE files (
+                id TEXT PRIMARY KEY,
+                name TEXT NOT NULL,
+                content_type TEXT NOT NULL,
+                size_bytes INTEGER NOT NULL,
+                sha256 TEXT NOT NULL,
+                md5 TEXT NOT NULL,
+                metadata TEXT NOT NULL,
+                created_at REAL NOT NULL,
+                expires_at REAL NOT NULL,
+                key TEXT NOT NULL
+            )
+            """,
+        ),
+    ),
+    Migration(
+        2,
+        "retention, webhooks, deadlines, settings",
+        # Databases of format 1 were written both with and without these.
+        (
+            """
+            CREATE INDEX IF NOT EXISTS holding ON predictions (completed_at)
+            WHERE completed_at IS NOT NULL AND input != 'null'
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS hooks (
+                prediction TEXT PRIMARY KEY,
+                url TEXT NOT NULL,
+                origin TEXT NOT NULL,
+                events TEXT NOT NULL,
+                base TEXT NOT NULL,
+                delivery TEXT NOT NULL,
+                attempts INTEGER NOT NULL DEFAULT 0,
+                due_at REAL,
+                give_up_at REAL
+            )
+            """,
+            "CREATE INDEX IF NOT EXISTS due_hooks ON hooks (due_at) WHERE due_at IS NOT NULL",
+            "CREATE TABLE IF NOT EXISTS deadlines (prediction TEXT PRIMARY KEY, cancel_at REAL NOT NULL)",
+            "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        ),
+    ),
+)
 
 _COLUMNS = (
     "id",
@@ -108,12 +125,12 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def to_row(record: PredictionRecord) -> dict[str, Any]:
-    """The columns of a record, by name."""
+    """Return the columns of a record, by name."""
     return _values(record, _COLUMNS)
 
 
 def to_changes(record: PredictionRecord) -> dict[str, Any]:
-    """What ``UPDATE`` writes of it."""
+    """Return the columns of a record that ``UPDATE`` writes."""
     return _values(record, _UPDATED)
 
 
@@ -126,7 +143,7 @@ def _values(record: PredictionRecord, columns: tuple[str, ...]) -> dict[str, Any
 
 
 def from_row(row: sqlite3.Row) -> PredictionRecord:
-    """The record in a row of ``SELECT``."""
+    """Return the record in a row of ``SELECT``."""
     values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in _COLUMNS}
     removed = values["input"] is None
     return PredictionRecord(

@@ -30,7 +30,7 @@ def gateway(capsys, *args):
         (["--rate-limit", "often"], "'often' is no rate"),
         (["--allow-network", "10.0.0.1/8"], "'10.0.0.1/8' is no network"),
         (["--keep", "long"], "'long' is no duration"),
-        (["--keep", "0s"], "nothing would be kept"),
+        (["--keep", "0s"], "keeps nothing"),
     ],
 )
 def test_what_cannot_work_is_one_message(capsys, tmp_path, args, words):

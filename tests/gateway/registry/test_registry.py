@@ -136,7 +136,7 @@ def test_a_registry_of_a_newer_pilotlight_or_no_database_is_refused(tmp_path):
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreError, match="format 99, of a newer pilotlight"):
+    with pytest.raises(StoreError, match="format 99, written by a newer pilotlight"):
         Registry(tmp_path).models()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "registry.sqlite3").write_text("not a database" * 100)
