@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pilotlight.bench.calibrate.measure import MAX_RUNS, MIN_RUNS, SERIES, Calibration, Figure, calibrate
+from pilotlight.bench.calibrate.measure import MAX_RUNS, MIN_RUNS, SERIES, Calibration, CalibrationFigure, calibrate
 from pilotlight.bench.calibrate.overhead import OBSERVATION
 from pilotlight.bench.calibrate.render import measured
 from pilotlight.bench.calibrate.results import CalibrationFile
@@ -53,7 +53,7 @@ def test_a_figure_outside_its_target_is_named(found: Calibration) -> None:
 
 
 def test_a_figure_with_an_interval_is_outside_when_all_of_that_is() -> None:
-    unsure = Figure("x", 0.05, "share", -0.02, 0.02, 6, (0.01, 0.09))
+    unsure = CalibrationFigure("x", 0.05, "share", -0.02, 0.02, 6, (0.01, 0.09))
     assert unsure.ok
     assert not replace(unsure, interval=(0.03, 0.09)).ok
     assert not replace(unsure, interval=(-0.09, -0.03)).ok
@@ -61,7 +61,7 @@ def test_a_figure_with_an_interval_is_outside_when_all_of_that_is() -> None:
 
 
 def test_what_observation_adds_is_said_where_it_was_measured(found: Calibration) -> None:
-    added = Figure(OBSERVATION, 0.0041, "share", -0.02, 0.02, 6, (-0.012, 0.02))
+    added = CalibrationFigure(OBSERVATION, 0.0041, "share", -0.02, 0.02, 6, (-0.012, 0.02))
     with_it = replace(found, figures=(*found.figures, added))
     assert with_it.sentence == f"{found.sentence} Observing a cold start adds 0.4% to it (-1.2% to 2.0%)."
     assert measured(added) == "0.4% (-1.2% to 2.0%)"
