@@ -98,8 +98,10 @@ def error_statuses(route: RouteSpec) -> set[int]:
         statuses |= {403}
     if route.path_parameters:
         statuses |= {400}  # for control characters
-    if route.body is not None or route.takes:
+    if route.body is not None:
         statuses |= {400, 413, 415, 422}
+    elif route.takes:
+        statuses |= {400, 413, 415}
     elif route.method == "POST":
         statuses |= {413, 415}
     if route.path.startswith(openai_errors.PREFIX):

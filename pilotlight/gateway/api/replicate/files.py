@@ -38,6 +38,7 @@ _HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Conten
     scope=Scope.PREDICT,
     summary="Upload a file, to be given as an input by its URL.",
     answers={201: as_json(_FILE)},
+    errors=(422,),
     takes={"multipart/form-data": _FORM},
 )
 async def upload(request: Request) -> Response:
