@@ -1,8 +1,8 @@
 """Which of several targets a request goes to, and which others see a copy of it. Pure: chance is an argument.
 
 The split is rendezvous hashing with weights: a key goes where ``-weight / ln(u)`` is largest, ``u`` being a hash of the
-key and the target. So a key stays where it is as long as weights do not change, and when they do, no more keys move
-than the change of the shares makes necessary: a canary that grows from 5 to 10 % keeps its first 5 %.
+key and the target. So a key stays where it is as long as weights do not change. When the weight of one target grows,
+keys move to that target only: a canary that grows from 5 to 10 % keeps its first 5 %.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One request's way: ``target``, else the first of ``fallback`` that answers; ``shadows`` get a copy."""
+    """Where one request goes: ``target``, else the first of ``fallback`` that answers; ``shadows`` get a copy."""
 
     target: str
     fallback: tuple[str, ...]
@@ -68,12 +68,12 @@ class Route:
 
 
 def choose(traffic: Traffic, key: str, *, seed: str = "") -> Route:
-    """The way of the request with this key.
+    """Return where the request with this key goes.
 
     Args:
         traffic: the split.
         key: who or what must stay together: a user's id makes the split sticky, a fresh random text does not.
-        seed: of the experiment; another one deals the same keys anew.
+        seed: the name of the experiment; another one divides the same keys anew.
     """
     target = max(
         (name for name, weight in traffic.weights.items() if weight),

@@ -23,6 +23,7 @@ from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.gateway import Gateway
 from pilotlight.gateway.scheduler.metrics import CONTENT_TYPE
+from pilotlight.gateway.scheduler.router import Default
 from pilotlight.runtime.schema.validation import InvalidInputError
 from pilotlight.types import Status
 
@@ -85,9 +86,9 @@ async def health(request: Request) -> Response:
 )
 async def predict(request: Request, body: PlainBody) -> Response:
     """Answer as a Cog server does; closing the connection cancels the prediction."""
-    version = gateway_of(request).catalog.main
+    destination = gateway_of(request).route(Default())
     try:
-        live = await accept(request, version, body.input or {}, deployment=None)
+        live = await accept(request, destination, body.input or {})
     except InvalidInputError as error:
         detail = [mistake.detail for mistake in error.mistakes]
         return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -127,7 +128,7 @@ async def show_metrics(request: Request) -> Response:
 
 
 async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
-    version = gateway.catalog.main
+    version = gateway.route(Default()).version
     # As many as can wait at once: the rest would only ask for room over and over.
     together = asyncio.Semaphore(gateway.pool(version).limits.max_waiting)
 

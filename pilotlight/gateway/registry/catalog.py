@@ -60,14 +60,14 @@ class Catalog:
     def current(self) -> tuple[Version, ...]:
         """The current version of every model that has one: projects first, as they were given, then by name."""
         rows = [self._row(model) for model in self._now.models.values() if model.current]
-        loaded = [self._load_if_whole(row) for row in rows if not self._project(row.model)]
+        loaded = [self._load_if_whole(row) for row in rows if not self.project(row.model)]
         return (*self.projects, *(version for version in loaded if version is not None))
 
     @property
     def models(self) -> list[Model]:
         """All of them, those without a version too, in that order."""
         projects = [_model_of(one) for one in self.projects]
-        return [*projects, *(one for one in self._now.models.values() if not self._project(one.model))]
+        return [*projects, *(one for one in self._now.models.values() if not self.project(one.model))]
 
     @property
     def deployments(self) -> list[Deployment]:
@@ -80,7 +80,7 @@ class Catalog:
         Raises:
             MissingError: there is none of that name.
         """
-        if project := self._project(name):
+        if project := self.project(name):
             return _model_of(project)
         found = self._now.models.get(name)
         if found is None:
@@ -94,7 +94,7 @@ class Catalog:
             MissingError: there is no such model, or it has no version.
             ConfigError: its folder is damaged.
         """
-        if project := self._project(model):  # which nobody's push changes: the registry need not be looked at
+        if project := self.project(model):  # which nobody's push changes: the registry need not be looked at
             return project
         current = self.model(model).current
         if current is None:
@@ -131,10 +131,14 @@ class Catalog:
         Raises:
             MissingError: there is no such model.
         """
-        if project := self._project(self.model(model).model):
+        if project := self.project(self.model(model).model):
             return [project]
         loaded = [self._load_if_whole(row) for row in self._now.versions.values() if row.model == model]
         return [version for version in loaded if version is not None]
+
+    def project(self, model: str) -> Version | None:
+        """Return the project that is served under that name, as a model and as a deployment; ``None`` for none."""
+        return next((one for one in self.projects if one.model == model), None)
 
     def created(self, name: str) -> Deployment | None:
         """Return the deployment of that name; ``None`` where none was created, or it was deleted."""
@@ -151,50 +155,16 @@ class Catalog:
             raise MissingError(f"There is no deployment {name[:140]!r} here.")
         return found
 
-    def deployed(self, name: str) -> Version:
-        """The version that the next prediction of a deployment goes to; a project is its own deployment.
-
-        Raises:
-            MissingError: there is no such deployment.
-            ConfigError: the version's folder is damaged.
-        """
-        if project := self._project(name):
-            return project
-        found = self.deployment(name)
-        return self.find(found.version, found.model)
-
-    @property
-    def main(self) -> Version:
-        """The version of routes that name none: that of the first project, or of the only model.
-
-        Raises:
-            MissingError: there is none, or there are several and no project.
-        """
-        if self.projects:
-            return self.projects[0]
-        found = self.current
-        if not found:
-            raise MissingError("Nothing has been pushed yet: pilotlight push DIR owner/name.")
-        if len(found) > 1:
-            raise MissingError(
-                f"This gateway serves {len(found)} models, and this route is for one: "
-                "POST /v1/models/{owner}/{name}/predictions is for any."
-            )
-        return found[0]
-
     def is_wanted(self, version: Version, deployment: str | None) -> bool:
         """Whether new predictions go there unless they name the version: under a deployment, or else by the model."""
         if deployment is not None:
             found = self._now.deployments.get(deployment)
             return found is not None and any(share.version == version.id for share in found.traffic)
-        project = self._project(version.model)
+        project = self.project(version.model)
         if project is not None:
             return project.id == version.id
         model = self._now.models.get(version.model)
         return model is not None and model.current == version.id
-
-    def _project(self, model: str) -> Version | None:
-        return next((one for one in self.projects if one.model == model), None)
 
     @property
     def _now(self) -> _Snapshot:

@@ -1,7 +1,4 @@
-"""Deployments: names with traffic over versions, and limits for their workers. Every change is a release of its own.
-
-Today all traffic goes to one version; the table has a weight for each of any number.
-"""
+"""Deployments: names for versions with weights, and limits for their workers. Every change is a release of its own."""
 
 from __future__ import annotations
 
@@ -27,15 +24,15 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment, as its latest release has it.
+    """A deployment as of its latest release.
 
     Attributes:
         deployment: ``owner/name``.
         model: ``owner/name`` of the model whose versions it serves.
-        traffic: at least one.
-        hardware: what was asked for. It is kept for those who ask; the workers run on this machine, whatever it is.
-        min_instances: workers that are always there.
-        max_instances: workers at most.
+        traffic: its versions, at least one; the router divides its requests among them by their weights.
+        hardware: what was asked for. It is only kept and shown: the workers run on this machine, whatever it is.
+        min_instances: workers that are always there, of all versions together.
+        max_instances: workers at most, of all versions together.
         created_at: when this release was made; seconds since 1970.
         number: of this release, from 1 on.
 
@@ -61,12 +58,12 @@ class Deployment:
 
     @property
     def version(self) -> str:
-        """The one that all traffic goes to."""
-        return self.traffic[0].version
+        """The version with the largest weight, where a single one is shown."""
+        return max(self.traffic, key=lambda share: share.weight).version
 
 
 class Deployments:
-    """Those in a registry.
+    """The deployments in a registry.
 
     Raises:
         StoreError: from every method: it cannot be read or written.
@@ -76,13 +73,13 @@ class Deployments:
         self._database = registry.database
 
     def all(self) -> list[Deployment]:
-        """By name."""
+        """Return all deployments, by name."""
         with opened(self._database) as db:
             names = [row["deployment"] for row in db.execute("SELECT deployment FROM deployments ORDER BY deployment")]
             return [_read(db, name) for name in names]
 
     def create(self, new: Deployment) -> None:
-        """Adds one.
+        """Add a deployment.
 
         Raises:
             ConflictError: there is one of that name.
@@ -97,12 +94,12 @@ class Deployments:
             _write(db, new)
 
     def update(self, name: str, *, now: float, version: str | None = None, **limits: str | int) -> Deployment:
-        """Makes a release that differs from the one before it, or none where nothing does.
+        """Make a new release of a deployment, unless nothing differs from the one before it; return the latest.
 
         Args:
             name: of the deployment.
             now: the time.
-            version: the new one, if any.
+            version: the version that all traffic goes to from now on; as before by default.
             limits: any of ``hardware``, ``min_instances``, ``max_instances``.
 
         Raises:
@@ -120,7 +117,7 @@ class Deployments:
             return after
 
     def delete(self, name: str) -> None:
-        """Removes one, with its history.
+        """Remove a deployment with its history.
 
         Raises:
             MissingError: there is none.

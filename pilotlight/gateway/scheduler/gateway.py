@@ -26,6 +26,7 @@ from pilotlight.gateway.scheduler.log_buffer import LogBuffer
 from pilotlight.gateway.scheduler.metrics import Gauges, Metrics, ServingKey
 from pilotlight.gateway.scheduler.pools import InputsLike, Pools
 from pilotlight.gateway.scheduler.queue import Pool
+from pilotlight.gateway.scheduler.router import Asked, Destination, route
 from pilotlight.gateway.storage.store import Page, Store
 from pilotlight.runtime import SupervisorOptions, Worker, WorkerLike, new_prediction_id
 
@@ -169,6 +170,15 @@ class Gateway:
     def gauges(self, model: str | None = None) -> Gauges:
         """The state of all versions of a model, or of all models, together."""
         return Gauges.sum(now for key, now in self._pools.gauges_by_key().items() if model in (None, key.model))
+
+    def route(self, asked: Asked, key: str | None = None) -> Destination:
+        """Return which version a request goes to, as ``router.route`` does.
+
+        Args:
+            asked: what was asked for.
+            key: requests with equal keys stay on one version of a deployment; each for itself without.
+        """
+        return route(asked, self.catalog, key or secrets.token_hex(8))
 
     async def create(
         self,

@@ -34,7 +34,9 @@ def test_what_others_push_roll_back_and_delete_counts_at_once(catalog, tmp_path)
     assert named(catalog.versions(MODEL)) == [(MODEL, 2), (MODEL, 1)]
     registry.roll_back(MODEL, None, now=200.0)
     assert named([catalog.latest(MODEL)]) == [(MODEL, 1)]
+    assert catalog.has(MODEL, id_of(2))
     registry.delete_version(MODEL, id_of(2))
+    assert not catalog.has(MODEL, id_of(2))
     with pytest.raises(MissingError, match="There is no version"):
         catalog.find(id_of(2))
 
@@ -83,22 +85,11 @@ def test_deployments_say_what_is_wanted(catalog, tmp_path):
         (v.id, name) for v in (first, second) for name in (None, "local/d", "local/x") if catalog.is_wanted(v, name)
     ]
     assert wanted == [(first.id, "local/d"), (second.id, None)]
-    assert named([catalog.deployed("local/d"), catalog.deployed("local/model7")]) == [(MODEL, 1), ("local/model7", 7)]
+    assert catalog.created("local/d") == catalog.deployment("local/d")
+    assert catalog.created("local/x") is None
     with pytest.raises(MissingError, match="There is no deployment 'local/x' here"):
-        catalog.deployed("local/x")
+        catalog.deployment("local/x")
     assert catalog.is_wanted(catalog.projects[0], None)
-
-
-def test_which_one_the_routes_without_a_name_are_for(tmp_path):
-    catalog = Catalog([], registered(tmp_path))
-    with pytest.raises(MissingError, match="Nothing has been pushed yet"):
-        _ = catalog.main
-    registered(tmp_path, 1)
-    assert named([catalog.main]) == [(MODEL, 1)]
-    registered(tmp_path, 1, model="acme/other")
-    with pytest.raises(MissingError, match="serves 2 models"):
-        _ = catalog.main
-    catalog.close()
 
 
 def test_two_projects_of_one_name_are_refused():

@@ -27,9 +27,11 @@ from pilotlight.gateway.api.request import gateway_of
 from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.registry.names import MissingError
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.gateway import Gateway
+from pilotlight.gateway.scheduler.router import ByOpenAIName, Destination
 from pilotlight.gateway.sse import PING, StreamEvent
 from pilotlight.runtime.schema.validation import InvalidInputError
 from pilotlight.types import Status
@@ -51,7 +53,7 @@ _WRONG_INPUT = re.compile(r"(?<=InputError: )(?P<name>\w+): .*", re.DOTALL)
     answers={200: as_json(record(object=TEXT, data=list_of(FREE)))},
 )
 async def list_models(request: Request) -> Response:
-    shown = [openai_schemas.model(version) for version in _text_versions(gateway_of(request))]
+    shown = [openai_schemas.model(version) for version in gateway_of(request).versions if _is_text(version)]
     return JSONResponse({"object": "list", "data": shown})
 
 
@@ -64,7 +66,7 @@ async def list_models(request: Request) -> Response:
     errors=(404,),
 )
 async def get_model(request: Request) -> Response:
-    return JSONResponse(openai_schemas.model(_named(gateway_of(request), request.path_params["model"])))
+    return JSONResponse(openai_schemas.model(_route(request, request.path_params["model"]).version))
 
 
 @ROUTES.add_with_body(
@@ -77,9 +79,9 @@ async def get_model(request: Request) -> Response:
     errors=(404, 409, 500),
 )
 async def complete(request: Request, body: CompletionBody) -> Response:
-    version = _named(gateway_of(request), body.model)
-    mapped = openai_inputs.completion_inputs(body, properties_of(version.document))
-    return await _answer(request, version, body, mapped, COMPLETION)
+    destination = _route(request, body.model, body.end_user)
+    mapped = openai_inputs.completion_inputs(body, properties_of(destination.version.document))
+    return await _answer(request, destination, body, mapped, COMPLETION)
 
 
 @ROUTES.add_with_body(
@@ -92,17 +94,17 @@ async def complete(request: Request, body: CompletionBody) -> Response:
     errors=(404, 409, 500),
 )
 async def chat(request: Request, body: ChatBody) -> Response:
-    version = _named(gateway_of(request), body.model)
-    mapped = openai_inputs.chat_inputs(body, properties_of(version.document))
-    return await _answer(request, version, body, mapped, CHAT)
+    destination = _route(request, body.model, body.end_user)
+    mapped = openai_inputs.chat_inputs(body, properties_of(destination.version.document))
+    return await _answer(request, destination, body, mapped, CHAT)
 
 
 async def _answer(
-    request: Request, version: Version, body: CompletionBody | ChatBody, mapped: Mapped, shape: Shape
+    request: Request, destination: Destination, body: CompletionBody | ChatBody, mapped: Mapped, shape: Shape
 ) -> Response:
-    gateway = gateway_of(request)
+    gateway, version = gateway_of(request), destination.version
     try:
-        live = await accept(request, version, mapped.inputs, deployment=None)
+        live = await accept(request, destination, mapped.inputs)
     except InvalidInputError as mistakes:
         raise _invalid(mistakes, mapped) from None
     headers = {"X-Request-Id": live.id}
@@ -206,19 +208,14 @@ def _invalid(mistakes: InvalidInputError, mapped: Mapped) -> ProblemError:
     return ProblemError(HTTPStatus.BAD_REQUEST, "; ".join(lines), extra={"param": mapped.params.get(first, first)})
 
 
-def _text_versions(gateway: Gateway) -> list[Version]:
-    return [version for version in gateway.versions if openai_inputs.is_text(version.document)]
+def _is_text(version: Version) -> bool:
+    return openai_inputs.is_text(version.document)
 
 
-def _named(gateway: Gateway, name: str | None) -> Version:
-    """Raises a ``ProblemError``, 404, when there is none."""
-    served = _text_versions(gateway)
-    for version in served:
-        if name in (None, "", version.model, f"{version.model}:{version.id}"):
-            return version
-    known = ", ".join(version.model for version in served) or "none: no served project makes text from a prompt"
-    raise ProblemError(
-        HTTPStatus.NOT_FOUND,
-        f"There is no model {str(name)[:140]!r} here; there is {known}.",
-        extra={"param": "model", "code": "model_not_found"},
-    )
+def _route(request: Request, name: str | None, key: str | None = None) -> Destination:
+    """Return where a request for a model of that name goes; raises a ``ProblemError``, 404, when there is none."""
+    try:
+        return gateway_of(request).route(ByOpenAIName(name, _is_text), key)
+    except MissingError as error:
+        extra = {"param": "model", "code": "model_not_found"}
+        raise ProblemError(HTTPStatus.NOT_FOUND, str(error), extra=extra) from None

@@ -1,7 +1,7 @@
 """The shapes of OpenAI's API: bodies that are sent to it, and objects that it answers with. Pure.
 
 A body is what OpenAI's clients may send, with the types that OpenAI gives it. What no predictor can do is refused by
-``openai_inputs``, by its name; what has no say in the text (``user``, ``metadata``) is taken and left alone.
+``openai_inputs``, by its name; what has no say in the text (``user``, ``metadata``) is accepted and not passed on.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ class _Body(BaseModel):
     stop: str | list[str] | None = None
     n: int | None = None
     ignore_eos: bool | None = None
+
+    @property
+    def end_user(self) -> str | None:
+        """Return ``user``, whose requests stay on one version of a deployment; ``None`` without."""
+        user = (self.model_extra or {}).get("user")
+        return user if isinstance(user, str) and user else None
 
     @property
     def others(self) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from pilotlight.gateway.api.routing import EVENTS, OPEN, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.egress.addresses import RefusedUrlError
 from pilotlight.gateway.prediction import PredictionRecord
-from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.active import ActivePrediction, replayed
+from pilotlight.gateway.scheduler.router import ByDeployment, ByModel, ByVersion, Destination
 from pilotlight.runtime import new_prediction_id
 
 # As many as Replicate gives.
@@ -72,11 +72,7 @@ _OPTIONS = (_PREFER, _CANCEL_AFTER)
 async def create_by_version(request: Request, body: PredictionBody) -> Response:
     if body.version is None:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "version is required: give an id, or owner/name:id.")
-    catalog = gateway_of(request).catalog
-    ref, colon, version_id = body.version.rpartition(":")
-    by_name = "/" in body.version and not colon
-    version = catalog.latest(body.version) if by_name else catalog.find(version_id, ref or None)
-    return await _create(request, version, body)
+    return await _create(request, body, gateway_of(request).route(ByVersion(body.version)))
 
 
 @ROUTES.add_with_body(
@@ -90,8 +86,7 @@ async def create_by_version(request: Request, body: PredictionBody) -> Response:
     parameters=_OPTIONS,
 )
 async def create_by_model(request: Request, body: PredictionBody) -> Response:
-    version = gateway_of(request).catalog.latest(name_of(request))
-    return await _create_unversioned(request, body, version, deployment=None)
+    return await _create_unversioned(request, body, gateway_of(request).route(ByModel(name_of(request))))
 
 
 @ROUTES.add_with_body(
@@ -105,8 +100,7 @@ async def create_by_model(request: Request, body: PredictionBody) -> Response:
     parameters=_OPTIONS,
 )
 async def create_by_deployment(request: Request, body: PredictionBody) -> Response:
-    version = gateway_of(request).catalog.deployed(name_of(request))
-    return await _create_unversioned(request, body, version, deployment=name_of(request))
+    return await _create_unversioned(request, body, gateway_of(request).route(ByDeployment(name_of(request))))
 
 
 @ROUTES.add(
@@ -172,14 +166,14 @@ async def stream_prediction(request: Request) -> Response:
 
 async def accept(
     request: Request,
-    version: Version,
+    destination: Destination,
     inputs: dict[str, object],
     *,
-    deployment: str | None,
     options: RequestOptions | None = None,
 ) -> ActivePrediction:
     """A new prediction; 429 when too many are waiting."""
     gateway = gateway_of(request)
+    version, deployment = destination.version, destination.deployment
     try:
         if options is None:
             return await gateway.create(version, inputs, deployment=deployment)
@@ -193,21 +187,17 @@ async def accept(
     return live
 
 
-async def _create_unversioned(
-    request: Request, body: PredictionBody, version: Version, *, deployment: str | None
-) -> Response:
+async def _create_unversioned(request: Request, body: PredictionBody, destination: Destination) -> Response:
     if body.version is not None:
-        what = "model" if deployment is None else "deployment"
+        what = "model" if destination.deployment is None else "deployment"
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"This URL names a {what}: leave version out.")
-    return await _create(request, version, body, deployment=deployment)
+    return await _create(request, body, destination)
 
 
-async def _create(
-    request: Request, version: Version, body: PredictionBody, *, deployment: str | None = None
-) -> Response:
+async def _create(request: Request, body: PredictionBody, destination: Destination) -> Response:
     wait_s = read_wait(request.headers.get("prefer"))
     options = _options_of(request, body)
-    live = await accept(request, version, body.input or {}, deployment=deployment, options=options)
+    live = await accept(request, destination, body.input or {}, options=options)
     ended = wait_s is not None and await live.wait_ended(wait_s)
     shown = replicate_schemas.prediction(live.record, base_of(request), hide_progress=True)
     status = HTTPStatus.CREATED if ended or wait_s is None else HTTPStatus.ACCEPTED

@@ -1,5 +1,8 @@
 """Models, versions and deployments over HTTP. The unmodified client is in tests/cog/test_push_live.py."""
 
+from collections import Counter
+
+from pilotlight.gateway.registry.deployments import Deployment, Deployments, Share
 from pilotlight.gateway.registry.names import NAME_PATTERN
 from tests.gateway.made import Limits, made_version, run, served
 from tests.gateway.registered import MODEL, id_of, registered
@@ -171,6 +174,41 @@ def test_the_plain_routes_are_for_the_only_model(tmp_path):
         assert f"pilotlight:requests_total{{{labels}}} 1.0" in metrics.splitlines()
 
     over_http(tmp_path, scenario, versions=[])
+
+
+def test_the_predictions_of_a_deployment_reach_all_its_versions_and_are_counted_apart(tmp_path):
+    weights = (Share(id_of(1), 3.0), Share(id_of(2), 1.0))
+
+    async def scenario(client):
+        registry = client.gateway.catalog.registry
+        Deployments(registry).create(Deployment("local/steady", MODEL, weights, "cpu", 0, 2, 5.0))
+        url, body = f"{DEPLOYMENT}/predictions", {"input": {"prompt": "a"}}
+        made = [(await client.post(url, json=body, headers={"Prefer": "wait"})).json() for _ in range(60)]
+        found = Counter(one["version"] for one in made)
+        assert {one["status"] for one in made} == {"succeeded"}
+        # All 60 draws of 3 to 1 on one side: once in 30 million runs.
+        assert found.keys() == {id_of(1), id_of(2)}
+        # One user stays on one version.
+        ask = {"model": "local/steady", "prompt": "a", "user": "anna"}
+        answers = [(await client.post("/openai/v1/completions", json=ask)).json() for _ in range(10)]
+        (print_of_anna,) = {answer["system_fingerprint"] for answer in answers}
+        found[next(version for version in found if print_of_anna == f"fp_{version[:12]}")] += 10
+        shown = {
+            (one["version"], one["deployment"]): (one["ended"]["succeeded"], one["traffic_share"])
+            for one in (await client.get("/status")).json()["versions"]
+            if one["model"] == MODEL
+        }
+        assert shown == {
+            (id_of(1), "local/steady"): (found[id_of(1)], 0.75),
+            (id_of(2), "local/steady"): (found[id_of(2)], 0.25),
+            (id_of(2), None): (0, 1.0),
+        }
+        metrics = (await client.get("/metrics")).text.splitlines()
+        for version, count in found.items():
+            labels = f'deployment="local/steady",model_name="{MODEL}",status="succeeded",version="{version}"'
+            assert f"pilotlight:requests_total{{{labels}}} {float(count)}" in metrics
+
+    over_http(tmp_path, scenario, 1, 2)
 
 
 def test_names_hold_nothing_that_a_path_or_a_url_would_read_otherwise():
