@@ -1,4 +1,4 @@
-"""Several result files of one kind as one. Each kind has its own ``merge``; this finds it."""
+"""Merges several result files of one kind. Each kind has its own ``merge``; this module finds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client needs of a target, whichever it is."""
+"""The interface of every kind of target."""
 
 from __future__ import annotations
 

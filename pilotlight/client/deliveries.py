@@ -1,4 +1,4 @@
-"""Each message handled once, however often it is sent, and all at the same time."""
+"""Handles each message once, however often it is delivered, and different messages concurrently."""
 
 from __future__ import annotations
 

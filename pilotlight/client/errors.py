@@ -1,4 +1,4 @@
-"""What goes wrong with an HTTP API, in our words: the one place where httpx2's errors and statuses become ours."""
+"""Maps httpx2's errors and HTTP statuses to pilotlight's errors; the only place that does."""
 
 from __future__ import annotations
 

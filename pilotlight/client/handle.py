@@ -1,4 +1,4 @@
-"""A prediction in the hands of a caller: what it has said so far, how it ends, and the deadlines that cancel it."""
+"""A handle on one prediction: its output so far, its end, and the deadlines that cancel it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prediction that is sent a second time when the first one is slow."""
+"""Hedging: sends a prediction a second time when the first is slow."""
 
 from __future__ import annotations
 

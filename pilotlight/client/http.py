@@ -1,4 +1,4 @@
-"""Requests to an HTTP API: what may be sent again, and when."""
+"""Requests to an HTTP API, and the rules for retrying them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a caller has to what a target takes: files become URLs, and mistakes are found before anything is sent."""
+"""Prepares inputs for a target: files become URLs, and mistakes are found before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event loop of its own on a thread of its own, to which blocking calls are handed over.
+"""An event loop on its own thread, for blocking calls of asynchronous code.
 
 So they work wherever they come from, a running event loop included, and what interrupts the wait cancels the work.
 """

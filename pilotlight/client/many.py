@@ -1,4 +1,4 @@
-"""Many predictions, a few at once, their results in order."""
+"""Runs many predictions with bounded concurrency and returns their results in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a prediction, wherever it ran: the output, how cold it was, and what it cost."""
+"""The result of a prediction on any target: output, timing, and cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a client, and one client of a split, can be set up: the keywords that the four clients share."""
+"""The keyword settings that the four client classes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Python module with the types of a predictor's inputs and output, from its OpenAPI document. Pure."""
+"""Generates a Python module with the types of a predictor's inputs and output from its OpenAPI document. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole examination of one project: read, run, judge."""
+"""Examines one project: reads it, runs it, and applies the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known about a project, and what was read of it; see ``observed`` for the rest. The rules see nothing else."""
+"""The facts about a project that were read; ``observed`` has those of a run. The rules see nothing else."""
 
 from __future__ import annotations
 

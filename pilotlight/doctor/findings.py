@@ -1,4 +1,4 @@
-"""What a rule says about a project, and what becomes of it."""
+"""The findings of rules about a project."""
 
 from __future__ import annotations
 

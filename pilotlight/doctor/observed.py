@@ -1,4 +1,4 @@
-"""What was observed of a project while it ran."""
+"""The observations of a project while it ran."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of ``pilotlight doctor`` for a terminal: made from the result alone."""
+"""Renders the result of ``pilotlight doctor`` for a terminal, from the result alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of ``pilotlight doctor`` as a file: what was found, what passed, and the measurements behind it. Format 1.
+"""The result file of ``pilotlight doctor``: findings, passed checks, and the measurements behind them. Format 1.
 
 History: 1, the first.
 """

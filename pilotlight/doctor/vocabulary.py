@@ -1,4 +1,4 @@
-"""Names of functions and files that mean something to the rules."""
+"""Names of functions and files that the rules recognize."""
 
 from __future__ import annotations
 

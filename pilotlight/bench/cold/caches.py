@@ -1,4 +1,4 @@
-"""What compilers keep between starts, absent: each start gets empty folders in its place."""
+"""Starts without the caches of compilers: each start gets empty folders in their place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fresh_folders(names: Iterable[str], folder: Path) -> dict[str, str]:
 
 
 def refuse_given(names: Iterable[str], given: Mapping[str, str], option: str) -> None:
-    """A variable that a start replaces is not for the user to give.
+    """Refuse a variable given by the user that each start replaces.
 
     Raises:
         UsageError: it was given.

@@ -1,4 +1,4 @@
-"""Cold starts of one or several projects, in turn, each in a fresh worker; the result grows with every start."""
+"""Measures cold starts of projects in turn, each in a fresh worker. The result is saved after every start."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class ColdPlan:
         targets: with a name each.
         runs: measured starts of each.
         seed: of their order.
-        drop_method: how the page cache is dropped before every measured start; ``None`` leaves in it what it holds.
+        drop_method: how the page cache is dropped before every measured start; ``None`` leaves it as it is.
         options: how to start.
-        conditions: what each start finds and may take, the page cache apart.
+        conditions: which caches each start finds and how much memory it may use, the page cache apart.
     """
 
     targets: tuple[BenchTarget, ...]
@@ -78,7 +78,7 @@ async def measure(
     Args:
         plan: what to measure.
         inputs_for: from a project's OpenAPI document to the input of its first prediction.
-        save: called with all there is so far, before the first start and after every one.
+        save: called with the result so far, before the first start and after every one.
         announce: called before every start.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One cold start of a worker, watched from outside: from the spawn to the end of its first prediction."""
+"""Observes one cold start of a worker from outside, from the spawn to the end of its first prediction."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _STOP_GRACE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a start finds on the machine, and what it may take of it.
+    """The caches that a start finds, and the memory that it may use.
 
     Attributes:
-        compile_cache: ``absent`` gives it empty folders in place of what compilers have kept.
+        compile_cache: ``absent`` replaces the caches of compilers by empty folders.
         bytecode: ``absent`` does so for compiled Python modules.
-        memory_limit_bytes: what takes more is ended; see ``memory.within_memory``.
+        memory_limit_bytes: a worker that holds more is killed; see ``memory.within_memory``.
     """
 
     compile_cache: Presence = "present"
@@ -52,7 +52,7 @@ class ColdStart:
         wall_s: to the end of the first prediction.
         ready_s: to the health check that said it is ready.
         first_output_s: to the first chunk of output; ``None`` when there was none.
-        intervals: the stages as they lay in time.
+        intervals: the stages with their start and end.
         stages: the same as a waterfall, whose charged times sum to ``wall_s``.
         imports: the slowest packages first.
         counters: of the worker's processes; ``None`` where the system does not count.
@@ -82,14 +82,14 @@ async def observe(
     """Starts a worker, runs one prediction, and stops the worker, whatever happens.
 
     Args:
-        project: knows nothing of this; stages that it stamps itself (``pilotlight.tracing``) are used.
+        project: any Cog project; stages that it records with ``pilotlight.tracing`` are used.
         inputs: of the prediction.
         options: of the worker.
         conditions: those of ``Conditions()`` when not given.
         note_files: also find out which files are read, which makes the start slower; see ``watch.Seen``.
 
     Raises:
-        WorkerError: it did not succeed; its kind says how.
+        WorkerError: the start failed; the class says how.
         UsageError: the project cannot be served as it stands, or refuses the inputs.
     """
     conditions = conditions or Conditions()

@@ -1,4 +1,4 @@
-"""Makes the system forget what it has read, so that the next start reads it from the disk."""
+"""Drops files from the page cache, so that the next start reads them from the disk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PAGES_AND_NAMES = b"3\n"
 
 
 def pick_method() -> Method:
-    """How pages can be forgotten here.
+    """Return how the page cache can be dropped here.
 
-    ``drop_caches``, which forgets everything, where we may: as root, outside most containers. Else ``fadvise``, which
-    forgets the files that it is given, except pages that some other process has mapped.
+    ``drop_caches``, which drops everything, where permitted: as root, outside most containers. Else ``fadvise``, which
+    drops the given files, except pages that another process has mapped.
     """
     try:
         os.close(os.open(_SWITCH, os.O_WRONLY))
@@ -28,9 +28,9 @@ def pick_method() -> Method:
 
 
 def drop(method: Method, files: Iterable[Path]) -> int:
-    """Forgets everything, or ``files``; how many files were asked for (0 for everything).
+    """Drop everything, or ``files``; return how many files were asked for (0 for everything).
 
-    Files that are gone by now are passed over.
+    Files that no longer exist are skipped.
     """
     os.sync()  # a page that is not on the disk yet cannot be forgotten
     if method == "drop_caches":

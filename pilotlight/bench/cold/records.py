@@ -1,4 +1,4 @@
-"""What the processes of a worker write about themselves while they start: the hook's notes and ``pilotlight.tracing``.
+"""Records that the processes of a starting worker write: by the import hook and by ``pilotlight.tracing``.
 
 One file for each process, named by its id; one line for each record, five fields separated by tabs: ``kind``, start and
 end in nanoseconds of the monotonic clock, the thread, a name. Kinds:

@@ -1,4 +1,4 @@
-"""The result of ``bench cold`` for a terminal: made from the result alone."""
+"""Renders the result of ``bench cold`` for a terminal, from the result alone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _INDENT = (0, 0, 0, 2)
 
 
 def cold_report(result: ColdResult) -> Group:
-    """A waterfall for each project, what it compares to, and warnings."""
+    """Return a waterfall for each project, the comparisons, and the warnings."""
     longest_s = max((_longest_s(result.measured(info.name)) for info in result.projects), default=0.0)
     parts: list[RenderableType] = [_headline(result)]
     for info in result.projects:
@@ -103,7 +103,7 @@ def _totals(processes: Sequence[ProcessResult]) -> list[Text]:
 
 def _waterfall(processes: Sequence[ProcessResult], longest_s: float) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    # What a narrow terminal cuts off is the bar, not a number.
+    # On a narrow terminal the bar is cut off, not a number.
     table.add_column("stage", no_wrap=True, min_width=max(map(len, STAGES)))
     table.add_column("time", justify="right", no_wrap=True, min_width=len("999.999 s"))
     table.add_column("share", justify="right", no_wrap=True, min_width=len("share"))
@@ -122,7 +122,7 @@ def _waterfall(processes: Sequence[ProcessResult], longest_s: float) -> Table:
 
 
 def _longest_s(processes: Sequence[ProcessResult]) -> float:
-    """How far the bars of a project reach."""
+    """Return the time that the longest bar of a project ends at."""
     if not processes:
         return 0.0
     return max(wall_s(processes), sum(charged_s for _, charged_s, _ in stage_medians(processes)))

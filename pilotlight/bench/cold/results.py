@@ -1,4 +1,4 @@
-"""The results of ``bench cold`` as a file: raw values of every start, what was measured, and on what. Format 2.
+"""The result file of ``bench cold``: raw values of every start, the settings, and the environment. Format 2.
 
 History: 1, the first; 2, compile caches, bytecode, the memory limit and GPU memory.
 """
@@ -15,13 +15,13 @@ __all__ = ["ColdResult", "ColdSettings", "ImportSeconds", "ProcessResult", "Span
 
 
 class ColdSettings(Strict):
-    """What was asked for.
+    """The settings of the run.
 
     Attributes:
         runs: measured starts of each project.
         seed: of the order of the starts.
         drop_method: how the page cache was dropped; ``None`` when it was left hot.
-        compile_cache: whether a start finds what compilers have kept (``caches.COMPILE_VARIABLES``).
+        compile_cache: whether a start finds the caches of compilers (``caches.COMPILE_VARIABLES``).
         bytecode: whether it finds its Python modules compiled.
         memory_limit_bytes: see ``memory.within_memory``.
     """
@@ -38,7 +38,7 @@ class ColdSettings(Strict):
 
 
 class Span(Strict):
-    """A stage as it lay in time, since the spawn."""
+    """A stage with its start and end, in seconds since the spawn."""
 
     stage: str
     start_s: float
@@ -93,5 +93,5 @@ class ColdResult(Series[ProcessResult]):
 
 
 def merge(first: ColdResult, second: ColdResult) -> ColdResult:
-    """Both runs as one; ``UsageError`` where they do not go together: see ``merge_series``."""
+    """Return both runs as one; ``UsageError`` if they cannot be merged: see ``merge_series``."""
     return merge_series(first, second, "runs")

@@ -1,4 +1,4 @@
-"""A cold start as a waterfall: which stage every moment belongs to. Pure.
+"""Charges every moment of a cold start to one stage, which gives its waterfall. Pure.
 
 Every moment of the wall time is charged to exactly one stage, so the charged times sum to the wall time. Where several
 stages run at once, the others' time is kept as overlap: shown, but not added.

@@ -1,4 +1,4 @@
-"""Finds out what a start of a project reads from the disk."""
+"""Records which parts of which files a start of a project reads from the disk."""
 
 from __future__ import annotations
 

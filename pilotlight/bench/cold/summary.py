@@ -1,4 +1,4 @@
-"""What the starts of one result say together: medians, what to compare, warnings. Pure; every report prints it."""
+"""Summarises the starts of one result: medians, comparisons, warnings. Pure; used by every report."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def usage(processes: Sequence[ProcessResult]) -> ResourceUsage | None:
 
 
 def allowed(values: Sequence[float]) -> str:
-    """Which percentiles so many starts allow an interval for, in words."""
+    """Return, in words, the percentiles that so many starts allow an interval for."""
     found = {q: quantile_interval(values, q) for q in _QUANTILES}
     given = [f"p{q * 100:g}" for q, one in found.items() if not isinstance(one, TooSmall)]
     refused = [f"p{q * 100:g} needs {one.needed}" for q, one in found.items() if isinstance(one, TooSmall)]
@@ -121,7 +121,7 @@ def comparisons(result: ColdResult) -> list[Against]:
 
 
 def warnings(result: ColdResult) -> list[str]:
-    """What makes these numbers worth less than they look."""
+    """Return what limits the value of these figures."""
     measured = [process for process in result.processes if process.measured]
     found = [] if result.finished else [f"interrupted after {len(measured)} measured starts"]
     found += machine_warnings(result.environment, (process.steal_share for process in measured))

@@ -1,4 +1,4 @@
-"""From what was observed of one start to its stages and its imports. Pure."""
+"""Computes the stages and the imports of one start from what was observed. Pure."""
 
 from __future__ import annotations
 

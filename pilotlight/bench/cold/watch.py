@@ -1,4 +1,4 @@
-"""What can be seen of a group of processes from outside while it runs: the files it reads, the GPU memory it takes."""
+"""Watches a process group from outside: the files it reads and the GPU memory it holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two projects can be compared by, and where its values are in a result. Pure."""
+"""The metrics that two projects can be compared by, and how to read their values from a result. Pure."""
 
 from __future__ import annotations
 

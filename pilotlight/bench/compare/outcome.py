@@ -1,4 +1,4 @@
-"""From a result with two projects to a verdict, and to words. Pure."""
+"""Decides the outcome of a comparison from its result, and words it. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CompareOutcome:
         b: the candidate.
         comparison: of their times.
         conditions: each that was asked for, and whether it holds.
-        warnings: what makes the numbers worth less than they look.
+        warnings: what limits the value of the figures.
     """
 
     metric: CompareMetric

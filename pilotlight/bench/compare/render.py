@@ -1,4 +1,4 @@
-"""The outcome of a comparison for a terminal."""
+"""Renders the outcome of a comparison for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: a project's folder, or that folder at a git revision, checked out for the run.
+"""The two sides of a comparison: a project folder, or that folder checked out at a git revision.
 
 A checkout is made from git's objects through an index of its own, in a temporary folder: the user's repository, its
 index and its list of worktrees stay as they are. It holds what git holds: no ignored files (fetched weights), no

@@ -1,4 +1,4 @@
-"""The machine, the software and the project that a result was measured on, as far as they can be read."""
+"""Reads the machine, the software and the project that a result is measured on."""
 
 from __future__ import annotations
 

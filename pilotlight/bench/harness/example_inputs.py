@@ -1,4 +1,4 @@
-"""An input that a project accepts, made up from its schema. Pure."""
+"""Makes an example input for a project from its schema. Pure."""
 
 from __future__ import annotations
 

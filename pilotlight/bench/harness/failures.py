@@ -1,4 +1,4 @@
-"""What became of a worker that failed, in the words of a result file."""
+"""Describes the failure of a worker for a result file."""
 
 from __future__ import annotations
 

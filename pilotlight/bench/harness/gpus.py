@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine and the memory in use on them, as ``nvidia-smi`` says; without it there are none."""
+"""Reads the NVIDIA GPUs of this machine and their memory in use from ``nvidia-smi``; none without it."""
 
 from __future__ import annotations
 

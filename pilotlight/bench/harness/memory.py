@@ -1,4 +1,4 @@
-"""A worker may take so much memory and no more: work on it ends with an error, before the machine does."""
+"""Limits the memory of a worker: beyond the limit it is killed and its work fails with an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Linux counts for the processes of a group. On another system there is nothing to read, and nothing is said."""
+"""Reads Linux's counters for a process group. Other systems have none: the functions return ``None`` or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several projects whose workers start in turn, and the results that such a run leaves: what cold and warm share."""
+"""The common part of ``bench cold`` and ``bench warm``: projects whose workers start in turn, and their results."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def take_turns(
     Args:
         taker: of the steps.
         steps: in order.
-        save: called with all there is so far, before the first step and after every one.
+        save: called with the result so far, before the first step and after every one.
         announce: called before every step.
     """
     save(taker.result)

@@ -1,4 +1,4 @@
-"""What makes the numbers of any bench worth less than they look: the machine was not at rest. Pure."""
+"""Warnings for any bench when the machine was not idle. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pilotlight.bench.harness.documents import Environment
 
 __all__ = ["machine_warnings"]
 
-# Above these the machine was busy with something else, and times are too long by an amount that nobody knows.
+# Above these the machine was busy with something else, and times are too long by an unknown amount.
 _BUSY_LOAD_PER_CORE = 0.5
 _BUSY_STEAL = 0.02
 
 
 def machine_warnings(machine: Environment, steal_shares: Iterable[float | None]) -> list[str]:
-    """In words; none where nothing disturbed it.
+    """Return the warnings in words; empty if nothing disturbed the machine.
 
     Args:
         machine: as it was before the first start.

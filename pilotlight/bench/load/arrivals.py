@@ -1,4 +1,5 @@
-"""When the requests of an open loop are meant to start: seconds since the beginning of a step, ascending. Pure.
+"""Computes the intended start times of the requests of an open loop: seconds since the start of a step, ascending.
+Pure.
 
 Every schedule is a whole array, made before the step begins: a generator that falls behind cannot bend it.
 """

@@ -1,4 +1,4 @@
-"""Did the generator do what it was asked for? And if so: does the server keep up? Pure.
+"""Decides whether the load generator kept its schedule, and if so, whether the server keeps up. Pure.
 
 A generator that is late, slow or starved measures itself. Where one of these checks fails there is no verdict, and the
 numbers are shown for what they are worth. The limits:

@@ -1,4 +1,4 @@
-"""Durations counted in buckets whose width grows with the value: HDR, a high dynamic range in little space. Pure.
+"""A histogram of durations with buckets whose width grows with the value (HDR: high dynamic range). Pure.
 
 A value is taken as whole microseconds. Below 256 each has a bucket of its own; above, every power of two is divided
 into 128 buckets of one width, so that no bucket is wider than 1/128 of its values. 3,328 buckets reach past an hour.

@@ -1,4 +1,4 @@
-"""Loads a Cog server step by step; the result grows with every step."""
+"""Loads a Cog server step by step. The result is saved after every step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user finds good enough, as it is given on a command line. Pure."""
+"""Latency objectives, parsed from the command line. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plays one step of a load: requests at the times of a schedule, or from clients that wait for their answers."""
+"""Runs one step of a load: requests at scheduled times, or from clients that wait for their answers."""
 
 from __future__ import annotations
 

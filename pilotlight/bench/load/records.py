@@ -1,4 +1,4 @@
-"""What happens to one request, written down as it happens; and many of them as the columns of a result."""
+"""The record of one request, and many records as the columns of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results of ``bench load`` as a file: what happened to every request, and what follows from it. Format 1.
+"""The result file of ``bench load``: a record of every request, and summaries. Format 1.
 
 A result has one step for every level of load: a rate of arrivals (open loop) or a number of clients (closed loop).
 Each step holds its raw values in ``requests`` and ``generator``; ``summary`` and ``audit`` are made from those alone.

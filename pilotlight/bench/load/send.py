@@ -1,4 +1,4 @@
-"""One prediction of a load, from its send to its last byte, in each of the three ways in which Cog can be asked."""
+"""Sends one prediction of a load in one of Cog's three request modes, from the send to the last byte."""
 
 from __future__ import annotations
 

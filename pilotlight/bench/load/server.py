@@ -1,4 +1,4 @@
-"""The server under load: a worker of ours that serves a project, or one that runs already."""
+"""The server under load: a worker that is started for a project, or a running server."""
 
 from __future__ import annotations
 

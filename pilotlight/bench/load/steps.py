@@ -1,4 +1,4 @@
-"""The levels of a load, made from what was asked for. Pure."""
+"""The steps of a load, computed from the options. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a step out of its raw values. Pure."""
+"""Computes the figures of a step from its raw values. Pure."""
 
 from __future__ import annotations
 

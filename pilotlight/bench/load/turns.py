@@ -1,4 +1,4 @@
-"""A queue in front of a server that refuses what it has no slot for: first come, first served.
+"""A first-come, first-served queue in front of a server that refuses requests when it has no free slot.
 
 Every platform that runs Cog has one. It learns from the server's own answers: a request that was refused waits until an
 earlier one has been answered, then tries again.

@@ -1,4 +1,4 @@
-"""Where a Cog server reports the end of asynchronous predictions: an HTTP server of our own on the loopback address."""
+"""The webhook receiver for asynchronous predictions of a Cog server: an HTTP server on the loopback address."""
 
 from __future__ import annotations
 

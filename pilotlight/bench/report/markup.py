@@ -1,4 +1,4 @@
-"""HTML that cannot be broken by what is in it: text is escaped where it becomes a part of an element."""
+"""Builds HTML; text is escaped when it becomes part of an element."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report for a terminal: what each bench prints, one after the other, and the calibration at its foot."""
+"""Renders a report for a terminal: the output of each bench in turn, and the calibration last."""
 
 from __future__ import annotations
 

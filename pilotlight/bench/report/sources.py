@@ -1,4 +1,4 @@
-"""The files that a report is made from, each recognized by the ``format`` that it names."""
+"""Reads the files of a report, each recognized by its ``format`` field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the results say, each in a few words for a person in a hurry. Pure."""
+"""Words the findings of the results in one short sentence each. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a report: the page, and each picture as a file, light and dark."""
+"""Writes a report: the page, and each picture as a PNG, light and dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A series of times as one line of text. Pure."""
+"""Draws a series of times as one line of text. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warm-up of one or several projects: fresh workers in turn, each with the same prediction again and again.
+"""Measures the warm-up of projects: fresh workers in turn, each repeating the same prediction.
 
 How a prediction is timed. From outside, from the request to the end of the answer, over one kept connection, as one
 plain answer and not as server-sent events: a stream of 200 chunks takes 1.5 times as long to receive, and now and then
@@ -82,7 +82,7 @@ async def measure(
     Args:
         plan: what to measure.
         inputs_for: from a project's OpenAPI document to the input of its predictions.
-        save: called with all there is so far, before the first process and after every one.
+        save: called with the result so far, before the first process and after every one.
         announce: called before every process.
         tick: called after every prediction, between it and the next.
 

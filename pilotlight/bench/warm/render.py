@@ -1,4 +1,4 @@
-"""The result of ``bench warm`` for a terminal: made from the result alone."""
+"""Renders the result of ``bench warm`` for a terminal, from the result alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results of ``bench warm`` as a file: the time of every prediction of every process. Format 1.
+"""The result file of ``bench warm``: the time of every prediction of every process. Format 1.
 
 History: 1, the first.
 """
@@ -15,7 +15,7 @@ __all__ = ["WarmProcess", "WarmResult", "WarmSettings", "merge"]
 
 
 class WarmSettings(Strict):
-    """What was asked for.
+    """The settings of the run.
 
     Attributes:
         processes: measured processes of each project.
@@ -64,5 +64,5 @@ class WarmResult(Series[WarmProcess]):
 
 
 def merge(first: WarmResult, second: WarmResult) -> WarmResult:
-    """Both runs as one; ``UsageError`` where they do not go together: see ``merge_series``."""
+    """Return both runs as one; ``UsageError`` if they cannot be merged: see ``merge_series``."""
     return merge_series(first, second, "processes")

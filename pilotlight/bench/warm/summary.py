@@ -1,4 +1,4 @@
-"""What a ``bench warm`` result says beyond the shapes: steady levels, comparisons, warnings. Pure: for every report."""
+"""Summarises a ``bench warm`` result: steady levels, comparisons, warnings. Pure; used by every report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def comparisons(result: WarmResult) -> list[Against]:
 
 
 def warnings(result: WarmResult) -> list[str]:
-    """What makes these numbers worth less than they look."""
+    """Return what limits the value of these figures."""
     measured = [process for process in result.processes if process.measured]
     found = [] if result.finished else [f"interrupted after {len(measured)} measured processes"]
     found += machine_warnings(result.environment, (process.steal_share for process in measured))
@@ -48,7 +48,7 @@ def warnings(result: WarmResult) -> list[str]:
 
 
 def notes(warmup: Warmup) -> list[str]:
-    """What a reader has to know to read the figures of a project right."""
+    """Return notes that explain the figures of a project."""
     few = warmup.iterations_to_steady
     if warmup.shape is not Shape.WARM_UP or few is None or few > _COGS_OWN:
         return []

@@ -1,4 +1,4 @@
-"""An answer that only a blocking library reads, such as boto3's, for an event loop that must not wait for it."""
+"""Reads an answer of a blocking library, such as boto3, without blocking the event loop."""
 
 from __future__ import annotations
 

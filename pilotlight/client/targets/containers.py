@@ -1,4 +1,4 @@
-"""What endpoints of Vertex AI and SageMaker have in common, whose containers are ours (``pilotlight serve --on``).
+"""The common part of Vertex AI and SageMaker endpoints that run pilotlight's container (``pilotlight serve --on``).
 
 Both clouds pass a request through to the container and its answer back, so a prediction lives and dies with its
 connection: leaving it cancels it. A stream ends with what became of the prediction, logs and metrics included.

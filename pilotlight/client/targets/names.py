@@ -1,4 +1,4 @@
-"""Targets as strings: where predictions are sent, in one line that fits into a configuration file. Pure.
+"""Parses targets: strings that say where predictions are sent, short enough for a configuration file. Pure.
 
 replicate:OWNER/NAME[:VERSION]        a model on Replicate
 replicate-deployment:OWNER/NAME       a deployment on Replicate

@@ -1,4 +1,4 @@
-"""What SageMaker says, in our words: its failures, and how an endpoint stands. Pure."""
+"""Maps SageMaker's errors and endpoint states to pilotlight's. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs meant to be too much, made from a project's schema: one wrong value beside inputs that work. Pure."""
+"""Makes invalid inputs from a project's schema: one wrong value beside valid ones. Pure."""
 
 from __future__ import annotations
 

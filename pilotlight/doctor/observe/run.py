@@ -1,4 +1,4 @@
-"""Runs a project under the real Cog server, for as many rules as one start can serve."""
+"""Runs a project under the real Cog server once, for all rules that one start can serve."""
 
 from __future__ import annotations
 

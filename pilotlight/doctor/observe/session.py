@@ -1,4 +1,4 @@
-"""The predictions that the doctor makes on a worker that is ready: the first, many, several at once, and bad ones."""
+"""The predictions that doctor runs on a ready worker: the first, a series, concurrent ones, and invalid ones."""
 
 from __future__ import annotations
 

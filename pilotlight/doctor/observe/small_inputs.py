@@ -1,4 +1,4 @@
-"""Inputs that make a prediction short, and the same each time, by the names that predictors give them. Pure."""
+"""Inputs that make a prediction short and repeatable, recognized by their common names. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long processes were ready to run and had no processor, as Linux counts it: what a busy machine adds to a time."""
+"""Reads how long processes waited for a processor, as Linux counts it: what a busy machine adds to a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker's processes write about themselves for the doctor: opened files, an event loop at a stop."""
+"""Records that a worker's processes write for doctor: opened files, and times when the event loop was blocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several rules need to judge evidence, and to word it."""
+"""Functions that several rules share to judge and word evidence."""
 
 from __future__ import annotations
 

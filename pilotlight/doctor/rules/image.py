@@ -1,4 +1,4 @@
-"""Rules about what goes into the image: versions, weights, files, compiled code."""
+"""Rules about the contents of the image: versions, weights, files, compiled code."""
 
 from __future__ import annotations
 

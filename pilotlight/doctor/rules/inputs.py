@@ -1,4 +1,4 @@
-"""Rules about inputs: are wrong ones refused in words that help, and are they all described."""
+"""Rules about inputs: whether wrong ones are refused with a helpful message, and whether all are described."""
 
 from __future__ import annotations
 

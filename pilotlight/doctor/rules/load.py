@@ -1,4 +1,4 @@
-"""Rules about many callers at once: batching, the number of slots, the number of replicas."""
+"""Rules about concurrent callers: batching, the number of slots, the number of replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules about time: the first prediction, work done again and again, the event loop, the cold start."""
+"""Rules about time: the first prediction, repeated work, the event loop, the cold start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules about whether callers and operators can rely on it: health, inputs, metrics, whether it starts at all."""
+"""Rules about reliability: health checks, input validation, metrics, and whether the project starts."""
 
 from __future__ import annotations
 

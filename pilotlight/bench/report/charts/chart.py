@@ -1,4 +1,4 @@
-"""A picture of a report: drawn once, by matplotlib, for the file and for the page.
+"""A picture of a report, drawn once by matplotlib for the file and for the page.
 
 The same bytes for the same result: no date, no version, ids by a fixed salt, the font that matplotlib brings.
 """

@@ -1,4 +1,4 @@
-"""Pictures of cold starts: where the time goes, and which imports take it."""
+"""Charts of cold starts: the waterfall of stages, and the imports."""
 
 from __future__ import annotations
 

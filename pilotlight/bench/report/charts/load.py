@@ -1,4 +1,4 @@
-"""Pictures of load: how long requests took, out to the slowest, and how many were served at which load."""
+"""Charts of load: latency percentiles, and throughput over load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes matplotlib's SVG a part of a page: ids of its own, CSS variables for colors, words for those who need them."""
+"""Prepares matplotlib's SVG for a page: unique ids, CSS variables for colors, text alternatives."""
 
 from __future__ import annotations
 

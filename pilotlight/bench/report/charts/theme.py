@@ -1,4 +1,4 @@
-"""The colors of a report by what they mean, light and dark: one table for the pictures and for the page.
+"""The colors of a report by meaning, light and dark: one table for the pictures and the page.
 
 A picture is drawn with one column of the table. For the page it is drawn with ``MARKS``, colors that nobody sees: each
 stands for its role, and ``styles`` are the CSS variables that take their place.

@@ -1,4 +1,4 @@
-"""The picture of a warm-up: every prediction of every process, with the changepoints that were found."""
+"""The chart of a warm-up: every prediction of every process, with its changepoints."""
 
 from __future__ import annotations
 

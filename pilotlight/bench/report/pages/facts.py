@@ -1,4 +1,4 @@
-"""The foot of the page: the machine, what was asked for, what was started, and the calibration."""
+"""The last part of the page: the machine, the settings, the projects, and the calibration."""
 
 from __future__ import annotations
 

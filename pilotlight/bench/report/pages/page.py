@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no script, no request, every style and picture inside."""
+"""The report as one self-contained HTML page: no script, no request, all styles and pictures inline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page is built of: tables, pictures, cards and what can be folded."""
+"""Building blocks of the page: tables, pictures, cards and foldable sections."""
 
 from __future__ import annotations
 
