@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import gc
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,7 +106,7 @@ async def open_gateway(
         guarded = settings.token is not None or bool(tokens.all())
         _require_guard(settings.host, listener, guarded=guarded)
         if versions is None:
-            versions = await asyncio.to_thread(_load, settings)
+            versions = await _load(settings)
         with home.lock(root) as (database, folder):
             async with Store(database, to_disk=settings.fsync) as store, EgressClient(parts.egress) as egress:
                 files = Files(folder, store, clock)
@@ -203,8 +205,20 @@ class _ProjectWorker(Worker):
             self._on_line(text)
 
 
-def _load(settings: GatewaySettings) -> list[Version]:
-    return [load_version(root, created_at=time.time(), python=settings.worker.python) for root in settings.projects]
+async def _load(settings: GatewaySettings) -> list[Version]:
+    """Load the projects, on a thread that does not keep the process alive: an import may take minutes to end."""
+    loaded: Future[list[Version]] = Future()
+
+    def work() -> None:
+        python = settings.worker.python
+        try:
+            loaded.set_result([load_version(root, created_at=time.time(), python=python) for root in settings.projects])
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+            loaded.set_exception(error)
+
+    loaded.set_running_or_notify_cancel()
+    threading.Thread(target=work, name="load-projects", daemon=True).start()
+    return await asyncio.wrap_future(loaded)
 
 
 def _require_guard(host: str, listener: socket.socket, *, guarded: bool) -> None:

@@ -1,7 +1,10 @@
 """``pilotlight gateway`` as a command."""
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 
 import httpx2
@@ -73,6 +76,24 @@ def test_serves_until_it_is_told_to_stop_and_lets_a_prediction_end(tmp_path, num
         assert answers[0]["output"] == ["a0 ", "a1 "]
         assert "Stopping.\n" in process.lines
         assert not [line for line in process.lines if "Traceback" in line]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_while_a_project_is_imported_ends_it_at_once(tmp_path, number, status):
+    project, reached = tmp_path / "slow", tmp_path / "reached"
+    shutil.copytree(PROJECTS / "run_text", project, ignore=shutil.ignore_patterns(".cog", "__pycache__"))
+    predictor = project / "predict.py"
+    wait = f"import pathlib, time; pathlib.Path({str(reached)!r}).touch(); time.sleep(3600)"
+    predictor.write_text(f"{wait}\n{predictor.read_text()}")
+    command = [sys.executable, "-m", "pilotlight", "gateway", project, "--home", tmp_path / "home", "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_until(reached.exists)
+        process.send_signal(number)
+        assert process.wait(120) == status
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # the import goes on
+        process.wait()
 
 
 def test_a_second_signal_cuts_the_end_short(tmp_path):
