@@ -1,9 +1,9 @@
-"""A Cog project at the service of somebody else's program: the real Cog server, kept up on a thread of its own.
+"""A Cog project inside somebody else's program: the real Cog server, kept running by a thread of its own.
 
-Every home has a contract of its own, and a bridge to each could import ``predict.py`` itself. This does not: what a
-predictor is given and may do (validation, downloads, secrets, logs, metrics, scopes, cancels) is Cog's own server's
-business, and it is the same one at every home. It costs one local connection per prediction, about a millisecond, and
-buys that a predictor which dies takes no bridge with it.
+Every platform has a contract of its own, and an adapter to each could import ``predict.py`` itself. These do not: Cog's
+own server decides what a predictor is given and may do (validation, downloads, secrets, logs, metrics, scopes,
+cancels), and it is the same server on every platform. It costs one local connection per prediction, about a
+millisecond, and a predictor that dies does not take the adapter with it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pilotlight.errors import PilotlightError
-from pilotlight.runtime import Event, Project, ServerOptions, Supervisor, SupervisorOptions, Worker, new_prediction_id
+from pilotlight.runtime import Event, KeeperOptions, LocalQueue, Project, ServerOptions, Worker, new_prediction_id
+from pilotlight.runtime.events import Feed, stream_events
 from pilotlight.runtime.schema.schema_file import schema_for
 from pilotlight.runtime.schema.validation import Validator
+from pilotlight.types import Prediction
 
 T = TypeVar("T")
 
@@ -27,19 +29,19 @@ _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Host:
-    """Keeps a worker of ``project`` up from ``start`` to ``close``; any event loop may run predictions on it."""
+    """Keeps a worker of ``project`` running from ``start`` to ``close``; any event loop may run predictions on it."""
 
     def __init__(
         self,
         project: Project,
         server: ServerOptions | None = None,
-        supervision: SupervisorOptions | None = None,
+        keeper_options: KeeperOptions | None = None,
     ) -> None:
         self.project = project
         self.document = schema_for(project, python=(server or ServerOptions()).python)
         self._validator = Validator(self.document)
-        self._supervision = supervision or SupervisorOptions()
-        self._supervisor = Supervisor(lambda: Worker(project, server), self._supervision)
+        self._keeper_options = keeper_options or KeeperOptions()
+        self._queue = LocalQueue(lambda: Worker(project, server), self._keeper_options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="pilotlight-host", daemon=True)
 
@@ -60,7 +62,7 @@ class Host:
     @property
     def ready(self) -> bool:
         """Whether a prediction would run now."""
-        return self._supervisor.ready
+        return self._queue.ready
 
     @property
     def iterates(self) -> bool:
@@ -82,15 +84,15 @@ class Host:
         """
         self._thread.start()
         try:
-            self._here(self._supervisor.__aenter__())
-            self._here(self._supervisor.wait_ready(self._supervision.setup_timeout_s))
+            self._here(self._queue.__aenter__())
+            self._here(self._queue.wait_ready(self._keeper_options.setup_timeout_s))
         except PilotlightError:
             self.close()
             raise
 
     def close(self) -> None:
         """Lets running predictions end for as long as the options say, then ends the worker."""
-        self._here(self._supervisor.__aexit__(None, None, None))
+        self._here(self._queue.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -98,7 +100,7 @@ class Host:
     async def stream(
         self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None = None
     ) -> AsyncGenerator[Event, None]:
-        """As ``Supervisor.stream``, from any event loop; an id that Cog would not take is replaced.
+        """As ``LocalQueue.stream``, from any event loop; an id that Cog would not take is replaced.
 
         Leaving early cancels the prediction.
 
@@ -106,26 +108,19 @@ class Host:
             InvalidInputError: the schema does not allow an input, or it would make a predictor open a local file.
         """
         self._validator.check(inputs)
-        here = asyncio.get_running_loop()
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        callers_loop = asyncio.get_running_loop()
+        used_id = usable_id(prediction_id)
 
-        async def read() -> None:
-            used_id = usable_id(prediction_id)
-            try:
-                running = self._supervisor.stream(inputs, prediction_id=used_id, context=context)
-                async with aclosing(running) as found:
-                    async for event in found:
-                        here.call_soon_threadsafe(events.put_nowait, event)
-            finally:
-                here.call_soon_threadsafe(events.put_nowait, None)
+        async def run(feed: Feed) -> Prediction:
+            def pass_on(event: Event) -> None:
+                callers_loop.call_soon_threadsafe(feed, event)
 
-        reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
-        try:
-            while (event := await events.get()) is not None:
+            running = self._queue.run(inputs, pass_on, prediction_id=used_id, context=context)
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(running, self._loop))
+
+        async with aclosing(stream_events(run)) as events:
+            async for event in events:
                 yield event
-            await asyncio.wrap_future(reading)  # raises what ended it
-        finally:
-            reading.cancel()
 
     def _here(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs ``work`` on the host's own loop, and waits for it."""

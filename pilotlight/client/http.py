@@ -18,6 +18,7 @@ from pilotlight.client.connection import Timeouts
 from pilotlight.client.errors import mapped_errors, raise_for_status
 from pilotlight.errors import TargetBusyError, TargetError, TargetUnavailableError
 from pilotlight.sse import Decoder, ServerSentEvent
+from pilotlight.util.backoff import Backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Retry:
         asked_s = error.retry_after_s or 0.0
         if asked_s > self.patience_s:
             return None
-        return asked_s + jitter * min(self.cap_s, self.base_s * 2.0 ** (failures - 1))
+        return asked_s + Backoff(self.base_s, self.cap_s, spread=1.0).delay_s(failures, jitter=jitter)
 
     async def wait(self, failures: int, error: TargetError, *, repeatable: bool, until: float | None = None) -> None:
         """Waits for the next try.

@@ -37,7 +37,7 @@ from pilotlight.gateway.storage import home
 from pilotlight.gateway.storage.files import Files
 from pilotlight.gateway.storage.retention import RetentionPolicy
 from pilotlight.gateway.storage.store import Store
-from pilotlight.runtime import LogLine, ServerOptions, SupervisorOptions, Worker, WorkerLike
+from pilotlight.runtime import KeeperOptions, LogLine, ServerOptions, Worker, WorkerLike
 from pilotlight.runtime.http.listening import is_loopback, listen, serving, url_of
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ async def open_gateway(
     versions: Sequence[Version] | None = None,
     factory: Callable[[Version], WorkerLike] | None = None,
     on_line: Callable[[str], None] | None = None,
-    supervision: SupervisorOptions | None = None,
+    keeper_options: KeeperOptions | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[OpenGateway]:
     """Open the gateway that ``settings`` describe: it answers while in this context.
@@ -89,7 +89,7 @@ async def open_gateway(
         versions: what to serve in place of ``settings.projects``.
         factory: makes a worker for a version; a real Cog server by default.
         on_line: called with what predictors print and what servers warn of.
-        supervision: how each worker is restarted and watched; by default as ``settings`` say.
+        keeper_options: how each worker is kept running; by default as ``settings`` say.
         clock: seconds since 1970; by default the system's, made steady.
 
     Raises:
@@ -117,7 +117,7 @@ async def open_gateway(
                     parts.limits,
                     registry=Registry(root) if settings.registry else None,
                     factory=factory or (lambda version: _ProjectWorker(version, settings, gateway.logs, on_line)),
-                    supervision=supervision or SupervisorOptions(setup_timeout_s=settings.worker.setup_timeout_s),
+                    keeper_options=keeper_options or KeeperOptions(setup_timeout_s=settings.worker.setup_timeout_s),
                     clock=clock,
                     inputs=Inputs(files, egress, url_of(listener)),
                 )

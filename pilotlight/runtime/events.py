@@ -1,9 +1,14 @@
-"""What happens in the life of a prediction, as a Cog server tells it."""
+"""What happens in the life of a prediction, as a Cog server reports it.
+
+Whoever runs a prediction calls a ``Feed`` with each event as it comes, and returns the prediction when it has ended;
+``stream_events`` turns that into an iterator that ends with ``Completed``.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +56,33 @@ class Completed:
 
 
 Event = Started | Log | Metric | Output | Completed
+
+# Takes the events of a prediction up to its end, which is not one of them. It must neither block nor raise.
+Feed = Callable[[Event], None]
+
+
+def discard(event: Event) -> None:
+    """A ``Feed`` for callers who need the end only."""
+
+
+async def stream_events(run: Callable[[Feed], Coroutine[Any, Any, Prediction]]) -> AsyncGenerator[Event, None]:
+    """Yield what ``run`` feeds, then ``Completed`` with what it returns; raise what it raises.
+
+    Events are taken as they come, however slow the reader is. Leaving early cancels ``run`` and waits for its end.
+    """
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
+    running = asyncio.create_task(run(events.put_nowait))
+    # Not in the task itself: one that is cancelled before its first step never takes one.
+    running.add_done_callback(lambda _: events.put_nowait(None))
+    try:
+        while (event := await events.get()) is not None:
+            yield event
+        yield Completed(await running)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # which the reader has been told, or has left before
 
 
 def decode_event(name: str, data: str) -> Event | None:

@@ -1,4 +1,4 @@
-"""A worker without a process, for the tests of everything that stands on workers."""
+"""A worker without a process, for tests of what runs predictions on workers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pilotlight.errors import WorkerBusyError, WorkerCrashedError, WorkerError
-from pilotlight.runtime.events import Completed, Event, Output, Started
+from pilotlight.runtime.events import Event, Feed, Output, Started, discard, stream_events
 from pilotlight.runtime.health import Health, HealthStatus
 from pilotlight.runtime.http.request import check_prediction_id, new_prediction_id
-from pilotlight.runtime.worker import last_prediction
 from pilotlight.types import Prediction, Status
 
 
@@ -21,13 +20,13 @@ def echo(inputs: Mapping[str, Any]) -> Sequence[Any]:
 
 
 class FakeWorker:
-    """Has the interface of ``Worker`` and its manners.
+    """A worker with the interface of ``Worker``, whose predictions end when the test says so.
 
     Args:
         slots: predictions at once; more are refused.
         answer: the chunks for an input; what it raises becomes a failed prediction.
         setup_error: what ``wait_ready`` raises.
-        heeds_cancel: whether a held prediction ends when it is cancelled.
+        heeds_cancel: whether a held prediction ends when it is cancelled; else it keeps its slot.
     """
 
     def __init__(
@@ -89,14 +88,15 @@ class FakeWorker:
         self._raise_if_crashed()
         return self._health
 
-    async def stream(
+    async def run(
         self,
         inputs: Mapping[str, Any],
+        feed: Feed,
         *,
         prediction_id: str | None = None,
         context: Mapping[str, str] | None = None,
         busy_timeout_s: float = 1.0,
-    ) -> AsyncGenerator[Event, None]:
+    ) -> Prediction:
         prediction_id = check_prediction_id(prediction_id or new_prediction_id())
         self._raise_if_crashed()
         if self._draining:
@@ -107,13 +107,22 @@ class FakeWorker:
         self._idle.clear()
         self.served.append(dict(inputs))
         try:
-            yield Started(prediction_id)
-            async for event in self._predict(inputs, prediction_id, canceled):
-                yield event
+            feed(Started(prediction_id))
+            return await self._predict(inputs, feed, prediction_id, canceled)
         finally:
             del self._running[prediction_id]
             if not self._running:
                 self._idle.set()
+
+    def stream(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        prediction_id: str | None = None,
+        context: Mapping[str, str] | None = None,
+        busy_timeout_s: float = 1.0,
+    ) -> AsyncGenerator[Event, None]:
+        return stream_events(lambda feed: self.run(inputs, feed, prediction_id=prediction_id, context=context))
 
     async def predict(
         self,
@@ -123,7 +132,7 @@ class FakeWorker:
         context: Mapping[str, str] | None = None,
         busy_timeout_s: float = 1.0,
     ) -> Prediction:
-        return await last_prediction(self.stream(inputs, prediction_id=prediction_id, context=context))
+        return await self.run(inputs, discard, prediction_id=prediction_id, context=context)
 
     async def cancel(self, prediction_id: str) -> bool:
         self._raise_if_crashed()
@@ -144,19 +153,18 @@ class FakeWorker:
         self._crashed.set()
 
     async def _predict(
-        self, inputs: Mapping[str, Any], prediction_id: str, canceled: asyncio.Event
-    ) -> AsyncGenerator[Event, None]:
+        self, inputs: Mapping[str, Any], feed: Feed, prediction_id: str, canceled: asyncio.Event
+    ) -> Prediction:
         try:
             chunks = self._answer(inputs)
         except Exception as error:  # noqa: BLE001 - whatever a predictor raises fails its prediction, no more
-            yield Completed(Prediction(prediction_id, Status.FAILED, error=f"{type(error).__name__}: {error}"))
-            return
+            return Prediction(prediction_id, Status.FAILED, error=f"{type(error).__name__}: {error}")
         for index, chunk in enumerate(chunks):
-            yield Output(chunk, index)
+            feed(Output(chunk, index))
         await _first_of(self._flow, canceled, self._crashed)
         self._raise_if_crashed()
         status = Status.CANCELED if canceled.is_set() else Status.SUCCEEDED
-        yield Completed(Prediction(prediction_id, status, output=list(chunks)))
+        return Prediction(prediction_id, status, output=list(chunks))
 
     def _raise_if_crashed(self) -> None:
         if self._crashed.is_set():

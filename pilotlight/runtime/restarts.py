@@ -1,13 +1,15 @@
 """When to start a worker again, and when to stop trying. Pure: the time is an argument.
 
-A failure is a setup that failed or a worker that broke. The first in a row is answered at once, further ones after a
-delay that doubles. A worker that has stayed up for a while ends the row. Setups that fail in a row for too often park
-the project: nothing will change until somebody changes something.
+A failure is a setup that failed or a worker that broke. After the first in a row the worker is started again at once,
+after further ones with a delay that doubles. A worker that has stayed up for ``stable_s`` ends the row. After
+``give_up_after`` failed setups in a row the project is crash-looping: it is not started again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
+from pilotlight.util.backoff import Backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +20,23 @@ class RestartPolicy:
         first_delay_s: the wait after the second failure in a row; it doubles with each further one.
         max_delay_s: the longest wait.
         stable_s: how long a worker has to stay up to end a row of failures.
-        park_after: failed setups in a row after which to give up.
+        give_up_after: failed setups in a row after which the worker is not started again.
     """
 
     first_delay_s: float = 0.5
     max_delay_s: float = 30.0
     stable_s: float = 60.0
-    park_after: int = 4
+    give_up_after: int = 4
+
+    @property
+    def backoff(self) -> Backoff:
+        """The delays after the second failure in a row and further ones."""
+        return Backoff(self.first_delay_s, self.max_delay_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """What has happened so far.
+    """The failures so far.
 
     Attributes:
         failures: failures of any kind in a row.
@@ -57,16 +64,13 @@ class Restarts:
         stable = self.ready_at is not None and now - self.ready_at >= policy.stable_s
         return replace(self, failures=0 if stable else self.failures, ready_at=None)._failed(policy, now)
 
-    def parked(self, policy: RestartPolicy) -> bool:
-        """Whether to give up."""
-        return self.failed_setups >= policy.park_after
+    def crash_looping(self, policy: RestartPolicy) -> bool:
+        """Return whether setups have failed too often in a row to try again."""
+        return self.failed_setups >= policy.give_up_after
 
     def delay_s(self, now: float) -> float:
-        """How long to wait before the next start; 0 for at once."""
+        """Return how long to wait before the next start; 0 for at once."""
         return max(0.0, self.retry_at - now)
 
     def _failed(self, policy: RestartPolicy, now: float) -> Restarts:
-        failures = self.failures + 1
-        # The exponent is bounded because 2.0 ** 1024 overflows.
-        delay_s = 0.0 if failures == 1 else policy.first_delay_s * 2.0 ** min(failures - 2, 64)
-        return replace(self, failures=failures, retry_at=now + min(delay_s, policy.max_delay_s))
+        return replace(self, failures=self.failures + 1, retry_at=policy.backoff.retry_at(self.failures, now))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
-from pilotlight.runtime.events import Completed, Event
+from pilotlight.runtime.events import Event, Feed, discard, stream_events
 from pilotlight.runtime.health import Health
 from pilotlight.runtime.http.request import (
     check_names,
@@ -26,6 +26,26 @@ from pilotlight.types import Prediction, Status
 
 # What coglet says of a running prediction when its Python process has gone, and of the first one after that.
 _LOST_PREDICTION = ("Worker crashed", "Failed to send request: ")
+
+
+class WorkerLike(Protocol):
+    """What a ``Keeper`` needs of a worker: ``Worker``, or ``FakeWorker`` in tests."""
+
+    @property
+    def slots(self) -> int: ...
+    async def start(self) -> None: ...
+    async def wait_ready(self, timeout_s: float) -> Health: ...
+    async def health(self) -> Health: ...
+    async def run(
+        self,
+        inputs: Mapping[str, Any],
+        feed: Feed,
+        *,
+        prediction_id: str | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> Prediction: ...
+    async def cancel(self, prediction_id: str) -> bool: ...
+    async def stop(self, grace_s: float = 5.0) -> None: ...
 
 
 class Worker:
@@ -109,21 +129,22 @@ class Worker:
         """
         return await self._started.health()
 
-    async def stream(
+    async def run(
         self,
         inputs: Mapping[str, Any],
+        feed: Feed,
         *,
         prediction_id: str | None = None,
         context: Mapping[str, str] | None = None,
         busy_timeout_s: float = 1.0,
-    ) -> AsyncGenerator[Event, None]:
-        """Runs one prediction, whose last event is ``Completed``, failed predictions included.
+    ) -> Prediction:
+        """Run one prediction: call ``feed`` with its events as they come, and return its end, failed ones included.
 
-        Leaving early cancels it: close the iterator (``contextlib.aclosing``) rather than wait for the garbage
-        collector. Events are read as they come, however slow the caller is: the server drops those nobody reads.
+        Cancelling this drops the connection, which cancels the prediction.
 
         Args:
             inputs: by name; ``None`` means not given.
+            feed: takes the events.
             prediction_id: 1 to 128 letters, digits, ``-`` and ``_``; made up when not given.
             context: what the predictor reads as ``current_scope().context``.
             busy_timeout_s: how long to ask again when every slot is taken.
@@ -142,16 +163,40 @@ class Worker:
         if self._input_names is not None:
             check_names(inputs, self._input_names)
         body = encode_body(inputs, context)
+        server = self._started
         self._running.add(prediction_id)
         self._idle.clear()
         try:
-            async with aclosing(_read_ahead(self._receive(prediction_id, body, busy_timeout_s))) as events:
-                async for event in events:
-                    yield event
+            prediction = await server.api.run(prediction_id, body, feed, busy_timeout_s=busy_timeout_s)
+            await self._raise_if_lost(prediction)
+        except WorkerCrashedError as error:
+            if error.logs:
+                raise
+            raise server.crashed(str(error)) from error
         finally:
             self._running.discard(prediction_id)
             if not self._running:
                 self._idle.set()
+        return prediction
+
+    def stream(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        prediction_id: str | None = None,
+        context: Mapping[str, str] | None = None,
+        busy_timeout_s: float = 1.0,
+    ) -> AsyncGenerator[Event, None]:
+        """As ``run``, as an iterator of the events whose last is ``Completed``.
+
+        Leaving early cancels the prediction: close the iterator (``contextlib.aclosing``) rather than wait for the
+        garbage collector.
+        """
+        return stream_events(
+            lambda feed: self.run(
+                inputs, feed, prediction_id=prediction_id, context=context, busy_timeout_s=busy_timeout_s
+            )
+        )
 
     async def predict(
         self,
@@ -161,9 +206,10 @@ class Worker:
         context: Mapping[str, str] | None = None,
         busy_timeout_s: float = 1.0,
     ) -> Prediction:
-        """As ``stream``, for the end only: a failed prediction is returned, and ``raise_for_status`` raises for it."""
-        stream = self.stream(inputs, prediction_id=prediction_id, context=context, busy_timeout_s=busy_timeout_s)
-        return await last_prediction(stream)
+        """As ``run``, for the end only: a failed prediction is returned, and ``raise_for_status`` raises for it."""
+        return await self.run(
+            inputs, discard, prediction_id=prediction_id, context=context, busy_timeout_s=busy_timeout_s
+        )
 
     async def cancel(self, prediction_id: str) -> bool:
         """Asks for the end of a prediction; ``False`` when it is not running (any more).
@@ -187,25 +233,6 @@ class Worker:
         if self._server is not None:
             await self._server.stop(grace_s)
 
-    async def _receive(self, prediction_id: str, body: bytes, busy_timeout_s: float) -> AsyncGenerator[Event, None]:
-        """What the server says of one prediction, or what became of the server."""
-        server = self._started
-        said = server.api.events(prediction_id, body, busy_timeout_s=busy_timeout_s)
-        try:
-            async with aclosing(said) as events:
-                async for event in events:
-                    if isinstance(event, Completed):
-                        await self._raise_if_lost(event.prediction)
-                    yield event
-                    if isinstance(event, Completed):
-                        return
-            # Ended by the server without a word, as it does when it is killed.
-            raise server.crashed("the Cog server closed the connection in mid-prediction")
-        except WorkerCrashedError as error:
-            if error.logs:
-                raise
-            raise server.crashed(str(error)) from error
-
     async def _raise_if_lost(self, prediction: Prediction) -> None:
         """Tells a crash from a predictor that raises an exception with the same words: the crash leaves no health."""
         if prediction.status is not Status.FAILED or not (prediction.error or "").startswith(_LOST_PREDICTION):
@@ -223,34 +250,3 @@ class Worker:
         if self._server is None:
             raise WorkerError("the worker has not been started")
         return self._server
-
-
-async def _read_ahead(source: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The events of ``source``, which are read as they come, however slow whoever reads these is."""
-    events: asyncio.Queue[Event | None] = asyncio.Queue()
-
-    async def read() -> None:
-        try:
-            async with aclosing(source):
-                async for event in source:
-                    events.put_nowait(event)
-        finally:
-            events.put_nowait(None)
-
-    reader = asyncio.create_task(read())
-    try:
-        while (event := await events.get()) is not None:
-            yield event
-        await reader  # raises what ended it
-    finally:
-        reader.cancel()
-        await asyncio.wait([reader])
-
-
-async def last_prediction(stream: AsyncGenerator[Event, None]) -> Prediction:
-    """Reads a stream to its end, closes it, and returns the prediction."""
-    async with aclosing(stream) as events:
-        async for event in events:
-            if isinstance(event, Completed):
-                return event.prediction
-    raise AssertionError("this is a bug: a stream ended without Completed")

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from pilotlight import PilotlightError
-from pilotlight.runtime import Completed, Output, Project, ServerOptions, Supervisor, Worker, raise_for_status
+from pilotlight.runtime import Completed, LocalQueue, Output, Project, ServerOptions, Worker, raise_for_status
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP_TIMEOUT_S = 300.0
@@ -45,7 +45,7 @@ class Round:
         return self.output_tokens / self.wall_s
 
 
-async def client(worker: Supervisor, number: int, tokens: int, started_at: float) -> float:
+async def client(worker: LocalQueue, number: int, tokens: int, started_at: float) -> float:
     """Stream one prediction; its time to first token."""
     inputs = {"prompt": f"def function_{number}(self):", "max_tokens": tokens, "min_tokens": tokens}
     first: float | None = None
@@ -59,7 +59,7 @@ async def client(worker: Supervisor, number: int, tokens: int, started_at: float
     return first
 
 
-async def one_round(name: str, worker: Supervisor, clients: int, tokens: int) -> Round:
+async def one_round(name: str, worker: LocalQueue, clients: int, tokens: int) -> Round:
     await worker.predict({"prompt": "def warm(self):", "max_tokens": 4, "min_tokens": 4})
     started_at = time.monotonic()
     firsts = await asyncio.gather(*(client(worker, i, tokens, started_at) for i in range(clients)))
@@ -72,7 +72,7 @@ async def measure(args: argparse.Namespace) -> list[Round]:
     rounds: list[Round] = []
     for number in range(args.rounds):
         for name, root in sorted(projects.items(), reverse=bool(number % 2)):  # in turn, and not always in one order
-            async with Supervisor(partial(Worker, Project.load(root), ServerOptions(env=env))) as worker:
+            async with LocalQueue(partial(Worker, Project.load(root), ServerOptions(env=env))) as worker:
                 await worker.wait_ready(SETUP_TIMEOUT_S)
                 rounds.append(await one_round(name, worker, args.clients, args.tokens))
             show(rounds[-1])

@@ -1,7 +1,6 @@
 """A target in memory, with the interface of the real ones."""
 
 import asyncio
-from contextlib import aclosing
 
 from pilotlight.client.targets.local import LocalJob
 from pilotlight.errors import TargetUnavailableError
@@ -70,8 +69,6 @@ class FakeConnection:
     async def close(self):
         self.closed = True
 
-    async def stream(self, inputs, prediction_id):
+    async def run(self, inputs, feed, *, prediction_id):
         await self.beginning.wait()
-        async with aclosing(self.worker.stream(inputs, prediction_id=prediction_id)) as events:
-            async for event in events:
-                yield event
+        return await self.worker.run(inputs, feed, prediction_id=prediction_id)

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from pilotlight.errors import InputError, WorkerCrashedError
-from pilotlight.runtime import Completed, HealthStatus, Output, Project, ServerOptions, Supervisor, Worker
+from pilotlight.runtime import Completed, HealthStatus, LocalQueue, Output, Project, ServerOptions, Worker
 from pilotlight.types import Prediction, Status
 from tests.paths import ROOT
 
@@ -308,8 +308,8 @@ def test_it_is_still_healthy_after_all_that(loop: Loop, worker: Worker) -> None:
     assert health.status is HealthStatus.READY
 
 
-async def kill_in_mid_prediction(supervisor: Supervisor, workers: list[Worker]) -> None:
-    async with aclosing(supervisor.stream(LONG)) as events:
+async def kill_in_mid_prediction(queue: LocalQueue, workers: list[Worker]) -> None:
+    async with aclosing(queue.stream(LONG)) as events:
         async for event in events:
             if isinstance(event, Output) and event.index == 3:
                 children = psutil.Process(workers[0].pid).children(recursive=True)
@@ -325,11 +325,11 @@ def test_kill_9_of_the_python_process_is_reported_and_the_next_prediction_is_ser
             workers.append(Worker(Project.load(ROOT)))
             return workers[-1]
 
-        async with Supervisor(make) as supervisor:
-            await supervisor.wait_ready(90.0)
+        async with LocalQueue(make) as queue:
+            await queue.wait_ready(90.0)
             with pytest.raises(WorkerCrashedError):
-                await kill_in_mid_prediction(supervisor, workers)
-            again = await supervisor.predict({"prompt": "def main(args):", "max_tokens": 5})
+                await kill_in_mid_prediction(queue, workers)
+            again = await queue.predict({"prompt": "def main(args):", "max_tokens": 5})
             assert again.status is Status.SUCCEEDED
             assert len(workers) == 2
         assert not psutil.pid_exists(workers[0].pid)

@@ -111,7 +111,7 @@ async def opened(path, *, versions=None, limits=None, fakes=None, clock=None, in
 
 
 @contextlib.asynccontextmanager
-async def served(path, *, versions=None, limits=None, fakes=None, clock=None, supervision=None, **settings):
+async def served(path, *, versions=None, limits=None, fakes=None, clock=None, keeper_options=None, **settings):
     """An HTTP client of an open gateway with fake workers; gateway, files, services and tokens are its attributes.
 
     ``settings`` are fields of ``GatewaySettings``; ``limits`` stands for four of them.
@@ -126,7 +126,7 @@ async def served(path, *, versions=None, limits=None, fakes=None, clock=None, su
             versions=[made_version()] if versions is None else versions,
             factory=Fakes() if fakes is None else fakes,
             clock=clock,
-            supervision=supervision,
+            keeper_options=keeper_options,
         ) as opened,
         httpx2.AsyncClient(base_url=opened.url, trust_env=False, timeout=30) as client,
     ):

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from pilotlight.runtime.restarts import RestartPolicy, Restarts
 
-POLICY = RestartPolicy(first_delay_s=0.5, max_delay_s=30, stable_s=60, park_after=3)
+POLICY = RestartPolicy(first_delay_s=0.5, max_delay_s=30, stable_s=60, give_up_after=3)
 
 
 def test_the_first_failure_is_answered_at_once():
@@ -30,16 +30,16 @@ def test_a_worker_that_stayed_up_ends_the_row():
     assert state.broke(POLICY, now=60).failures == 1
 
 
-def test_failed_setups_in_a_row_park():
+def test_failed_setups_in_a_row_are_a_crash_loop():
     state = Restarts()
-    for parked in (False, False, True):
+    for crash_looping in (False, False, True):
         state = state.setup_failed(POLICY, now=0)
-        assert state.parked(POLICY) is parked
+        assert state.crash_looping(POLICY) is crash_looping
 
 
 def test_a_setup_that_succeeds_ends_the_row_of_failed_ones():
     state = Restarts().setup_failed(POLICY, 0).setup_failed(POLICY, 0).became_ready(0).broke(POLICY, 0)
-    assert not state.setup_failed(POLICY, now=0).parked(POLICY)
+    assert not state.setup_failed(POLICY, now=0).crash_looping(POLICY)
     assert state.failures == 3
 
 

@@ -34,11 +34,11 @@ from pilotlight.errors import InputError, UsageError, WorkerBusyError, WorkerCra
 from pilotlight.runtime import (
     Event,
     HealthStatus,
+    KeeperOptions,
     LogLine,
     Project,
     RestartPolicy,
     ServerOptions,
-    SupervisorOptions,
     schema_for,
 )
 
@@ -88,12 +88,12 @@ class Replica:
             env={"COG_LOG_LEVEL": "info", **settings.env},
             on_log=_show,
         )
-        supervision = SupervisorOptions(
-            restarts=RestartPolicy(park_after=1),  # then it is Ray's turn
+        keeper_options = KeeperOptions(
+            restarts=RestartPolicy(give_up_after=1),  # then it is Ray's turn
             setup_timeout_s=settings.setup_timeout_s,
             stop_grace_s=settings.grace_s,
         )
-        host = Host(Project.load(settings.project), server, supervision)
+        host = Host(Project.load(settings.project), server, keeper_options)
         host.start()
         self._host = host
 

@@ -25,11 +25,10 @@ from pilotlight.bench.load.summary import summarize_step
 from pilotlight.bench.load.turns import SlotQueue
 from pilotlight.bench.load.webhook import receiving
 from pilotlight.errors import WorkerError
-from pilotlight.runtime.events import raise_for_status
+from pilotlight.runtime.events import discard, raise_for_status
 from pilotlight.runtime.http.cog_api import CogApi
 from pilotlight.runtime.http.request import encode_body, new_prediction_id
 from pilotlight.runtime.http.transport import Pool
-from pilotlight.runtime.worker import last_prediction
 
 __all__ = ["LoadPlan", "measure"]
 
@@ -127,8 +126,8 @@ async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:
     api = CogApi(served.url)
     try:
         async with asyncio.timeout(plan.options.predict_timeout_s):
-            events = api.events(new_prediction_id(), encode_body(served.inputs), busy_timeout_s=10.0)
-            raise_for_status(await last_prediction(events))
+            body = encode_body(served.inputs)
+            raise_for_status(await api.run(new_prediction_id(), body, discard, busy_timeout_s=10.0))
     except TimeoutError:
         raise WorkerError(
             f"the first prediction did not finish within {plan.options.predict_timeout_s:g} s; "

@@ -9,7 +9,7 @@ import click
 from pilotlight.adapters import web
 from pilotlight.adapters.clouds import runpod, sagemaker, vertex
 from pilotlight.adapters.hosting import Host
-from pilotlight.runtime import Project, ServerOptions, SupervisorOptions
+from pilotlight.runtime import KeeperOptions, Project, ServerOptions
 
 
 def serve_on(
@@ -22,8 +22,8 @@ def serve_on(
     """
     # Before a start that may take minutes.
     settings, sagemaker_port = vertex.settings_from(os.environ), sagemaker.port_from(os.environ)
-    supervision = SupervisorOptions(setup_timeout_s=setup_timeout_s, stop_grace_s=grace_s)
-    with Host(project, server, supervision) as host:
+    keeper_options = KeeperOptions(setup_timeout_s=setup_timeout_s, stop_grace_s=grace_s)
+    with Host(project, server, keeper_options) as host:
         if platform == "runpod":
             click.echo(f"Serving {project.root} as a RunPod worker, {host.slots} at once", err=True)
             runpod.serve(host)

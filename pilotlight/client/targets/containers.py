@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.client.http import Retry
 from pilotlight.client.targets.local import LocalJob
 from pilotlight.client.targets.names import Target
 from pilotlight.errors import TargetError, UsageError
-from pilotlight.runtime import Event
+from pilotlight.runtime import Event, Feed
 from pilotlight.types import Prediction, Status
 
 
@@ -39,27 +38,28 @@ class PassingConnection(ABC):
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         return None
 
-    async def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
-        """One prediction, sent again while the endpoint takes none and it cannot have begun."""
+    async def run(self, inputs: Mapping[str, Any], feed: Feed, *, prediction_id: str) -> Prediction:
+        """Run one prediction, sent again while the endpoint takes none and it cannot have begun."""
         failures = 0
+        told = False
+
+        def note(event: Event) -> None:
+            nonlocal told
+            told = True
+            feed(event)
+
         while True:
-            told = False
             try:
-                async with aclosing(self._stream_once(inputs, prediction_id)) as events:
-                    async for event in events:
-                        told = True
-                        yield event
+                return await self._run_once(inputs, note, prediction_id)
             except TargetError as error:
                 failures += 1
                 if told:
                     raise
                 await self._retry.wait(failures, error, repeatable=False)
-            else:
-                return
 
     @abstractmethod
-    def _stream_once(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
-        """One try; ``Started`` comes first, ``Completed`` last."""
+    async def _run_once(self, inputs: Mapping[str, Any], feed: Feed, prediction_id: str) -> Prediction:
+        """Send it once; ``Started`` is the first event."""
 
 
 def json_of(text: str | bytes, target: Target, kind: type = object) -> Any:

@@ -1,4 +1,4 @@
-"""Targets without an API between: a running Cog server, or a project that is started here."""
+"""Targets without a platform between: a running Cog server, or a project that is started here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,18 @@ from pilotlight.errors import (
     WorkerError,
     WorkerMemoryError,
 )
-from pilotlight.runtime import Completed, Event, Log, Output, Project, Started, Supervisor, Worker, new_prediction_id
+from pilotlight.runtime import (
+    Completed,
+    Event,
+    Feed,
+    LocalQueue,
+    Log,
+    Output,
+    Project,
+    Started,
+    Worker,
+    new_prediction_id,
+)
 from pilotlight.runtime.http.cog_api import CogApi
 from pilotlight.runtime.http.request import encode_body
 from pilotlight.runtime.schema.schema_file import ensure_schema
@@ -38,9 +49,9 @@ from pilotlight.types import Prediction, Status
 
 
 class Runner(Protocol):
-    """Runs a prediction for as long as its events are read; leaving them cancels it."""
+    """Runs a prediction into ``feed`` and returns it; cancelling that cancels the prediction."""
 
-    def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]: ...
+    async def run(self, inputs: Mapping[str, Any], feed: Feed, *, prediction_id: str) -> Prediction: ...
 
 
 class LocalJob:
@@ -83,7 +94,9 @@ class LocalJob:
                 if isinstance(event, Completed):
                     self._status = event.prediction.status
                     if began_at is not None:
-                        event = _with(event, wait_s=began_at - asked_at, predict_s=time.monotonic() - began_at)
+                        event = Completed(
+                            _with(event.prediction, wait_s=began_at - asked_at, predict_s=time.monotonic() - began_at)
+                        )
                 yield event
             if self._canceled and not self._status.terminal:
                 self._status = Status.CANCELED
@@ -99,9 +112,8 @@ class LocalJob:
     async def _read(self, read: asyncio.Queue[Event | None]) -> None:
         if self._canceled:
             return
-        async with aclosing(self._runner.stream(self._inputs, self.id)) as events:
-            async for event in events:
-                read.put_nowait(event)
+        prediction = await self._runner.run(self._inputs, read.put_nowait, prediction_id=self.id)
+        read.put_nowait(Completed(prediction))
 
 
 class CogConnection:
@@ -140,18 +152,29 @@ class CogConnection:
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         return None
 
-    async def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
+    async def run(self, inputs: Mapping[str, Any], feed: Feed, *, prediction_id: str) -> Prediction:
         body = encode_body(inputs)
-        async with aclosing(self._api.events(prediction_id, body, busy_timeout_s=self._slot_wait_s)) as events:
-            async with self._turn:
-                first = await anext(events)
-            yield first
-            async for event in events:
-                yield event
+        await self._turn.acquire()
+        asking = True
+
+        def started(event: Event) -> None:
+            end_turn()
+            feed(event)
+
+        def end_turn() -> None:
+            nonlocal asking
+            if asking:
+                asking = False
+                self._turn.release()
+
+        try:
+            return await self._api.run(prediction_id, body, started, busy_timeout_s=self._slot_wait_s)
+        finally:
+            end_turn()
 
 
 class ProjectConnection:
-    """A project of this machine, under a Cog server that is started with the first prediction, and kept up."""
+    """A project on this machine, under a Cog server that is started with the first prediction and kept running."""
 
     def __init__(self, target: Target) -> None:
         folder = Path(target.name).expanduser()
@@ -159,7 +182,7 @@ class ProjectConnection:
             raise TargetMissingError(f"{target}: there is no cog.yaml in {folder}")
         self._project = Project.load(folder)
         self._stack = AsyncExitStack()
-        self._supervisor: Supervisor | None = None
+        self._queue: LocalQueue | None = None
         self._starting = asyncio.Lock()
 
     async def close(self) -> None:
@@ -178,29 +201,30 @@ class ProjectConnection:
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         return None
 
-    async def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
-        supervisor = await self._start()
+    async def run(self, inputs: Mapping[str, Any], feed: Feed, *, prediction_id: str) -> Prediction:
+        queue = await self._start()
         asked_at = time.monotonic()
         cold_start_s = 0.0
-        if not supervisor.ready:
-            await supervisor.wait_ready(float("inf"))
+        if not queue.ready:
+            await queue.wait_ready(float("inf"))
             cold_start_s = time.monotonic() - asked_at
         started_at = asked_at
-        async with aclosing(supervisor.stream(inputs, prediction_id=prediction_id)) as events:
-            async for event in events:
-                if isinstance(event, Started):
-                    started_at = time.monotonic()
-                if isinstance(event, Completed):
-                    queue_s = max(0.0, started_at - asked_at - cold_start_s)
-                    yield _with(event, queue_s=queue_s, cold_start_s=cold_start_s)
-                else:
-                    yield event
 
-    async def _start(self) -> Supervisor:
+        def note(event: Event) -> None:
+            nonlocal started_at
+            if isinstance(event, Started):
+                started_at = time.monotonic()
+            feed(event)
+
+        prediction = await queue.run(inputs, note, prediction_id=prediction_id)
+        queue_s = max(0.0, started_at - asked_at - cold_start_s)
+        return _with(prediction, queue_s=queue_s, cold_start_s=cold_start_s)
+
+    async def _start(self) -> LocalQueue:
         async with self._starting:
-            if self._supervisor is None:
-                self._supervisor = await self._stack.enter_async_context(Supervisor(lambda: Worker(self._project)))
-        return self._supervisor
+            if self._queue is None:
+                self._queue = await self._stack.enter_async_context(LocalQueue(lambda: Worker(self._project)))
+        return self._queue
 
 
 def _mapped(error: WorkerError) -> PilotlightError:
@@ -224,6 +248,6 @@ def _read_schema(project: Project) -> Mapping[str, Any]:
     return schema
 
 
-def _with(event: Completed, **metrics: float) -> Completed:
-    """The same end with these numbers, where it has none of its own."""
-    return Completed(replace(event.prediction, metrics={**metrics, **event.prediction.metrics}))
+def _with(prediction: Prediction, **metrics: float) -> Prediction:
+    """Return the prediction with these metrics, where it has none of the same name."""
+    return replace(prediction, metrics={**metrics, **prediction.metrics})

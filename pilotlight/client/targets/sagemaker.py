@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -24,7 +24,8 @@ from pilotlight.errors import (
     TargetUnavailableError,
 )
 from pilotlight.prices import load_prices
-from pilotlight.runtime import Completed, Event, Output, Started
+from pilotlight.runtime import Feed, Output, Started
+from pilotlight.types import Prediction
 
 _JSON_LINES = "application/jsonlines"
 # botocore's names for what keeps it from signing a request.
@@ -100,28 +101,25 @@ class SageMakerConnection(PassingConnection):
             config = {}
         return state_from(endpoint, config, load_prices().tariffs["sagemaker"])
 
-    async def stream(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
+    async def run(self, inputs: Mapping[str, Any], feed: Feed, *, prediction_id: str) -> Prediction:
         try:
-            async with aclosing(super().stream(inputs, prediction_id)) as events:
-                async for event in events:
-                    yield event
+            return await super().run(inputs, feed, prediction_id=prediction_id)
         except TargetMissingError as error:
             raise await self._explained(error) from error
 
-    async def _stream_once(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
+    async def _run_once(self, inputs: Mapping[str, Any], feed: Feed, prediction_id: str) -> Prediction:
         chunks: list[Any] = []
         try:
             async with aclosing(lines_of(partial(self._invoke, inputs))) as lines:
                 async for line in lines:
                     if not line:
-                        yield Started(prediction_id)
+                        feed(Started(prediction_id))
                         continue
                     found = json_of(line, self._target, dict)
                     if "end" in found:
-                        yield Completed(ended(prediction_id, chunks, found["end"], self._target))
-                        return
+                        return ended(prediction_id, chunks, found["end"], self._target)
                     chunks.append(found.get("output"))
-                    yield Output(chunks[-1], len(chunks) - 1)
+                    feed(Output(chunks[-1], len(chunks) - 1))
         except PilotlightError:
             raise
         except Exception as error:  # botocore's, or of the connections below it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +14,8 @@ from pilotlight.client.http import Retry, decoded, is_local
 from pilotlight.client.targets.containers import PassingConnection, ended, json_of, not_ours
 from pilotlight.client.targets.names import Target
 from pilotlight.errors import TargetUnavailableError
-from pilotlight.runtime import Completed, Event, Output, Started
+from pilotlight.runtime import Feed, Output, Started
+from pilotlight.types import Prediction
 
 _EVENTS = "text/event-stream"
 
@@ -46,7 +47,7 @@ class VertexConnection(PassingConnection):
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _stream_once(self, inputs: Mapping[str, Any], prediction_id: str) -> AsyncGenerator[Event, None]:
+    async def _run_once(self, inputs: Mapping[str, Any], feed: Feed, prediction_id: str) -> Prediction:
         with mapped_errors(self._url):
             async with self._client.stream("POST", self._url, json={"instances": [dict(inputs)]}) as response:
                 if response.status_code != httpx2.codes.OK:
@@ -55,15 +56,14 @@ class VertexConnection(PassingConnection):
                 kind = response.headers.get("content-type", "")
                 if not kind.startswith(_EVENTS):
                     raise not_ours(self._target, f"its answer is {kind or 'of no type'}")
-                yield Started(prediction_id)
+                feed(Started(prediction_id))
                 chunks: list[Any] = []
                 async with aclosing(decoded(response)) as events:
                     async for event in events:
                         if event.event == "output":
                             chunks.append(json_of(event.data, self._target))
-                            yield Output(chunks[-1], len(chunks) - 1)
+                            feed(Output(chunks[-1], len(chunks) - 1))
                         elif event.event == "end":
                             end = json_of(event.data, self._target, dict)
-                            yield Completed(ended(prediction_id, chunks, end, self._target))
-                            return
+                            return ended(prediction_id, chunks, end, self._target)
         raise TargetUnavailableError(f"{self._target} closed the connection in mid-prediction")

@@ -1,4 +1,4 @@
-"""A prediction that has not ended yet, in memory: what it is now, what it has said so far, and who waits for it."""
+"""A prediction that has not ended yet, in memory: its record, its output and logs so far, and those who wait."""
 
 from __future__ import annotations
 
@@ -40,15 +40,19 @@ class ActivePrediction:
         self._events: list[StreamEvent] = []
         self._changed: asyncio.Event | None = None  # while somebody waits for the next change
         self._ended = asyncio.Event()
-        self._over = False
+        self._closed = False
 
     @property
     def id(self) -> str:
         return self._record.id
 
     @property
+    def created_at(self) -> float:
+        return self._record.created_at
+
+    @property
     def record(self) -> PredictionRecord:
-        """What to show now; while it runs, with the output and the logs so far."""
+        """The record as of now; while it runs, with the output and the logs so far."""
         if self._record.status is not Status.PROCESSING:
             return self._record
         return replace(self._record, output=self._partial(), logs=self.logs)
@@ -59,43 +63,43 @@ class ActivePrediction:
         return "".join(self._logs)
 
     def feed(self, event: Event) -> None:
-        """Takes what the worker says while it runs."""
+        """Take an event from its worker, and pass it on to those who follow it."""
         if isinstance(event, Output):
             self._chunks.append(event.chunk)
-            self._say(StreamEvent("output", text_of(event.chunk)))
+            self._append(StreamEvent("output", text_of(event.chunk)))
         elif isinstance(event, Log):
             self._logs.append(event.text)
-            self._say(StreamEvent("logs", event.text))
+            self._append(StreamEvent("logs", event.text))
 
     def update(self, record: PredictionRecord) -> None:
-        """The next step of its life; with a terminal one, everyone who waits is told."""
+        """Take the next step of its life; after a terminal one everyone who waits is told."""
         self._record = record
-        self._bump()
+        self._notify()
         if record.status.terminal:
             for event in last_events(record):
-                self._say(event)
-            self._over = True
+                self._append(event)
+            self._closed = True
             self._ended.set()
 
-    def abandon(self) -> None:
-        """The gateway ends before it does: nobody needs to wait any longer."""
-        self._over = True
+    def close(self) -> None:
+        """End all waiting for it here, although it has not ended: the next gateway runs it."""
+        self._closed = True
         self._ended.set()
-        self._bump()
+        self._notify()
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more will come of it here: it has ended, or is abandoned."""
-        return self._over
+    def closed(self) -> bool:
+        """Whether no more events will come: it has ended, or was closed."""
+        return self._closed
 
     async def wait_changed(self) -> None:
-        """Until anything about it is not any more as it is now."""
+        """Wait for its next change: an event, or a step of its life."""
         if self._changed is None:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
-        """Whether it has ended within ``timeout_s``; ``False`` at once when it is abandoned."""
+        """Return whether it has ended within ``timeout_s``; ``False`` at once when it is closed."""
         if timeout_s is None:
             await self._ended.wait()
             return self._record.status.terminal
@@ -105,13 +109,13 @@ class ActivePrediction:
         return self._record.status.terminal
 
     async def follow(self, *, silence_s: float = 15.0) -> AsyncGenerator[StreamEvent | None, None]:
-        """Its events from the first on, as they come, up to the last; ``None`` after each ``silence_s``."""
+        """Yield its events from the first on, as they come, up to the last; ``None`` after each ``silence_s``."""
         number = 0
         while True:
             while number < len(self._events):
                 yield self._events[number]
                 number += 1
-            if self._over:
+            if self._closed:
                 return
             try:
                 async with asyncio.timeout(silence_s):
@@ -122,23 +126,23 @@ class ActivePrediction:
     def _partial(self) -> Any:
         return list(self._chunks) if self._iterates and self._chunks else None
 
-    def _say(self, event: StreamEvent) -> None:
+    def _append(self, event: StreamEvent) -> None:
         self._events.append(event)
-        self._bump()
+        self._notify()
 
-    def _bump(self) -> None:
+    def _notify(self) -> None:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
 
 
 def text_of(chunk: Any) -> str:
-    """A chunk of output as the text of an event: a string as it is, anything else as JSON."""
+    """Return a chunk of output as the text of an event: a string as it is, anything else as JSON."""
     return chunk if isinstance(chunk, str) else json.dumps(chunk, ensure_ascii=False)
 
 
 def last_events(record: PredictionRecord) -> list[StreamEvent]:
-    """How a stream ends."""
+    """Return the events that end a stream."""
     if record.status is Status.FAILED:
         detail = json.dumps({"detail": record.error}, ensure_ascii=False)
         return [StreamEvent("error", detail), StreamEvent("done", '{"reason":"error"}')]
@@ -146,7 +150,7 @@ def last_events(record: PredictionRecord) -> list[StreamEvent]:
 
 
 def replayed(record: PredictionRecord) -> list[StreamEvent]:
-    """The stream of one that has ended, as far as its record tells."""
+    """Return the events of a prediction that has ended, as far as its record has them."""
     events = [StreamEvent("logs", record.logs)] if record.logs else []
     if record.output is not None:
         chunks = record.output if isinstance(record.output, list) else [record.output]

@@ -85,7 +85,7 @@ def decide(
     waiting: int,
     now: float,
     *,
-    held_until: float = 0.0,
+    retry_at: float = 0.0,
     allotted: int | None = None,
 ) -> Decision:
     """What to do about ``workers`` when ``waiting`` predictions have no slot yet.
@@ -95,14 +95,14 @@ def decide(
         workers: all that there are, those that are starting included, those being stopped not.
         waiting: predictions without a slot.
         now: the time, of the same clock as all others.
-        held_until: no worker is started before this time.
+        retry_at: no worker is started before this time.
         allotted: how many workers there may be where several versions share theirs; idle ones beyond that are stopped
             at once. ``None`` for ``limits.max_workers``.
     """
     most = limits.max_workers if allotted is None else allotted
     wanted = min(most, desired(limits, workers, waiting))
     missing = max(0, wanted - len(workers))
-    held = missing > 0 and now < held_until
+    held = missing > 0 and now < retry_at
     surplus = max(0, len(workers) - wanted)
     # The one that has been idle for the longest goes first; those that are still starting stay and are judged then.
     idle = sorted((w for w in workers if w.ready and w.running == 0), key=lambda w: (w.idle_since, w.number))
@@ -111,7 +111,7 @@ def decide(
     expired = [w for i, w in enumerate(candidates) if i < beyond or now >= w.idle_since + limits.idle_timeout_s]
     times = [w.idle_since + limits.idle_timeout_s for w in candidates[len(expired) :]]
     if held:
-        times.append(held_until)
+        times.append(retry_at)
     return Decision(0 if held else missing, tuple(w.number for w in expired), min(times, default=None))
 
 

@@ -48,7 +48,7 @@ class Deadlines:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, active: ActivePrediction, cancel_at: float) -> None:
-        if not await active.wait_ended(max(0.0, cancel_at - self._gateway.clock())) and not active.over:
+        if not await active.wait_ended(max(0.0, cancel_at - self._gateway.clock())) and not active.closed:
             self._gateway.leave(active)
             await active.wait_ended()
         if active.record.status.terminal:

@@ -25,10 +25,10 @@ from pilotlight.gateway.scheduler.listeners import Listeners, NullListener
 from pilotlight.gateway.scheduler.log_buffer import LogBuffer
 from pilotlight.gateway.scheduler.metrics import Gauges, Metrics, ServingKey
 from pilotlight.gateway.scheduler.pools import InputsLike, Pools
-from pilotlight.gateway.scheduler.queue import Pool
+from pilotlight.gateway.scheduler.queue import VersionQueue
 from pilotlight.gateway.scheduler.router import Asked, Destination, route
 from pilotlight.gateway.storage.store import Page, Store
-from pilotlight.runtime import SupervisorOptions, Worker, WorkerLike, new_prediction_id
+from pilotlight.runtime import KeeperOptions, Worker, WorkerLike, new_prediction_id
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Gateway:
         limits: the limits of every version that is served without a deployment; ``slots`` are the project's own.
         registry: the registry of pushed versions; ``None`` for none.
         factory: makes a worker for a version; a real Cog server by default.
-        supervision: how each worker is restarted and watched.
+        keeper_options: how each worker is kept running.
         clock: seconds since 1970.
         inputs: prepares inputs before they reach a worker; by default they stay as they are.
 
@@ -80,7 +80,7 @@ class Gateway:
         *,
         registry: Registry | None = None,
         factory: Callable[[Version], WorkerLike] | None = None,
-        supervision: SupervisorOptions | None = None,
+        keeper_options: KeeperOptions | None = None,
         clock: Clock | None = None,
         inputs: InputsLike | None = None,
     ) -> None:
@@ -101,7 +101,7 @@ class Gateway:
             factory or _real_worker,
             save=store.save,
             clock=self.clock,
-            supervision=supervision,
+            keeper_options=keeper_options,
             inputs=inputs,
             listeners=self.listeners,
             metrics=self.metrics,
@@ -151,7 +151,7 @@ class Gateway:
         await self._pools.close()
         self.logs.close()
 
-    def pool(self, version: Version, deployment: str | None = None) -> Pool:
+    def pool(self, version: Version, deployment: str | None = None) -> VersionQueue:
         """Return the queue of a version, as a deployment serves it or without one."""
         return self._pools.get(version, deployment)
 
@@ -263,17 +263,17 @@ class Gateway:
         if pool is not None:
             self._canceling(active, pool)
 
-    def _canceling(self, active: ActivePrediction, pool: Pool) -> asyncio.Future[None]:
+    def _canceling(self, active: ActivePrediction, pool: VersionQueue) -> asyncio.Future[None]:
         return self._in_background(asyncio.create_task(pool.cancel(active)))
 
-    def _enqueue_stored(self, pool: Pool, active: ActivePrediction, stored: asyncio.Future[None]) -> None:
+    def _enqueue_stored(self, pool: VersionQueue, active: ActivePrediction, stored: asyncio.Future[None]) -> None:
         """Queue a prediction that has been stored; where it could not be, ``create`` raises why."""
         if stored.exception() is None:
             self._enqueue(pool, active)
         else:
-            pool.release(active)
+            pool.cancel_reservation(active)
 
-    def _enqueue(self, pool: Pool, active: ActivePrediction) -> None:
+    def _enqueue(self, pool: VersionQueue, active: ActivePrediction) -> None:
         self._active.add(active, pool)
         pool.put(active)
 
@@ -312,12 +312,12 @@ class _Active(NullListener):
     """The predictions that have not ended, each with its queue, by id."""
 
     def __init__(self) -> None:
-        self._by_id: dict[str, tuple[ActivePrediction, Pool]] = {}
+        self._by_id: dict[str, tuple[ActivePrediction, VersionQueue]] = {}
 
-    def get(self, prediction_id: str) -> tuple[ActivePrediction, Pool] | tuple[None, None]:
+    def get(self, prediction_id: str) -> tuple[ActivePrediction, VersionQueue] | tuple[None, None]:
         return self._by_id.get(prediction_id, (None, None))
 
-    def add(self, active: ActivePrediction, pool: Pool) -> None:
+    def add(self, active: ActivePrediction, pool: VersionQueue) -> None:
         self._by_id[active.id] = active, pool
 
     def ended(self, record: PredictionRecord) -> None:

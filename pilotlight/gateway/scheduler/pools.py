@@ -24,8 +24,8 @@ from pilotlight.gateway.scheduler.autoscaler import Limits
 from pilotlight.gateway.scheduler.budget import WorkerBudget, split_minimum
 from pilotlight.gateway.scheduler.listeners import Listeners
 from pilotlight.gateway.scheduler.metrics import Gauges, Metrics, ServingKey
-from pilotlight.gateway.scheduler.queue import Pool, Saver
-from pilotlight.runtime import SupervisorOptions, WorkerLike
+from pilotlight.gateway.scheduler.queue import Saver, VersionQueue
+from pilotlight.runtime import KeeperOptions, WorkerLike
 
 
 class InputsLike(Protocol):
@@ -44,7 +44,7 @@ class InputsLike(Protocol):
 class _Entry:
     """A queue, its version, and what keeps the version's files from being removed."""
 
-    pool: Pool
+    pool: VersionQueue
     version: Version
     lease: Lease | None
 
@@ -60,7 +60,7 @@ class Pools:
         clock: the gateway's clock.
         listeners: told of every prediction.
         metrics: the gateway's metrics.
-        supervision: how each worker is restarted and watched.
+        keeper_options: how each worker is kept running.
         inputs: prepares inputs before they reach a worker.
     """
 
@@ -74,7 +74,7 @@ class Pools:
         clock: Clock,
         listeners: Listeners,
         metrics: Metrics,
-        supervision: SupervisorOptions | None = None,
+        keeper_options: KeeperOptions | None = None,
         inputs: InputsLike | None = None,
     ) -> None:
         self._catalog = catalog
@@ -84,7 +84,7 @@ class Pools:
         self._clock = clock
         self._listeners = listeners
         self._metrics = metrics
-        self._supervision = supervision
+        self._keeper_options = keeper_options
         self._inputs = inputs
         self._entries: dict[ServingKey, _Entry] = {}
         self._budgets: dict[str, WorkerBudget] = {}
@@ -96,7 +96,7 @@ class Pools:
         own = any(project.model == deployment == model for project in self._catalog.projects)
         return ServingKey(model, version, None if own else deployment)
 
-    def get(self, version: Version, deployment: str | None = None) -> Pool:
+    def get(self, version: Version, deployment: str | None = None) -> VersionQueue:
         """Return the queue of a version, made and opened if there is none yet.
 
         Args:
@@ -144,12 +144,12 @@ class Pools:
         return found
 
     async def drain(self, grace_s: float) -> None:
-        """Call ``Pool.drain`` of all queues; none is opened from now on."""
+        """Call ``VersionQueue.drain`` of all queues; none is opened from now on."""
         self._closing = True
         await asyncio.gather(*(entry.pool.drain(grace_s) for entry in self._entries.values()))
 
     async def close(self) -> None:
-        """Call ``Pool.close`` of all queues."""
+        """Call ``VersionQueue.close`` of all queues."""
         self._closing = True
         await asyncio.gather(*(_end(entry) for entry in self._entries.values()), *self._background)
 
@@ -161,12 +161,12 @@ class Pools:
         # Most versions take no files, and their inputs stay as they are.
         inputs = self._inputs if version.validator.files else None
         metrics = self._metrics.of(key)
-        pool = Pool(
+        pool = VersionQueue(
             lambda: self._factory(version),
             self._limits_of(key, version),
             save=self._save,
             clock=self._clock,
-            supervision=self._supervision,
+            keeper_options=self._keeper_options,
             listeners=self._listeners,
             on_worker_ready=metrics.worker_start_s.observe,
             predict_s=lambda: metrics.mean_predict_s,

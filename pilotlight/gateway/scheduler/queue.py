@@ -1,4 +1,4 @@
-"""The queue of one version, and what runs on its workers: none is given more predictions than it has slots."""
+"""The queue of one version and the slots of its workers; no worker gets more predictions than it has slots."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -17,34 +16,33 @@ from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.autoscaler import Limits, retry_after_s
 from pilotlight.gateway.scheduler.budget import WorkerBudget
-from pilotlight.gateway.scheduler.fleet import Fleet
+from pilotlight.gateway.scheduler.fleet import Fleet, Replica
 from pilotlight.gateway.scheduler.listeners import Listeners
 from pilotlight.gateway.scheduler.metrics import Gauges
-from pilotlight.gateway.scheduler.replica import Replica
-from pilotlight.runtime import Completed, Log, Output, SupervisorOptions, WorkerLike
+from pilotlight.runtime import Event, KeeperOptions, Log, Output, WorkerLike
 from pilotlight.types import Prediction, Status
 
 _LOG = logging.getLogger(__name__)
 
-
+# From the inputs of a prediction to what its worker gets, for as long as it runs.
 Prepare = Callable[[Mapping[str, Any]], contextlib.AbstractAsyncContextManager[Mapping[str, Any]]]
 
 
 class Saver(Protocol):
-    """Keeps what has become of a prediction: ``Store.save``."""
+    """Stores every step of a prediction: ``Store.save``."""
 
     def __call__(self, record: lifecycle.PredictionRecord, /) -> Awaitable[None]: ...
 
 
-class Pool:
+class VersionQueue:
     """Runs the predictions of one version, from ``open`` to ``close``.
 
     Args:
         factory: makes a worker.
-        limits: the bounds of the queue and of the workers.
-        save: keeps every step of a prediction before anyone is told of it.
+        limits: of the queue and of the workers.
+        save: stores every step of a prediction before anyone is told of it.
         clock: the gateway's.
-        supervision: how each worker is kept up.
+        keeper_options: how each worker is kept running.
         listeners: told of every prediction; none by default.
         on_worker_ready: called with how long each start of a worker has taken.
         predict_s: says how long a prediction takes on a worker.
@@ -59,7 +57,7 @@ class Pool:
         *,
         save: Saver,
         clock: Clock,
-        supervision: SupervisorOptions | None = None,
+        keeper_options: KeeperOptions | None = None,
         listeners: Listeners | None = None,
         on_worker_ready: Callable[[float], None] = lambda _: None,
         predict_s: Callable[[], float] = lambda: 0.0,
@@ -70,7 +68,7 @@ class Pool:
         self._predict_s = predict_s
         self._save = save
         self._clock = clock
-        self._prepare = prepare or contextlib.nullcontext
+        self._prepare = prepare
         self._waiting: deque[ActivePrediction] = deque()
         self._reserved: set[str] = set()
         self._running: dict[str, tuple[ActivePrediction, Replica]] = {}
@@ -79,9 +77,9 @@ class Pool:
             factory,
             limits,
             clock=clock,
-            supervision=supervision or SupervisorOptions(),
+            keeper_options=keeper_options or KeeperOptions(),
             waiting=lambda: len(self._waiting),
-            on_change=self._touch,
+            on_change=self._reschedule,
             on_ready=on_worker_ready,
             budget=budget,
             waiting_since=self._waiting_since,
@@ -91,24 +89,24 @@ class Pool:
 
     @property
     def limits(self) -> Limits:
-        """Those of now."""
+        """The limits that apply now."""
         return self._fleet.limits
 
     @property
     def gauges(self) -> Gauges:
-        """How it stands."""
+        """How many predictions and workers there are now."""
         waiting = len(self._waiting) + len(self._reserved)
         return Gauges(len(self._running), waiting, self._fleet.ready, self._fleet.starting, self.last_error is not None)
 
     @property
     def last_error(self) -> PilotlightError | None:
-        """Why it cannot serve; ``None`` while it can, or might with the next worker."""
+        """Why it cannot serve; ``None`` while it can, or while the next worker may."""
         return self._fleet.last_error
 
     @property
     def idle(self) -> bool:
-        """Whether it has nothing to do and no worker, not even one that is ending."""
-        return self._fleet.gone and not (self._waiting or self._reserved or self._running or self._tasks)
+        """Whether it has no predictions and no workers, not even one that is ending."""
+        return self._fleet.empty and not (self._waiting or self._reserved or self._running or self._tasks)
 
     @property
     def retry_after_s(self) -> int:
@@ -116,34 +114,36 @@ class Pool:
         return retry_after_s(self.limits, self._predict_s())
 
     def resize(self, limits: Limits) -> None:
-        """From now on with these limits; ``slots`` stay as they are."""
+        """Apply other limits from now on; ``slots`` stay as they are."""
         self._fleet.limits = replace(limits, slots=self.limits.slots)
-        self._touch()
+        self._reschedule()
 
     async def open(self) -> None:
-        """Starts its least number of workers."""
+        """Start the least number of workers."""
         await self._fleet.open()
 
     async def drain(self, grace_s: float) -> None:
-        """Starts no more predictions, and lets those that run end for up to ``grace_s``.
+        """Start no more predictions, and let those that run end for up to ``grace_s``.
 
-        Those that wait stay as they are, for the next gateway; nobody here need wait for them any longer.
+        Those that wait stay in the store, for the next gateway; callers here stop waiting for them.
         """
         self._closing = True
-        for live in self._waiting:
-            live.abandon()
+        for active in self._waiting:
+            active.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
 
     async def close(self) -> None:
-        """Ends all workers, and fails what still runs."""
+        """Stop all workers, and fail what still runs."""
         self._closing = True
-        # The end of a worker is the end of what runs on it, which is then kept as failed.
+        # What runs on a worker ends with it, and is then stored as failed.
         await self._fleet.close()
         await asyncio.gather(*self._tasks)
 
-    def reserve(self, live: ActivePrediction) -> bool:
-        """Takes a slot for one that is about to be stored, or else a place in the queue; ``put`` or ``release`` follow.
+    def reserve(self, active: ActivePrediction) -> bool:
+        """Reserve a slot, or else a place in the queue, for a prediction that is about to be stored.
+
+        ``put`` or ``cancel_reservation`` must follow.
 
         Returns:
             Whether it is a slot: what is stored must then say that it runs.
@@ -153,142 +153,142 @@ class Pool:
         """
         ahead = len(self._waiting) + len(self._reserved)
         if ahead == 0 and (replica := self._fleet.free()) is not None:
-            self._seat(live, replica)
+            self._assign(active, replica)
             return True
         if ahead >= self.limits.max_waiting:
-            self._listeners.refused(live.record)
+            self._listeners.refused(active.record)
             raise WorkerBusyError(
                 f"{self.limits.max_waiting} predictions are waiting, which is the limit; try again later"
             )
-        self._reserved.add(live.id)
+        self._reserved.add(active.id)
         return False
 
-    def release(self, live: ActivePrediction) -> None:
-        """Gives back what was reserved for one that could not be stored."""
-        if live.id in self._running:
-            self._unseat(live)
+    def cancel_reservation(self, active: ActivePrediction) -> None:
+        """Give back what was reserved for a prediction that could not be stored."""
+        if active.id in self._running:
+            self._release(active)
         else:
-            self._reserved.discard(live.id)
-            self._make_room()
+            self._reserved.discard(active.id)
+            self._notify_room()
 
-    def put(self, live: ActivePrediction) -> None:
-        """Runs one that is stored: at once where a slot is reserved for it, else after those that wait."""
-        if live.id in self._running:
-            self._spawn(self._run(live, self._running[live.id][1], begun=True))
+    def put(self, active: ActivePrediction) -> None:
+        """Run a prediction that is stored: at once where a slot is reserved for it, else after those that wait."""
+        if active.id in self._running:
+            self._spawn(self._run(active, self._running[active.id][1], begun=True))
             return
-        self._reserved.discard(live.id)
-        self._waiting.append(live)
-        self._touch()
+        self._reserved.discard(active.id)
+        self._waiting.append(active)
+        self._reschedule()
 
     async def wait_room(self) -> None:
-        """Waits until something has left the queue."""
+        """Wait until a place in the queue has become free."""
         await self._room.wait()
 
-    async def cancel(self, live: ActivePrediction) -> None:
-        """Ends a waiting prediction at once, and asks the worker of a running one to end it."""
-        live.cancel_asked = True
-        if live in self._waiting:
-            self._waiting.remove(live)
-            self._make_room()
-            await self._end(live, lifecycle.cancel(live.record, self._clock()))
-        elif live.id in self._running:
-            self._running[live.id][1].supervisor.cancel(live.id)
-        self._touch()
+    async def cancel(self, active: ActivePrediction) -> None:
+        """End a waiting prediction at once, and ask the worker of a running one to end it."""
+        active.cancel_asked = True
+        if active in self._waiting:
+            self._waiting.remove(active)
+            self._notify_room()
+            await self._end(active, lifecycle.cancel(active.record, self._clock()))
+        elif active.id in self._running:
+            self._running[active.id][1].keeper.cancel(active.id)
+        self._reschedule()
 
-    async def _fail_waiting(self, last_error: PilotlightError) -> None:
+    async def _fail_waiting(self, error: PilotlightError) -> None:
         waiting, self._waiting = list(self._waiting), deque()
-        self._make_room()
-        for live in waiting:
-            failed = lifecycle.fail(live.record, str(last_error), self._clock(), logs=_logs(live, last_error))
-            await self._end(live, failed)
+        self._notify_room()
+        for active in waiting:
+            failed = lifecycle.fail(active.record, str(error), self._clock(), logs=_logs(active, error))
+            await self._end(active, failed)
 
     def _waiting_since(self) -> float | None:
-        return self._waiting[0].record.created_at if self._waiting else None
+        return self._waiting[0].created_at if self._waiting else None
 
-    def _touch(self) -> None:
-        """Something has happened: hand out what can be, and have the number of workers looked at."""
+    def _reschedule(self) -> None:
+        """Give free slots to those that wait, and have the number of workers decided again."""
         self._dispatch()
         self._fleet.rescale()
 
     def _dispatch(self) -> None:
         if self._closing or not self._waiting:
             return
-        last_error = self._fleet.unavailable
-        if last_error is not None:
-            self._spawn(self._fail_waiting(last_error))
+        error = self._fleet.unavailable
+        if error is not None:
+            self._spawn(self._fail_waiting(error))
             return
         while self._waiting and (replica := self._fleet.free()) is not None:
-            live = self._waiting.popleft()
-            self._seat(live, replica)
-            self._make_room()
-            self._spawn(self._run(live, replica))
+            active = self._waiting.popleft()
+            self._assign(active, replica)
+            self._notify_room()
+            self._spawn(self._run(active, replica))
 
-    def _seat(self, live: ActivePrediction, replica: Replica) -> None:
-        replica.running += 1
-        self._running[live.id] = (live, replica)
+    def _assign(self, active: ActivePrediction, replica: Replica) -> None:
+        replica.assign()
+        self._running[active.id] = (active, replica)
 
-    def _unseat(self, live: ActivePrediction) -> None:
-        _, replica = self._running.pop(live.id)
-        replica.gave_back()
-        # Otherwise its worker is as needed as before, and nobody waits for its slot.
+    def _release(self, active: ActivePrediction) -> None:
+        _, replica = self._running.pop(active.id)
+        replica.release()
+        # Otherwise its worker is as needed as before, and no prediction waits for its slot.
         if self._waiting or replica.running == 0:
-            self._touch()
+            self._reschedule()
 
-    async def _run(self, live: ActivePrediction, replica: Replica, *, begun: bool = False) -> None:
-        """One prediction on a worker; ``begun`` when the store knows already that it runs."""
+    async def _run(self, active: ActivePrediction, replica: Replica, *, begun: bool = False) -> None:
+        """Run one prediction to its end; ``begun`` when the store already says that it runs."""
         try:
-            record = lifecycle.begin(
-                live.record, self._clock(), cold_start_s=replica.cold_start_s(live.record.created_at)
-            )
+            cold_start_s = replica.cold_start_s(active.record.created_at)
+            record = lifecycle.begin(active.record, self._clock(), cold_start_s=cold_start_s)
             try:
                 # Before it runs, and not run otherwise: what is found as starting after a crash has never run.
                 if not begun:
                     await self._save(record)
-                live.update(record)
+                active.update(record)
                 self._listeners.started(record)
-                ended = lifecycle.finish(record, await self._predict(live, record, replica), self._clock())
+                ended = lifecycle.finish(record, await self._predict(active, record, replica), self._clock())
             except PilotlightError as error:
-                ended = lifecycle.fail(record, str(error), self._clock(), logs=_logs(live, error))
+                ended = lifecycle.fail(record, str(error), self._clock(), logs=_logs(active, error))
             except Exception as error:  # noqa: BLE001 - a bug of ours must not leave it without an end
-                _LOG.exception("prediction %s met a bug of the gateway", live.id)
-                ended = lifecycle.fail(record, f"The gateway has a bug: {error!r}", self._clock(), logs=live.logs)
-            await self._end(live, ended)
+                _LOG.exception("prediction %s met a bug of the gateway", active.id)
+                ended = lifecycle.fail(record, f"The gateway has a bug: {error!r}", self._clock(), logs=active.logs)
+            await self._end(active, ended)
         finally:
-            self._unseat(live)
+            self._release(active)
 
     async def _predict(
-        self, live: ActivePrediction, record: lifecycle.PredictionRecord, replica: Replica
+        self, active: ActivePrediction, record: lifecycle.PredictionRecord, replica: Replica
     ) -> Prediction:
-        async with self._prepare(live.inputs) as inputs:
-            if live.cancel_asked:
-                return Prediction(live.id, Status.CANCELED)
-            return await self._stream(live, record, replica, inputs)
+        if self._prepare is None:
+            return await self._run_on(replica, active, record, active.inputs)
+        async with self._prepare(active.inputs) as inputs:
+            return await self._run_on(replica, active, record, inputs)
 
-    async def _stream(
+    async def _run_on(
         self,
-        live: ActivePrediction,
-        record: lifecycle.PredictionRecord,
         replica: Replica,
+        active: ActivePrediction,
+        record: lifecycle.PredictionRecord,
         inputs: Mapping[str, Any],
     ) -> Prediction:
-        async with aclosing(replica.supervisor.stream(inputs, prediction_id=live.id)) as events:
-            async for event in events:
-                if isinstance(event, Completed):
-                    return event.prediction
-                live.feed(event)
-                if isinstance(event, Output):
-                    self._listeners.output(record, event.chunk, self._clock())
-                elif isinstance(event, Log):
-                    self._listeners.log(record, event.text)
-        raise AssertionError("this is a bug: a stream ended without Completed")
+        if active.cancel_asked:
+            return Prediction(active.id, Status.CANCELED)
 
-    async def _end(self, live: ActivePrediction, record: lifecycle.PredictionRecord) -> None:
-        """Stores the last step, then tells of it, also where it could not be stored."""
+        def feed(event: Event) -> None:
+            active.feed(event)
+            if isinstance(event, Output):
+                self._listeners.output(record, event.chunk, self._clock())
+            elif isinstance(event, Log):
+                self._listeners.log(record, event.text)
+
+        return await replica.keeper.run(inputs, feed, prediction_id=active.id)
+
+    async def _end(self, active: ActivePrediction, record: lifecycle.PredictionRecord) -> None:
+        """Store the last step, then tell of it; one that cannot be stored is told of as well."""
         try:
             await self._save(record)
         except StoreError as error:
-            _LOG.error("prediction %s ended as %s, which could not be stored: %s", live.id, record.status, error)
-        live.update(record)
+            _LOG.error("prediction %s ended as %s, which could not be stored: %s", active.id, record.status, error)
+        active.update(record)
         self._listeners.ended(record)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -296,11 +296,11 @@ class Pool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _make_room(self) -> None:
+    def _notify_room(self) -> None:
         self._room.set()
         self._room = asyncio.Event()
 
 
-def _logs(live: ActivePrediction, error: PilotlightError) -> str:
-    """What is known to have been printed about a failure: by the prediction, or else by its worker."""
-    return live.logs or (error.logs if isinstance(error, WorkerError) else "")
+def _logs(active: ActivePrediction, error: PilotlightError) -> str:
+    """Return what is known to have been printed about a failure: by the prediction, or else by its worker."""
+    return active.logs or (error.logs if isinstance(error, WorkerError) else "")

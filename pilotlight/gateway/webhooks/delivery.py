@@ -128,19 +128,19 @@ class WebhookDispatcher:
             record = live.record
             news = next_event(hook.events, told, record)
             if news is None:
-                if live.over:
+                if live.closed:
                     break
                 await _wait_for_news(live, hook, record)
                 continue
             if room.locked():
-                if live.over:
+                if live.closed:
                     break  # a receiver that is this slow learns of the end alone
                 await live.wait_ended(THROTTLE_S)
                 continue
             async with room:
                 await self._send(hook, news, new_delivery_id())
             told = told_by(news)
-            if news is record and not live.over:
+            if news is record and not live.closed:
                 await live.wait_ended(THROTTLE_S)
         if live.record.status.terminal:
             self._quiet.clear()

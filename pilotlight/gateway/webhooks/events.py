@@ -16,6 +16,7 @@ from typing import Any
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.types import Status
 from pilotlight.util import webhook_signing
+from pilotlight.util.backoff import Backoff
 
 EVENTS = ("start", "output", "logs", "completed")
 
@@ -25,7 +26,7 @@ THROTTLE_S = 0.5
 TIMEOUT_S = 10.0
 # After the end of a prediction: a receiver that is down for a night gets everything in the morning.
 GIVE_UP_S = 24 * 3600.0
-_LONGEST_BACKOFF_S = 15 * 60.0
+_BACKOFF = Backoff(first_s=1.0, max_s=15 * 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def told_by(record: PredictionRecord) -> DeliveryState:
 
 def backoff_s(attempts: int) -> float:
     """How long to wait after so many failed attempts: 1, 2, 4, ... seconds, up to a quarter of an hour."""
-    return min(2.0 ** (min(attempts, 16) - 1), _LONGEST_BACKOFF_S)
+    return _BACKOFF.delay_s(attempts)
 
 
 def new_delivery_id() -> str:

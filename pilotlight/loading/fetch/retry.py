@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pilotlight.errors import FetchError
 from pilotlight.loading.fetch.sources import TransientError
+from pilotlight.util.backoff import Backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class RetryPolicy:
 
         Half of the doubled wait is certain and half is jitter; never shorter than what the server asked for.
         """
-        doubled = min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 60))
-        return max(doubled * (0.5 + 0.5 * jitter), retry_after_s or 0.0)
+        backoff = Backoff(self.base_s, self.cap_s, spread=0.5)
+        return max(backoff.delay_s(failures, jitter=jitter), retry_after_s or 0.0)
 
 
 class Retries:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 
 from pilotlight.errors import SetupFailedError, WorkerBusyError, WorkerCrashedError, WorkerError, WorkerTimeoutError
-from pilotlight.runtime.events import Completed, Event, decode_event, decode_prediction, replay
+from pilotlight.runtime.events import Completed, Feed, decode_event, decode_prediction, replay
 from pilotlight.runtime.health import Health, decode_health
 from pilotlight.runtime.http.request import refusal
 from pilotlight.runtime.http.transport import Connection, Endpoint, Head, Pool, SilenceError, WireError
+from pilotlight.sse import Decoder
+from pilotlight.types import Prediction
 
 _SSE = "text/event-stream"
 # coglet frees a slot just after it has sent the answer: half of the requests sent at once meet 409, none after 10 ms.
@@ -73,8 +75,8 @@ class CogApi:
                 await connection.read()
                 return head.status == HTTPStatus.OK
 
-    async def events(self, prediction_id: str, body: bytes, *, busy_timeout_s: float) -> AsyncGenerator[Event, None]:
-        """Runs one prediction; closing the iterator early drops the connection, which cancels it.
+    async def run(self, prediction_id: str, body: bytes, feed: Feed, *, busy_timeout_s: float) -> Prediction:
+        """Run one prediction into ``feed`` and return it; cancelling this drops the connection, which cancels it.
 
         Raises:
             InputError: the server refuses the input.
@@ -92,10 +94,7 @@ class CogApi:
                     connection.send(self._head(prediction_id, len(body), sse=sse), body)
                     head = await connection.head()
                     if head.status == HTTPStatus.OK:
-                        async with aclosing(_read(connection, head)) as events:
-                            async for event in events:
-                                yield event
-                        return
+                        return await _read(connection, head, feed)
                     refused_with = await connection.read()
             if head.status == HTTPStatus.NOT_ACCEPTABLE and sse:
                 self._sse = False
@@ -113,17 +112,26 @@ class CogApi:
         return self._endpoint.head("PUT", f"/predictions/{prediction_id}", length=length, headers=accept)
 
 
-async def _read(connection: Connection, head: Head) -> AsyncGenerator[Event, None]:
+async def _read(connection: Connection, head: Head, feed: Feed) -> Prediction:
+    """The answer to a prediction, event by event as they come."""
     if not head.headers.get("content-type", "").startswith(_SSE):
-        for event in replay(decode_prediction(json.loads(await connection.read()))):
-            yield event
-        return
-    async with aclosing(connection.events()) as events:
-        async for sent in events:
-            decoded = decode_event(sent.event, sent.data)
-            connection.ending = isinstance(decoded, Completed)
-            if decoded is not None:
-                yield decoded
+        prediction = decode_prediction(json.loads(await connection.read()))
+        for replayed in replay(prediction):
+            if not isinstance(replayed, Completed):
+                feed(replayed)
+        return prediction
+    decoder = Decoder()
+    async with aclosing(connection.body()) as pieces:
+        async for piece in pieces:
+            for sent in decoder.feed(piece):
+                event = decode_event(sent.event, sent.data)
+                if isinstance(event, Completed):
+                    connection.ending = True
+                    return event.prediction
+                if event is not None:
+                    feed(event)
+    # As it does when it is killed.
+    raise WorkerCrashedError("the Cog server ended the stream before the prediction had ended")
 
 
 def _raise_unless_busy(status: int, answer: bytes) -> None:

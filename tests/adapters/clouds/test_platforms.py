@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from pilotlight.adapters.clouds import runpod, sagemaker, vertex
 from pilotlight.adapters.hosting import Host, usable_id
 from pilotlight.errors import ConfigError, SetupFailedError
-from pilotlight.runtime import Project, RestartPolicy, SupervisorOptions, schema_for
+from pilotlight.runtime import KeeperOptions, Project, RestartPolicy, schema_for
 from tests.adapters.fronts import on_a_thread, sagemaker_runtime
 from tests.cog.gateway_process import wait_until
 from tests.paths import PROJECTS, ROOT
@@ -172,8 +172,8 @@ def test_boto3_invokes_and_sees_the_containers_own_words(sagemaker_url):
 
 
 def test_a_project_that_does_not_come_up_says_why():
-    options = SupervisorOptions(restarts=RestartPolicy(park_after=1))
-    with pytest.raises(SetupFailedError), Host(Project.load(PROJECTS / "run_broken"), supervision=options):
+    options = KeeperOptions(restarts=RestartPolicy(give_up_after=1))
+    with pytest.raises(SetupFailedError), Host(Project.load(PROJECTS / "run_broken"), keeper_options=options):
         pass
 
 

@@ -16,7 +16,7 @@ from pilotlight.gateway.ui.docs import render_docs
 from pilotlight.gateway.ui.examples import example_input
 from pilotlight.gateway.ui.format import seconds
 from pilotlight.gateway.ui.live import render_live
-from pilotlight.runtime import RestartPolicy, SupervisorOptions
+from pilotlight.runtime import KeeperOptions, RestartPolicy
 from pilotlight.types import Status
 from tests.gateway.made import Fakes, made_version, opened, run, served, until
 
@@ -65,8 +65,8 @@ def test_a_model_that_cannot_start_is_crash_looping(tmp_path):
     fakes = Fakes(setup_error=SetupFailedError("no weights"))
 
     async def scenario():
-        supervision = SupervisorOptions(restarts=RestartPolicy(park_after=1))
-        async with opened(tmp_path, fakes=fakes, supervision=supervision) as gateway:
+        keeper_options = KeeperOptions(restarts=RestartPolicy(give_up_after=1))
+        async with opened(tmp_path, fakes=fakes, keeper_options=keeper_options) as gateway:
             live = await gateway.create(gateway.versions[0], {"prompt": "a"})
             await live.wait_ended()
             status = await snapshot(gateway)

@@ -3,7 +3,7 @@
 import asyncio
 
 from pilotlight.errors import SetupFailedError
-from pilotlight.runtime import RestartPolicy, SupervisorOptions
+from pilotlight.runtime import KeeperOptions, RestartPolicy
 from pilotlight.types import Status
 from tests.gateway.made import Fakes, Limits, ended, run, served, until
 
@@ -102,8 +102,8 @@ def test_health_tells_whether_it_can_serve(tmp_path):
         await client.gateway.drain(0)
         assert (await health())[1]["status"] == "stopping"
 
-    supervision = SupervisorOptions(restarts=RestartPolicy(park_after=1))
-    over_http(tmp_path, scenario, fakes=fakes, supervision=supervision)
+    keeper_options = KeeperOptions(restarts=RestartPolicy(give_up_after=1))
+    over_http(tmp_path, scenario, fakes=fakes, keeper_options=keeper_options)
 
 
 def test_health_waits_for_the_first_worker(tmp_path):

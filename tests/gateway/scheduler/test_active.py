@@ -15,35 +15,35 @@ from pilotlight.types import Prediction, Status
 from tests.gateway.made import made_record, run
 
 
-def finished(live, status=Status.SUCCEEDED, **fields):
-    return lifecycle.finish(live.record, Prediction(live.id, status, **fields), 102.0)
+def finished(active, status=Status.SUCCEEDED, **fields):
+    return lifecycle.finish(active.record, Prediction(active.id, status, **fields), 102.0)
 
 
 def begun(**options):
-    live = ActivePrediction(made_record(), **options)
-    live.update(lifecycle.begin(live.record, 101.0))
-    return live
+    active = ActivePrediction(made_record(), **options)
+    active.update(lifecycle.begin(active.record, 101.0))
+    return active
 
 
-async def read(live):
-    return [(event.name, event.data) async for event in live.follow()]
+async def read(active):
+    return [(event.name, event.data) async for event in active.follow()]
 
 
 def test_readers_early_and_late_hear_the_same():
     async def scenario():
-        live = begun()
-        early = asyncio.create_task(read(live))
-        live.feed(Log("stdout", "hello\n"))
-        live.feed(Output("a", 0))
+        active = begun()
+        early = asyncio.create_task(read(active))
+        active.feed(Log("stdout", "hello\n"))
+        active.feed(Output("a", 0))
         await asyncio.sleep(0)
-        live.feed(Output({"b": 1}, 1))
-        assert live.record.output == ["a", {"b": 1}]
-        assert live.record.logs == "hello\n"
-        live.update(finished(live, output=["a", {"b": 1}], logs="hello\n"))
+        active.feed(Output({"b": 1}, 1))
+        assert active.record.output == ["a", {"b": 1}]
+        assert active.record.logs == "hello\n"
+        active.update(finished(active, output=["a", {"b": 1}], logs="hello\n"))
         expected = [("logs", "hello\n"), ("output", "a"), ("output", '{"b": 1}'), ("done", "{}")]
         assert await early == expected
-        assert await read(live) == expected
-        assert [(one.name, one.data) for one in replayed(live.record)] == expected
+        assert await read(active) == expected
+        assert [(one.name, one.data) for one in replayed(active.record)] == expected
 
     run(scenario())
 
@@ -57,45 +57,45 @@ def test_readers_early_and_late_hear_the_same():
 )
 def test_how_a_stream_ends(status, end):
     async def scenario():
-        live = begun()
-        live.update(finished(live, status, error="boom"))
-        return await read(live)
+        active = begun()
+        active.update(finished(active, status, error="boom"))
+        return await read(active)
 
     assert run(scenario()) == end
 
 
 def test_an_output_that_is_no_iterator_shows_only_when_it_is_whole():
     async def scenario():
-        live = begun(iterates=False)
-        live.feed(Output(5, 0))
-        assert live.record.output is None
-        live.update(finished(live, output=5))
-        assert live.record.output == 5
+        active = begun(iterates=False)
+        active.feed(Output(5, 0))
+        assert active.record.output is None
+        active.update(finished(active, output=5))
+        assert active.record.output == 5
 
     run(scenario())
 
 
 def test_silence_is_told_and_waits_have_their_limits():
     async def scenario():
-        live = begun()
-        events = live.follow(silence_s=0.001)
+        active = begun()
+        events = active.follow(silence_s=0.001)
         assert await anext(events) is None
         await events.aclose()
-        assert not await live.wait_ended(0.001)
-        live = ActivePrediction(made_record())
-        live.update(lifecycle.cancel(live.record, 102.0))
-        assert await live.wait_ended()
+        assert not await active.wait_ended(0.001)
+        active = ActivePrediction(made_record())
+        active.update(lifecycle.cancel(active.record, 102.0))
+        assert await active.wait_ended()
 
     run(scenario())
 
 
 def test_an_abandoned_one_keeps_nobody_waiting():
     async def scenario():
-        live = ActivePrediction(made_record())
-        reader = asyncio.create_task(read(live))
-        waiter = asyncio.create_task(live.wait_ended())
+        active = ActivePrediction(made_record())
+        reader = asyncio.create_task(read(active))
+        waiter = asyncio.create_task(active.wait_ended())
         await asyncio.sleep(0)
-        live.abandon()
+        active.close()
         assert await reader == []
         assert await waiter is False
 

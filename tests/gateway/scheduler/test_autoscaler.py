@@ -37,9 +37,9 @@ def situations(draw):
 
 
 @given(situations(), st.sampled_from([0.0, NOW + 10]))
-def test_every_decision_keeps_to_the_limits(situation, held_until):
+def test_every_decision_keeps_to_the_limits(situation, retry_at):
     chosen, workers, waiting = situation
-    decision = decide(chosen, workers, waiting, NOW, held_until=held_until)
+    decision = decide(chosen, workers, waiting, NOW, retry_at=retry_at)
     after = len(workers) + decision.start - len(decision.stop)
     assert after <= chosen.max_workers
     assert after >= min(len(workers), desired(chosen, workers, waiting))
@@ -47,7 +47,7 @@ def test_every_decision_keeps_to_the_limits(situation, held_until):
     stopped = [one for one in workers if one.number in decision.stop]
     assert len(stopped) == len(decision.stop)
     assert all(one.ready and not one.running and NOW - one.idle_since >= chosen.idle_timeout_s for one in stopped)
-    if held_until > NOW:
+    if retry_at > NOW:
         assert decision.start == 0
     else:
         assert after >= chosen.min_workers
@@ -94,8 +94,8 @@ def test_the_longest_idle_worker_goes_first_and_the_next_in_time():
 
 
 def test_after_a_failed_start_nothing_is_started_for_a_while():
-    assert decide(Limits(), [], 1, NOW, held_until=NOW + 7) == Decision(0, (), NOW + 7)
-    assert decide(Limits(), [], 1, NOW + 7, held_until=NOW + 7) == Decision(1, (), None)
+    assert decide(Limits(), [], 1, NOW, retry_at=NOW + 7) == Decision(0, (), NOW + 7)
+    assert decide(Limits(), [], 1, NOW + 7, retry_at=NOW + 7) == Decision(1, (), None)
 
 
 @pytest.mark.parametrize(("least", "most"), [(-1, 1), (2, 1), (0, 0)])

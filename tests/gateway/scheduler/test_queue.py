@@ -10,8 +10,8 @@ from pilotlight.gateway.clock import steady_clock
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.autoscaler import Limits
 from pilotlight.gateway.scheduler.listeners import Listeners, NullListener
-from pilotlight.gateway.scheduler.queue import Pool
-from pilotlight.runtime import RestartPolicy, SupervisorOptions
+from pilotlight.gateway.scheduler.queue import VersionQueue
+from pilotlight.runtime import KeeperOptions, RestartPolicy
 from pilotlight.types import Status
 from tests.gateway.made import Fakes, made_record, run, until
 
@@ -48,49 +48,49 @@ class Refusals(NullListener):
 
 
 @contextlib.asynccontextmanager
-async def pool_of(fakes, *, clock=None, kept=None, restarts=None, listeners=None, **limits):
-    pool = Pool(
+async def queue_of(fakes, *, clock=None, kept=None, restarts=None, listeners=None, **limits):
+    queue = VersionQueue(
         fakes,
         Limits(**limits),
         save=kept or Kept(),
         clock=clock or steady_clock(),
         listeners=listeners,
-        supervision=SupervisorOptions(restarts=restarts or RestartPolicy(), cancel_grace_s=0.05),
+        keeper_options=KeeperOptions(restarts=restarts or RestartPolicy(), cancel_grace_s=0.05),
     )
-    await pool.open()
+    await queue.open()
     try:
-        yield pool
+        yield queue
     finally:
-        await pool.close()
+        await queue.close()
 
 
-def put(pool, name, created_at=0.0, **inputs):
+def put(queue, name, created_at=0.0, **inputs):
     """As one that was left by the gateway before: nothing is reserved for it."""
-    live = made_live(name, created_at, **inputs)
-    pool.put(live)
-    return live
+    active = made_active(name, created_at, **inputs)
+    queue.put(active)
+    return active
 
 
-def made_live(name, created_at=0.0, **inputs):
+def made_active(name, created_at=0.0, **inputs):
     return ActivePrediction(made_record(name, input=inputs or {"prompt": name}, created_at=created_at))
 
 
 def test_the_first_prediction_wakes_a_worker_and_its_cold_start_is_told():
     async def scenario():
         kept, clock = Kept(), Clock()
-        async with pool_of(Fakes(), clock=clock, kept=kept) as pool:
-            assert pool.gauges.ready_workers == 0
-            first = put(pool, "a", created_at=990.0)
+        async with queue_of(Fakes(), clock=clock, kept=kept) as queue:
+            assert queue.gauges.ready_workers == 0
+            first = put(queue, "a", created_at=990.0)
             clock.now += 4  # the worker is made on the next turn, and begins its start then
             await first.wait_ended()
             assert first.record.status is Status.SUCCEEDED
             assert first.record.output == ["a"]
             assert first.record.metrics["queue_s"] + first.record.metrics["cold_start_s"] == 14.0
-            second = put(pool, "b", created_at=clock.now)
+            second = put(queue, "b", created_at=clock.now)
             await second.wait_ended()
             assert second.record.metrics["cold_start_s"] == 0
             assert kept.steps[:2] == [("a", Status.PROCESSING), ("a", Status.SUCCEEDED)]
-            assert pool.gauges.ready_workers == 1
+            assert queue.gauges.ready_workers == 1
 
     run(scenario())
 
@@ -99,17 +99,17 @@ def test_workers_never_get_more_than_their_slots_and_the_queue_keeps_its_order()
     async def scenario():
         fakes = Fakes(slots=2)
         fakes.hold()
-        async with pool_of(fakes, slots=2, max_workers=2) as pool:
-            lives = [put(pool, name) for name in "abcdef"]
+        async with queue_of(fakes, slots=2, max_workers=2) as queue:
+            actives = [put(queue, name) for name in "abcdef"]
             await until(lambda: sum(worker.running for worker in fakes.made) == 4)
             assert [worker.running for worker in fakes.made] == [2, 2]
-            assert (pool.gauges.running, pool.gauges.waiting) == (4, 2)
+            assert (queue.gauges.running, queue.gauges.waiting) == (4, 2)
             fakes.release()
-            for live in lives:
-                assert await live.wait_ended()
+            for active in actives:
+                assert await active.wait_ended()
             served = [inputs["prompt"] for worker in fakes.made for inputs in worker.served]
             assert sorted(served) == list("abcdef")
-            assert {"e", "f"} == {*lives[4].record.output, *lives[5].record.output}
+            assert {"e", "f"} == {*actives[4].record.output, *actives[5].record.output}
 
     run(scenario())
 
@@ -119,22 +119,22 @@ def test_a_full_queue_refuses_and_counts_those_that_are_being_stored():
         fakes = Fakes()
         fakes.hold()
         heard = Refusals()
-        async with pool_of(fakes, listeners=Listeners(heard), max_waiting=2) as pool:
-            put(pool, "a")
-            await until(lambda: pool.gauges.running == 1)
-            put(pool, "b")
-            lost, refused, last = map(made_live, ("lost", "refused", "last"))
-            assert not pool.reserve(lost)
+        async with queue_of(fakes, listeners=Listeners(heard), max_waiting=2) as queue:
+            put(queue, "a")
+            await until(lambda: queue.gauges.running == 1)
+            put(queue, "b")
+            lost, refused, last = map(made_active, ("lost", "refused", "last"))
+            assert not queue.reserve(lost)
             with pytest.raises(WorkerBusyError, match="2 predictions are waiting"):
-                pool.reserve(refused)
+                queue.reserve(refused)
             assert heard.refused_ids == ["refused"]
-            room = asyncio.create_task(pool.wait_room())
+            room = asyncio.create_task(queue.wait_room())
             await asyncio.sleep(0)
-            pool.release(lost)
+            queue.cancel_reservation(lost)
             await room
-            assert not pool.reserve(last)
-            pool.put(last)
-            assert pool.gauges.waiting == 2
+            assert not queue.reserve(last)
+            queue.put(last)
+            assert queue.gauges.waiting == 2
             fakes.release()
             assert await last.wait_ended()
 
@@ -145,26 +145,26 @@ def test_a_free_slot_is_taken_before_the_prediction_is_stored():
     async def scenario():
         kept, fakes = Kept(), Fakes(slots=2)
         fakes.hold()
-        async with pool_of(fakes, kept=kept, min_workers=1, slots=2) as pool:
-            lost, first, second = map(made_live, ("lost", "first", "second"))
-            assert not pool.reserve(lost)  # the worker still starts
-            pool.release(lost)
-            await until(lambda: pool.gauges.ready_workers == 1)
-            assert pool.reserve(first)
-            assert pool.reserve(lost)
-            assert (pool.gauges.running, pool.gauges.waiting) == (2, 0)
-            assert not pool.reserve(second)
-            pool.put(second)
-            pool.release(lost)  # whose slot goes to the one that waits
+        async with queue_of(fakes, kept=kept, min_workers=1, slots=2) as queue:
+            lost, first, second = map(made_active, ("lost", "first", "second"))
+            assert not queue.reserve(lost)  # the worker still starts
+            queue.cancel_reservation(lost)
+            await until(lambda: queue.gauges.ready_workers == 1)
+            assert queue.reserve(first)
+            assert queue.reserve(lost)
+            assert (queue.gauges.running, queue.gauges.waiting) == (2, 0)
+            assert not queue.reserve(second)
+            queue.put(second)
+            queue.cancel_reservation(lost)  # whose slot goes to the one that waits
             await until(lambda: fakes.made[0].running == 1)
             assert kept.steps == [("second", Status.PROCESSING)]
-            pool.put(first)
+            queue.put(first)
             fakes.release()
             assert await first.wait_ended()
             assert await second.wait_ended()
             # The store was told by whoever reserved the slot that it runs.
             assert [status for name, status in kept.steps if name == "first"] == [Status.SUCCEEDED]
-            assert (pool.gauges.running, pool.gauges.waiting) == (0, 0)
+            assert (queue.gauges.running, queue.gauges.waiting) == (0, 0)
 
     run(scenario())
 
@@ -173,13 +173,13 @@ def test_nobody_overtakes_one_that_is_being_stored():
     async def scenario():
         fakes = Fakes()
         fakes.hold()
-        async with pool_of(fakes, min_workers=1) as pool:
-            early, late = made_live("early"), made_live("late")
-            assert not pool.reserve(early)
-            await until(lambda: pool.gauges.ready_workers == 1)
-            assert not pool.reserve(late)
-            pool.put(early)
-            pool.put(late)
+        async with queue_of(fakes, min_workers=1) as queue:
+            early, late = made_active("early"), made_active("late")
+            assert not queue.reserve(early)
+            await until(lambda: queue.gauges.ready_workers == 1)
+            assert not queue.reserve(late)
+            queue.put(early)
+            queue.put(late)
             fakes.release()
             assert await late.wait_ended()
             assert [inputs["prompt"] for inputs in fakes.made[0].served] == ["early", "late"]
@@ -190,11 +190,11 @@ def test_nobody_overtakes_one_that_is_being_stored():
 def test_an_idle_worker_is_stopped_and_the_next_prediction_starts_another():
     async def scenario():
         fakes = Fakes()
-        async with pool_of(fakes, idle_timeout_s=0.01) as pool:
-            await put(pool, "a").wait_ended()
+        async with queue_of(fakes, idle_timeout_s=0.01) as queue:
+            await put(queue, "a").wait_ended()
             await until(lambda: fakes.made[0].stopped)
-            assert pool.gauges.ready_workers == 0
-            await put(pool, "b").wait_ended()
+            assert queue.gauges.ready_workers == 0
+            await put(queue, "b").wait_ended()
             assert len(fakes.made) == 2
 
     run(scenario())
@@ -216,23 +216,23 @@ def test_a_worker_that_is_still_ending_counts():
     async def scenario():
         fakes = Slow()
         fakes.may_stop = asyncio.Event()
-        async with pool_of(fakes, idle_timeout_s=0) as pool:
-            await put(pool, "a").wait_ended()
-            await until(lambda: pool.gauges.ready_workers == 0)
-            live = put(pool, "b")
-            assert not await live.wait_ended(0.05)
+        async with queue_of(fakes, idle_timeout_s=0) as queue:
+            await put(queue, "a").wait_ended()
+            await until(lambda: queue.gauges.ready_workers == 0)
+            active = put(queue, "b")
+            assert not await active.wait_ended(0.05)
             assert len(fakes.made) == 1
             fakes.may_stop.set()
-            await live.wait_ended()
-            assert live.record.status is Status.SUCCEEDED
+            await active.wait_ended()
+            assert active.record.status is Status.SUCCEEDED
 
     run(scenario())
 
 
 def test_the_least_number_of_workers_is_there_without_any_prediction():
     async def scenario():
-        async with pool_of(Fakes(), min_workers=2, max_workers=3, idle_timeout_s=0) as pool:
-            await until(lambda: pool.gauges.ready_workers == 2)
+        async with queue_of(Fakes(), min_workers=2, max_workers=3, idle_timeout_s=0) as queue:
+            await until(lambda: queue.gauges.ready_workers == 2)
 
     run(scenario())
 
@@ -241,18 +241,18 @@ def test_a_waiting_prediction_is_cancelled_at_once_and_a_running_one_by_its_work
     async def scenario():
         fakes = Fakes()
         fakes.hold()
-        async with pool_of(fakes) as pool:
-            running, waiting = put(pool, "a"), put(pool, "b")
+        async with queue_of(fakes) as queue:
+            running, waiting = put(queue, "a"), put(queue, "b")
             await until(lambda: fakes.made and fakes.made[0].running == 1)
-            await pool.cancel(waiting)
+            await queue.cancel(waiting)
             assert waiting.record.status is Status.CANCELED
             assert waiting.record.metrics["predict_s"] == 0
-            await pool.cancel(running)
+            await queue.cancel(running)
             await running.wait_ended()
             assert running.record.status is Status.CANCELED
-            await pool.cancel(running)  # has ended: nothing happens
+            await queue.cancel(running)  # has ended: nothing happens
             fakes.release()
-            assert await put(pool, "c").wait_ended()
+            assert await put(queue, "c").wait_ended()
 
     run(scenario())
 
@@ -265,13 +265,13 @@ def test_one_that_is_cancelled_between_queue_and_worker_never_runs():
         async def slow(record):
             await gate.wait()
 
-        async with pool_of(fakes, kept=slow) as pool:
-            live = put(pool, "a")
-            await until(lambda: pool.gauges.running == 1)
-            await pool.cancel(live)
+        async with queue_of(fakes, kept=slow) as queue:
+            active = put(queue, "a")
+            await until(lambda: queue.gauges.running == 1)
+            await queue.cancel(active)
             gate.set()
-            await live.wait_ended()
-            assert live.record.status is Status.CANCELED
+            await active.wait_ended()
+            assert active.record.status is Status.CANCELED
             assert fakes.made[0].served == []
 
     run(scenario())
@@ -289,8 +289,8 @@ def test_a_crash_fails_what_ran_with_the_workers_logs_and_what_waited_runs_on_th
         kept, fakes = Kept(), SecondWaits()
         fakes.may_start = asyncio.Event()
         fakes.hold()
-        async with pool_of(fakes, kept=kept) as pool:
-            running, waiting = put(pool, "a"), put(pool, "b")
+        async with queue_of(fakes, kept=kept) as queue:
+            running, waiting = put(queue, "a"), put(queue, "b")
             await until(lambda: fakes.made and fakes.made[0].running == 1)
             fakes.held = False
             fakes.made[0].crash()
@@ -308,27 +308,27 @@ def test_a_crash_fails_what_ran_with_the_workers_logs_and_what_waited_runs_on_th
     run(scenario())
 
 
-def test_a_version_that_cannot_start_is_parked_with_its_logs_and_tried_again_later():
+def test_a_version_that_cannot_start_is_crash_looping_with_its_logs_and_tried_again_later():
     async def scenario():
         clock = Clock()
         fakes = Fakes(setup_error=SetupFailedError("no weights", logs="looking for them"))
-        restarts = RestartPolicy(first_delay_s=0.001, park_after=2)
-        async with pool_of(fakes, clock=clock, restarts=restarts, hold_s=60) as pool:
-            waiting = [put(pool, "a"), put(pool, "b")]
-            for live in waiting:
-                await live.wait_ended()
-                assert (live.record.status, live.record.logs) == (Status.FAILED, "looking for them")
-                assert "no weights" in live.record.error
+        restarts = RestartPolicy(first_delay_s=0.001, give_up_after=2)
+        async with queue_of(fakes, clock=clock, restarts=restarts, hold_s=60) as queue:
+            waiting = [put(queue, "a"), put(queue, "b")]
+            for active in waiting:
+                await active.wait_ended()
+                assert (active.record.status, active.record.logs) == (Status.FAILED, "looking for them")
+                assert "no weights" in active.record.error
             assert len(fakes.made) == 2
-            assert "no weights" in str(pool.last_error)
-            at_once = put(pool, "c")
+            assert "no weights" in str(queue.last_error)
+            at_once = put(queue, "c")
             await at_once.wait_ended()
             assert "no weights" in at_once.record.error
             assert len(fakes.made) == 2
             fakes.options = {}
             clock.now += 60
-            assert pool.last_error is None
-            later = put(pool, "d")
+            assert queue.last_error is None
+            later = put(queue, "d")
             await later.wait_ended()
             assert later.record.status is Status.SUCCEEDED
 
@@ -348,10 +348,10 @@ def test_a_bug_ends_what_it_meets_and_nothing_else(caplog):
             if record.id == "b" and record.status is Status.PROCESSING:
                 raise KeyError
 
-        async with pool_of(Buggy(), kept=save, hold_s=0) as pool:
-            first, second, third = put(pool, "a"), put(pool, "b"), put(pool, "c")
-            for live in (first, second, third):
-                await live.wait_ended()
+        async with queue_of(Buggy(), kept=save, hold_s=0) as queue:
+            first, second, third = put(queue, "a"), put(queue, "b"), put(queue, "c")
+            for active in (first, second, third):
+                await active.wait_ended()
             assert second.record.error == "The gateway has a bug: KeyError()"
             assert third.record.status is Status.SUCCEEDED
             assert len(caplog.records) == 2
@@ -362,12 +362,12 @@ def test_a_bug_ends_what_it_meets_and_nothing_else(caplog):
 def test_what_cannot_be_stored_is_not_run():
     async def scenario():
         kept, fakes = Kept(), Fakes()
-        async with pool_of(fakes, kept=kept) as pool:
-            await put(pool, "a").wait_ended()
+        async with queue_of(fakes, kept=kept) as queue:
+            await put(queue, "a").wait_ended()
             kept.broken = True
-            live = put(pool, "b")
-            await live.wait_ended()
-            assert (live.record.status, live.record.error) == (Status.FAILED, "the disk is full")
+            active = put(queue, "b")
+            await active.wait_ended()
+            assert (active.record.status, active.record.error) == (Status.FAILED, "the disk is full")
             assert fakes.made[0].served == [{"prompt": "a"}]
 
     run(scenario())
@@ -377,10 +377,10 @@ def test_the_end_waits_for_what_runs_and_leaves_what_waits():
     async def scenario():
         kept, fakes = Kept(), Fakes()
         fakes.hold()
-        async with pool_of(fakes, kept=kept) as pool:
-            running, waiting = put(pool, "a"), put(pool, "b")
+        async with queue_of(fakes, kept=kept) as queue:
+            running, waiting = put(queue, "a"), put(queue, "b")
             await until(lambda: fakes.made and fakes.made[0].running == 1)
-            draining = asyncio.create_task(pool.drain(30))
+            draining = asyncio.create_task(queue.drain(30))
             assert await waiting.wait_ended() is False
             fakes.release()
             await draining
@@ -396,12 +396,12 @@ def test_the_end_fails_what_does_not_end_in_time():
     async def scenario():
         fakes = Fakes()
         fakes.hold()
-        async with pool_of(fakes) as pool:
-            live = put(pool, "a")
+        async with queue_of(fakes) as queue:
+            active = put(queue, "a")
             await until(lambda: fakes.made and fakes.made[0].running == 1)
-            await pool.drain(0.01)
-            assert not live.record.status.terminal
-        assert live.record.status is Status.FAILED
-        assert "stopping" in live.record.error
+            await queue.drain(0.01)
+            assert not active.record.status.terminal
+        assert active.record.status is Status.FAILED
+        assert "stopping" in active.record.error
 
     run(scenario())

@@ -66,7 +66,9 @@ def run(server, scenario):
 
 
 async def events(api, busy_timeout_s=5.0):
-    return [event async for event in api.events("p", b"{}", busy_timeout_s=busy_timeout_s)]
+    fed = []
+    fed.append(Completed(await api.run("p", b"{}", fed.append, busy_timeout_s=busy_timeout_s)))
+    return fed
 
 
 def as_json(status, body):
@@ -124,8 +126,14 @@ def test_refusals(answer, error, message):
 
 def test_an_output_of_many_megabytes_is_one_event():
     chunk = "é" * 5_000_000
-    server = Server((200, "text/event-stream", f'event: output\ndata: {{"chunk":"{chunk}","index":0}}\n\n'))
-    assert run(server, events) == [Output(chunk, 0)]
+    output = f'event: output\ndata: {{"chunk":"{chunk}","index":0}}\n\n'
+    server = Server((200, "text/event-stream", output + COMPLETED[2]))
+    assert run(server, events)[0] == Output(chunk, 0)
+
+
+def test_a_stream_that_ends_before_the_prediction_is_a_crash():
+    with pytest.raises(WorkerCrashedError, match="ended the stream before the prediction had ended"):
+        run(Server((200, "text/event-stream", 'event: start\ndata: {"id":"p"}\n\n')), events)
 
 
 def test_a_server_that_dies_in_mid_stream():
@@ -141,10 +149,10 @@ def test_a_server_that_dies_in_mid_stream():
     async def scenario():
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening, asyncio.timeout(20):
             api = CogApi(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
-            received = api.events("p", b"{}", busy_timeout_s=1)
-            assert await anext(received) == Output("a", 0)
+            fed = []
             with pytest.raises(WorkerCrashedError, match="connection to the Cog server broke: the server closed"):
-                await anext(received)
+                await api.run("p", b"{}", fed.append, busy_timeout_s=1)
+            assert fed == [Output("a", 0)]
             await api.close()
 
     asyncio.run(scenario())
