@@ -1,4 +1,4 @@
-"""What a gateway does beside running predictions: webhooks, deadlines, and forgetting what is not to be kept."""
+"""What a gateway does beside running predictions: webhooks, deadlines, and removing what is not kept."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _GRACE_S = 5.0
 
 
 class BackgroundServices:
-    """All of it, for one gateway; ``async with`` opens and closes it. Close the gateway before.
+    """The services of one gateway; ``async with`` opens and closes them. Close the gateway before.
 
     Args:
-        gateway: an open one.
+        gateway: an open gateway.
         files: its uploads.
-        egress: reaches the receivers of webhooks.
+        egress: sends requests to the receivers of webhooks.
         retention: what is kept of predictions, and for how long.
     """
 
@@ -41,12 +41,12 @@ class BackgroundServices:
         await self._retention.open()
         return self
 
-    def schedule(self, live: ActivePrediction, options: RequestOptions) -> None:
-        """Does what was stored with a prediction."""
-        if options.hook is not None:
-            self.dispatcher.follow(live, options.hook)
+    def schedule(self, active: ActivePrediction, options: RequestOptions) -> None:
+        """Do what was stored with a prediction."""
+        if options.subscription is not None:
+            self.dispatcher.follow(active, options.subscription)
         if options.cancel_at is not None:
-            self.deadlines.set(live, options.cancel_at)
+            self.deadlines.set(active, options.cancel_at)
 
     async def __aexit__(self, *_: object) -> None:
         await self.deadlines.close()

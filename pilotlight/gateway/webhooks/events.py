@@ -1,8 +1,8 @@
 """Webhooks as Replicate sends them: what is asked for, which event is due, and how a delivery is signed. Pure.
 
 An event is a POST of the prediction as it is then. ``start`` and ``completed`` are always sent where they are asked
-for, ``output`` and ``logs`` at most twice a second, and only the newest: a receiver that is slow gets fewer of them,
-and costs no memory. Only ``completed`` is tried again.
+for, ``output`` and ``logs`` at most twice a second, and only the newest: a slow receiver gets fewer of them and costs
+no memory. Only ``completed`` is tried again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BACKOFF = Backoff(first_s=1.0, max_s=15 * 60.0)
 
 @dataclass(frozen=True, slots=True)
 class WebhookSubscription:
-    """A webhook of one prediction, which is owed to its receiver until it is delivered or given up.
+    """A webhook of one prediction; the end is owed to its receiver until it is delivered or given up.
 
     Attributes:
         prediction: its id.
@@ -39,9 +39,9 @@ class WebhookSubscription:
         origin: scheme, host and port of that: deliveries to one receiver share what it can take.
         events: which of ``EVENTS``.
         base: where the prediction's caller reaches the gateway, for the URLs in the body.
-        delivery: the id of the last delivery, however often it is sent.
+        delivery: the id of the delivery of the end, the same for every attempt.
         attempts: how often that was tried.
-        give_up_at: when to stop; ``None`` while the prediction has not ended.
+        give_up_at: when to stop trying; ``None`` while the prediction has not ended.
     """
 
     prediction: str
@@ -53,56 +53,62 @@ class WebhookSubscription:
     attempts: int = 0
     give_up_at: float | None = None
 
+    @property
+    def wants_progress(self) -> bool:
+        """Whether anything but the end is asked for."""
+        return self.events != ("completed",)
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """What a receiver knows of a prediction that runs."""
+    """What has been delivered of a prediction that runs."""
 
     started: bool = False
     output: Any = None
     logs: str = ""
 
 
-def next_event(events: Sequence[str], told: DeliveryState, record: PredictionRecord) -> PredictionRecord | None:
-    """What to send now of a prediction; ``None`` when the receiver knows all that it asked for, but for the end.
+def next_event(events: Sequence[str], state: DeliveryState, record: PredictionRecord) -> PredictionRecord | None:
+    """Return what to send now of a prediction; ``None`` when all that was asked for but the end has been delivered.
 
     The end is not sent here where ``completed`` is asked for. Where it is not, the last output and logs are, so that
     whoever asked for those alone misses none.
     """
     if record.started_at is None:
         return None
-    if "start" in events and not told.started:
+    if "start" in events and not state.started:
         return replace(
             record, status=Status.PROCESSING, output=None, logs="", error=None, completed_at=None, metrics={}
         )
     if record.status.terminal and "completed" in events:
         return None
-    news = ("output" in events and record.output != told.output) or ("logs" in events and record.logs != told.logs)
-    return record if news else None
+    new_output = "output" in events and record.output != state.output
+    new_logs = "logs" in events and record.logs != state.logs
+    return record if new_output or new_logs else None
 
 
-def told_by(record: PredictionRecord) -> DeliveryState:
-    """What its receiver knows after ``record`` was sent."""
+def state_after(record: PredictionRecord) -> DeliveryState:
+    """Return the state after ``record`` was sent."""
     return DeliveryState(started=True, output=record.output, logs=record.logs)
 
 
 def backoff_s(attempts: int) -> float:
-    """How long to wait after so many failed attempts: 1, 2, 4, ... seconds, up to a quarter of an hour."""
+    """Return how long to wait after so many failed attempts: 1, 2, 4, ... seconds, up to a quarter of an hour."""
     return _BACKOFF.delay_s(attempts)
 
 
 def new_delivery_id() -> str:
-    """An id that no other delivery has."""
+    """Return a new id of a delivery."""
     return f"msg_{secrets.token_hex(13)}"
 
 
 def new_secret() -> str:
-    """A key for signatures, as Replicate writes them."""
+    """Return a new key for signatures, in the form of Replicate's."""
     return webhook_signing.PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers by which a receiver knows that the body is ours.
+    """Return the headers by which a receiver can verify that the body comes from this gateway.
 
     Args:
         secret: ``whsec_`` and a key in base64.
@@ -111,7 +117,7 @@ def sign(secret: str, delivery: str, timestamp: int, body: bytes) -> dict[str, s
         body: the bytes that are sent.
 
     Raises:
-        ConfigError: the secret is none.
+        ConfigError: the secret has another form.
     """
     return {
         "webhook-id": delivery,

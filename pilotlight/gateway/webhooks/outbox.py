@@ -1,5 +1,7 @@
-"""The table of webhooks that are still owed. A row is made in the transaction that accepts its prediction, and is gone
-when the end of the prediction has been delivered or given up, so that no death of the gateway loses one.
+"""The table of webhooks that are still owed.
+
+A row is inserted in the transaction that accepts its prediction, and deleted when the end of the prediction has been
+delivered or given up, so that none is lost when the gateway is killed.
 """
 
 from __future__ import annotations
@@ -20,19 +22,20 @@ _LEFT = "EXISTS (SELECT 1 FROM predictions WHERE id = hooks.prediction AND compl
 _SECRET = "webhook_secret"  # noqa: S105 - the name of the setting
 
 
-def insert(db: sqlite3.Connection, hook: WebhookSubscription) -> None:
-    """Notes that a hook is owed; part of somebody's transaction."""
-    db.execute(_INSERT, (hook.prediction, hook.url, hook.origin, ",".join(hook.events), hook.base, hook.delivery))
+def insert(db: sqlite3.Connection, subscription: WebhookSubscription) -> None:
+    """Store that a webhook is owed, within the caller's transaction."""
+    one = subscription
+    db.execute(_INSERT, (one.prediction, one.url, one.origin, ",".join(one.events), one.base, one.delivery))
 
 
 class Outbox:
-    """The hooks in ``store``."""
+    """The webhooks that are owed, in ``store``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def secret(self) -> str:
-        """The key that signs all deliveries of this database; made when it is first asked for."""
+        """Return the key that signs all deliveries of this database; it is made on the first call."""
 
         def work(db: sqlite3.Connection) -> str:
             db.execute("INSERT OR IGNORE INTO settings (name, value) VALUES (?, ?)", (_SECRET, new_secret()))
@@ -42,7 +45,7 @@ class Outbox:
         return await self._store.run(work)
 
     async def recover(self, now: float) -> list[WebhookSubscription]:
-        """Makes due what a gateway before this one did not deliver; those of predictions that have not ended."""
+        """Make due what the gateway before this one did not deliver; return those of unfinished predictions."""
 
         def work(db: sqlite3.Connection) -> list[sqlite3.Row]:
             due = "UPDATE hooks SET due_at = ?, give_up_at = coalesce(give_up_at, ?)"
@@ -52,12 +55,12 @@ class Outbox:
         return [_from_row(row) for row in await self._store.run(work)]
 
     async def ended(self, prediction: str, now: float) -> None:
-        """Its prediction has ended: the last delivery is due."""
+        """Make the last delivery of a prediction due, as it has ended."""
         sql, values = "UPDATE hooks SET due_at = ?, give_up_at = ? WHERE prediction = ?", (now, now + GIVE_UP_S)
         await self._store.run(lambda db: db.execute(sql, (*values, prediction)))
 
     async def claim(self, now: float, busy: Collection[str]) -> tuple[WebhookSubscription | None, float | None]:
-        """The delivery that has been due for longest, of any origin but the busy ones; else when the next one is."""
+        """Return the delivery that has been due for longest, of any origin but the busy ones; else when the next is."""
         other = f"due_at IS NOT NULL AND origin NOT IN ({', '.join('?' * len(busy))})"
 
         def work(db: sqlite3.Connection) -> tuple[sqlite3.Row | None, float | None]:
@@ -72,19 +75,21 @@ class Outbox:
         row, next_at = await self._store.run(work)
         return (None if row is None else _from_row(row)), next_at
 
-    async def done(self, hook: WebhookSubscription) -> None:
-        """Nothing is owed any longer."""
-        await self._store.run(lambda db: db.execute("DELETE FROM hooks WHERE prediction = ?", (hook.prediction,)))
+    async def done(self, subscription: WebhookSubscription) -> None:
+        """Remove a webhook that is no longer owed."""
+        await self._store.run(
+            lambda db: db.execute("DELETE FROM hooks WHERE prediction = ?", (subscription.prediction,))
+        )
 
-    async def failed(self, hook: WebhookSubscription, now: float) -> float | None:
-        """After a failed attempt: when the next one is due; ``None`` when it was the last."""
-        attempts = hook.attempts + 1
+    async def failed(self, subscription: WebhookSubscription, now: float) -> float | None:
+        """Note a failed attempt; return when the next one is due, ``None`` when it was the last."""
+        attempts = subscription.attempts + 1
         due_at = now + backoff_s(attempts)
-        if hook.give_up_at is None or due_at > hook.give_up_at:
-            await self.done(hook)
+        if subscription.give_up_at is None or due_at > subscription.give_up_at:
+            await self.done(subscription)
             return None
         sql = "UPDATE hooks SET attempts = ?, due_at = ? WHERE prediction = ?"
-        await self._store.run(lambda db: db.execute(sql, (attempts, due_at, hook.prediction)))
+        await self._store.run(lambda db: db.execute(sql, (attempts, due_at, subscription.prediction)))
         return due_at
 
 

@@ -198,9 +198,9 @@ def test_what_is_not_taken_for_a_day_is_given_up(tmp_path):
             dispatcher = BackgroundServices(gateway, None, egress).dispatcher
             live = await gateway.create(gateway.versions[0], {"prompt": "a"})
             await live.wait_ended()
-            hook = dispatcher.hook(live.id, receiver.url(), None, "http://gateway")
+            subscription = dispatcher.subscription(live.id, receiver.url(), None, "http://gateway")
             box = outbox.Outbox(gateway.store)
-            await gateway.store.run(lambda db: outbox.insert(db, hook))
+            await gateway.store.run(lambda db: outbox.insert(db, subscription))
             await box.ended(live.id, now[0])
             attempts = 0
             while (claimed := await box.claim(now[0], []))[0] is not None or claimed[1] is not None:
@@ -208,7 +208,7 @@ def test_what_is_not_taken_for_a_day_is_given_up(tmp_path):
                     now[0] = claimed[1]
                     continue
                 attempts += 1
-                assert (claimed[0].attempts, claimed[0].delivery) == (attempts - 1, hook.delivery)
+                assert (claimed[0].attempts, claimed[0].delivery) == (attempts - 1, subscription.delivery)
                 await box.failed(claimed[0], now[0])
             assert 23.5 * 3600 < now[0] - 1000 <= 24 * 3600
             assert 90 < attempts < 120

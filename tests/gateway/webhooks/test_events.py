@@ -12,7 +12,15 @@ from replicate.webhook import InvalidSignatureError, Webhooks, WebhookSigningSec
 
 from pilotlight.errors import ConfigError
 from pilotlight.gateway import prediction as lifecycle
-from pilotlight.gateway.webhooks.events import EVENTS, DeliveryState, backoff_s, new_secret, next_event, sign, told_by
+from pilotlight.gateway.webhooks.events import (
+    EVENTS,
+    DeliveryState,
+    backoff_s,
+    new_secret,
+    next_event,
+    sign,
+    state_after,
+)
 from pilotlight.types import Prediction, Status
 from tests.gateway.made import made_record
 
@@ -53,16 +61,16 @@ def test_start_comes_first_and_without_what_came_since():
 )
 def test_progress_is_due_to_those_who_asked_for_it(events, output, logs, due):
     record = with_progress(output, logs)
-    news = next_event(events, told_by(RUNS), record)
+    news = next_event(events, state_after(RUNS), record)
     assert news is (record if due else None)
-    assert next_event(events, told_by(record), record) is None
+    assert next_event(events, state_after(record), record) is None
 
 
 def test_the_last_output_comes_with_the_end_or_else_by_itself():
-    told = told_by(with_progress(["a"]))
+    told = state_after(with_progress(["a"]))
     assert next_event(EVENTS, told, ended(["a", "b"])) is None
     assert next_event(["output"], told, ended(["a", "b"])).output == ["a", "b"]
-    assert next_event(["output"], told_by(ended()), ended()) is None
+    assert next_event(["output"], state_after(ended()), ended()) is None
 
 
 @given(st.integers(min_value=1, max_value=10**9))

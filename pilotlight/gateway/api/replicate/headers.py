@@ -22,18 +22,18 @@ class RequestOptions:
 
     Attributes:
         prediction: its id.
-        hook: its webhook, if any.
+        subscription: its webhook, if any.
         cancel_at: when to cancel it, if ever; seconds since 1970.
     """
 
     prediction: str
-    hook: WebhookSubscription | None
+    subscription: WebhookSubscription | None
     cancel_at: float | None
 
     def store(self, db: sqlite3.Connection) -> None:
         """Writes them, in the transaction that accepts the prediction."""
-        if self.hook is not None:
-            outbox.insert(db, self.hook)
+        if self.subscription is not None:
+            outbox.insert(db, self.subscription)
         if self.cancel_at is not None:
             deadlines.insert(db, self.prediction, self.cancel_at)
 

@@ -211,13 +211,14 @@ def _options_of(request: Request, body: PredictionBody) -> RequestOptions | None
     if url is None and after_s is None:
         return None
     prediction = new_prediction_id()
-    hook = None
+    subscription = None
     if url is not None:
         try:
-            hook = services_of(request).dispatcher.hook(prediction, url, events, base_of(request))
+            subscription = services_of(request).dispatcher.subscription(prediction, url, events, base_of(request))
         except RefusedUrlError as error:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"webhook: {error}") from None
-    return RequestOptions(prediction, hook, None if after_s is None else gateway_of(request).clock() + after_s)
+    cancel_at = None if after_s is None else gateway_of(request).clock() + after_s
+    return RequestOptions(prediction, subscription, cancel_at)
 
 
 def _answer(request: Request, record: PredictionRecord | None) -> Response:
