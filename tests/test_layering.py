@@ -50,6 +50,7 @@ CONFINED = {
     "openvino_tokenizers": OPENVINO,
     "onnxruntime": ONNX,
     "onnxruntime_genai": ONNX,
+    "jinja2": ("engines/text/tokenizer.py", "gateway/ui/render.py"),
     "prometheus_client": ("gateway/scheduler/metrics.py",),
 }
 HEAVY = (

@@ -104,6 +104,15 @@ class RouteSpec:
         return re.findall(r"{(\w+)}", self.plain_path)
 
 
+def by_group(routes: Iterable[RouteSpec]) -> dict[str, list[RouteSpec]]:
+    """Return the routes that programs use, by the heading under which they are listed."""
+    groups: dict[str, list[RouteSpec]] = {}
+    for route in routes:
+        if route.documented:
+            groups.setdefault(route.group, []).append(route)
+    return groups
+
+
 class _Options(TypedDict, total=False):
     """What of a ``RouteSpec`` has a default."""
 

@@ -18,7 +18,7 @@ from pilotlight.gateway.scheduler.metrics import Gauges, ServingKey, Timing, Ver
 from pilotlight.types import Status
 
 # The least number of values from which a 95th percentile has a 95 % interval at all.
-_LEAST_FOR_P95 = 59
+LEAST_FOR_P95 = 59
 _SHOWN_PREDICTIONS = 20
 
 
@@ -150,7 +150,7 @@ def percentiles(values: Iterable[float]) -> Percentiles:
     """Return percentiles by nearest rank. Pure."""
     ordered = sorted(values)
     n = len(ordered)
-    p95_s = ordered[-(-95 * n // 100) - 1] if n >= _LEAST_FOR_P95 else None
+    p95_s = ordered[-(-95 * n // 100) - 1] if n >= LEAST_FOR_P95 else None
     return Percentiles(n, ordered[(n - 1) // 2] if n else None, p95_s)
 
 

@@ -1,28 +1,29 @@
-"""The page at ``/``: how the gateway stands, and how to use it. Whole without JavaScript where no token is asked for.
+"""The page at ``/``: the state of the gateway, and how to use it.
 
-Where one is, the page itself holds nothing of this gateway but its address: what is on it comes from ``/page/live``,
-with the token that a user gives the page, which keeps it in memory and nowhere else.
+Where no token is needed, the page is complete without JavaScript. Where one is needed, the page itself holds only the
+gateway's address; its content comes from ``/page/live``, with the token that the user types. The page keeps the token
+in memory only.
 """
 
 from __future__ import annotations
 
-import html
+import asyncio
 from functools import cache
 from importlib.resources import files
-from string import Template
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from pilotlight.gateway.api.openapi_schemas import TEXT
 from pilotlight.gateway.api.request import base_of, gateway_of, needs_token
-from pilotlight.gateway.api.routing import EMPTY, OPEN, Content, Routes
+from pilotlight.gateway.api.routing import EMPTY, OPEN, Content, Routes, by_group
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.scheduler.status import snapshot
-from pilotlight.gateway.ui.docs import render_docs
-from pilotlight.gateway.ui.live import render_live
+from pilotlight.gateway.ui.docs import usage_examples
+from pilotlight.gateway.ui.render import render
 
-# Nothing but this gateway's own files, no inline script or style, and in nobody's frame.
+# Only this gateway's own files, no inline script or style, and no frames.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -44,9 +45,8 @@ ROUTES = Routes("The page")
 @ROUTES.add("GET", "/", scope=OPEN, summary="Show the page.", answers={200: _HTML}, documented=False)
 async def show_page(request: Request) -> Response:
     locked = needs_token(request)
-    content = _file("locked.html") if locked else await _content(request)
-    page = Template(_file("page.html")).substitute(content=content, base=html.escape(base_of(request)))
-    return HTMLResponse(page, headers=_HEADERS)
+    values = {} if locked else await _values(request)
+    return await _html("page.html", **values, locked=locked, base=base_of(request))
 
 
 @ROUTES.add(
@@ -58,7 +58,7 @@ async def show_page(request: Request) -> Response:
     documented=False,
 )
 async def show_live(request: Request) -> Response:
-    return HTMLResponse(await _content(request), headers=_HEADERS)
+    return await _html("content.html", **await _values(request), locked=needs_token(request))
 
 
 @ROUTES.add("GET", "/page/style.css", scope=OPEN, summary="Style the page.", answers={200: EMPTY}, documented=False)
@@ -68,15 +68,21 @@ async def show_asset(request: Request) -> Response:
     return Response(_file(name), media_type=_ASSETS[name], headers={**_HEADERS, "Cache-Control": "no-cache"})
 
 
-async def _content(request: Request) -> str:
+async def _html(template: str, **values: Any) -> Response:
+    """Render on a thread: the first page imports Jinja2, which takes a tenth of a second."""
+    return HTMLResponse(await asyncio.to_thread(render, template, **values), headers=_HEADERS)
+
+
+async def _values(request: Request) -> dict[str, Any]:
+    """Return what the templates show."""
     gateway = gateway_of(request)
-    docs = render_docs(gateway.versions, base_of(request), token=needs_token(request), routes=request.app.router.specs)
-    return (
-        f'<section id="live" aria-label="Now">{render_live(await snapshot(gateway))}</section>'
-        f'<section id="docs" aria-label="How to use it">{docs}</section>'
-    )
+    return {
+        "status": await snapshot(gateway),
+        "examples": usage_examples(gateway.versions, base_of(request), token=needs_token(request)),
+        "groups": by_group(request.app.router.specs),
+    }
 
 
 @cache
 def _file(name: str) -> str:
-    return (files("pilotlight.gateway.ui") / "page_files" / name).read_text("utf-8")
+    return (files("pilotlight.gateway.ui") / "static" / name).read_text("utf-8")
