@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import time
+from collections import Counter
 
+import httpx2
 import pytest
 from replicate.exceptions import ReplicateError
 
+from pilotlight.gateway.registry.deployments import Deployment, Deployments, Share
+from pilotlight.gateway.registry.registry import Registry
 from tests.cog.gateway_process import gateway_process, wait_until
 from tests.cog.pushed import MODEL, pilotlight, push, variant
 from tests.paths import PROJECTS
@@ -96,6 +101,48 @@ def test_deployments_and_deletions_with_the_client(tmp_path, home, capsys):
     found = json.loads(pilotlight(capsys, "gc", "--json", "--home", home)[1])
     assert (found["versions"], found["in_use"]) == ([second], [])
     assert [folder.name for folder in (home / "versions").iterdir()] == [first]
+
+
+def test_a_deployment_of_two_versions_is_answered_by_both_within_its_limit(tmp_path, home, capsys):
+    first, second = (push(capsys, home, variant(tmp_path, word)) for word in ("old", "new"))
+    said = {first: ["a0 old "], second: ["a0 new "]}
+    # While no gateway runs or while one does: it follows what others write.
+    weights = (Share(first, 1.0), Share(second, 1.0))
+    Deployments(Registry(home)).create(Deployment("local/both", MODEL, weights, "cpu", 0, 2, time.time()))
+    with served(home, args=["--max-workers", "1"]) as gateway:
+        client = gateway.client()
+        answered = Counter()
+        # One of 24 draws of even chances on the other side: once in 8 million runs.
+        for _ in range(24):
+            prediction = client.deployments.predictions.create("local/both", ONE)
+            prediction.wait()
+            assert prediction.output == said[prediction.version]
+            answered[prediction.version] += 1
+        assert answered.keys() == {first, second}
+        http = httpx2.Client(base_url=gateway.url, trust_env=False, timeout=60)
+        with http:
+            status = http.get("/status").json()
+            metrics = http.get("/metrics").text.splitlines()
+        counted = {one["version"]: one for one in status["versions"] if one["deployment"] == "local/both"}
+        assert {version: one["ended"]["succeeded"] for version, one in counted.items()} == answered
+        assert [one["ready_workers"] for one in counted.values()] == [1, 1]
+        for version, count in answered.items():
+            labels = f'deployment="local/both",model_name="{MODEL}",version="{version}"'
+            assert f"vllm:e2e_request_latency_seconds_count{{{labels}}} {float(count)}" in metrics
+        # With room for one worker the two versions take turns.
+        client.deployments.update("local", "both", max_instances=1)
+        wait_until(lambda: ready_workers(gateway) == 1)
+        lasting = [client.deployments.predictions.create("local/both", ONE) for _ in range(8)]
+        for prediction in lasting:
+            prediction.wait()
+            assert prediction.output == said[prediction.version]
+        assert ready_workers(gateway) <= 1
+
+
+def ready_workers(gateway):
+    """Of all versions together."""
+    with httpx2.Client(base_url=gateway.url, trust_env=False, timeout=60) as http:
+        return sum(one["ready_workers"] for one in http.get("/status").json()["versions"])
 
 
 def test_a_gateway_that_starts_with_nothing_serves_what_comes(tmp_path, home, capsys):

@@ -1,11 +1,13 @@
-"""``pilotlight top``: how a running gateway stands, live on a terminal, once in a pipe."""
+"""``pilotlight top``: the state of a running gateway, live on a terminal, once in a pipe."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any, NoReturn
 
 import click
@@ -23,7 +25,7 @@ _EXAMPLES = """\b
 Examples:
   pilotlight top
   pilotlight top --once
-  pilotlight top --json | jq '.models[].waiting'
+  pilotlight top --json | jq '.versions[] | {version, deployment, cold_share}'
 """
 _COLORS = {
     **dict.fromkeys(("ready", "succeeded"), "green"),
@@ -45,14 +47,14 @@ _WIDE = 120
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="How often to ask the gateway.",
 )
 @remote_options
 def command(once: bool, as_json: bool, every_s: float, url: str, token: str | None) -> None:
-    """Show the models of a running gateway: workers, queue, latency, share of cold starts, and the last predictions.
+    """Show the models of a running gateway: workers, queue, latency, cold-start rate, and the last predictions.
 
-    Times are of the last 200 predictions of each model; the 95th percentile of fewer than 59 is not told ("few").
-    Ctrl-C ends it.
+    Where a model has several versions or deployments, each of them has a row of its own. Times are of the last 200
+    predictions of each version; with fewer than 59 there is no 95th percentile ("few"). Ctrl-C ends it.
     """
     console = Console()
     if not console.is_terminal:
@@ -62,7 +64,7 @@ def command(once: bool, as_json: bool, every_s: float, url: str, token: str | No
 
 async def _top(console: Console, *, once: bool, as_json: bool, every_s: float, url: str, token: str | None) -> None:
     async with remote(url, token) as http:
-        status = await _look(http)
+        status = await _status(http)
         if as_json:
             click.echo(json.dumps(status, indent=1))
         elif once or not console.is_terminal:
@@ -72,34 +74,38 @@ async def _top(console: Console, *, once: bool, as_json: bool, every_s: float, u
 
 
 async def _watch(http: Http, console: Console, status: dict[str, Any], *, every_s: float, url: str) -> NoReturn:
-    """Until it is interrupted; a gateway that is started again meanwhile is found again."""
+    """Show it until Ctrl-C; a gateway that is started again meanwhile is found again."""
     last_error = ""
     with Live(render(status, url, console.width), console=console, screen=True, auto_refresh=False) as live:
         while True:
             await asyncio.sleep(every_s)
             try:
-                status, last_error = await _look(http), ""
+                status, last_error = await _status(http), ""
             except TargetUnavailableError:
                 last_error = "the gateway does not answer"
             live.update(render(status, url, console.width, last_error=last_error), refresh=True)
 
 
-async def _look(http: Http) -> dict[str, Any]:
+async def _status(http: Http) -> dict[str, Any]:
     found: dict[str, Any] = await http.call("GET", "/status")
     return found
 
 
 def render(status: Mapping[str, Any], url: str, width: int, *, last_error: str = "") -> Group:
-    """The answer of ``GET /status`` as two tables, for so many columns of text. Pure."""
+    """Return the answer of ``GET /status`` as tables, for so many columns of text. Pure."""
     at = datetime.fromtimestamp(status["now"]).astimezone()
     last_error = last_error or ("stopping" if status["stopping"] else "")
     head = Text.assemble((f"{url}  {at:%H:%M:%S}  ", "dim"), (last_error, "red"))
-    models = _models(status["models"], wide=width >= _WIDE)
-    return Group(head, Text(), models, Text(), _predictions(status["predictions"]))
+    wide = width >= _WIDE
+    tables = [_models(status["models"], wide=wide)]
+    if several := _several(status.get("versions", [])):
+        tables.append(_versions(several, wide=wide))
+    tables.append(_predictions(status["predictions"]))
+    return Group(head, *chain.from_iterable((Text(), table) for table in tables))
 
 
 def _models(models: list[dict[str, Any]], *, wide: bool) -> Table:
-    """A narrow terminal goes without what can be asked for by ``--json``."""
+    """All models; a narrow terminal goes without the columns that matter least."""
     table = _table("model", "state")
     for name in ("workers", "run", "wait", "median", "p95", *(("first output",) if wide else ()), "ok", "failed"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -119,7 +125,37 @@ def _models(models: list[dict[str, Any]], *, wide: bool) -> Table:
             str(one["ended"]["succeeded"]),
             str(one["ended"]["failed"]),
             *([str(one["refused"])] if wide else []),
-            "-" if one["cold_share"] is None else f"{one['cold_share']:.0%}",
+            _share(one["cold_share"]),
+        )
+    return table
+
+
+def _several(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the versions of the models that have more than one, or one as several deployments."""
+    count = Counter(one["model"] for one in versions)
+    return [one for one in versions if count[one["model"]] > 1]
+
+
+def _versions(versions: list[dict[str, Any]], *, wide: bool) -> Table:
+    """Versions to be compared; a narrow terminal goes without the columns that matter least."""
+    table = _table(*(("model",) if wide else ()), "version", "deployment")
+    queue, tail = (("run", "wait"), ("p95",)) if wide else ((), ())
+    for name in ("traffic", "workers", *queue, "median", *tail, "ok", "failed", "cold"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in versions:
+        starting = f" +{one['starting_workers']}" if one["starting_workers"] else ""
+        table.add_row(
+            *([one["model"]] if wide else []),
+            one["version"][:12],
+            one["deployment"] or "-",
+            f"{one['traffic_share']:.0%}",
+            f"{one['ready_workers']}{starting}",
+            *([str(one["running"]), str(one["waiting"])] if wide else []),
+            _time(one["total_s"]["p50_s"]),
+            *([_p95(one["total_s"])] if wide else []),
+            str(one["ended"]["succeeded"]),
+            str(one["ended"]["failed"]),
+            _share(one["cold_share"]),
         )
     return table
 
@@ -138,8 +174,12 @@ def _time(value_s: float | None) -> str:
     return "-" if value_s is None else seconds(value_s)
 
 
-def _p95(spread: Mapping[str, Any]) -> str:
-    return "few" if spread["n"] and spread["p95_s"] is None else _time(spread["p95_s"])
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _p95(times: Mapping[str, Any]) -> str:
+    return "few" if times["n"] and times["p95_s"] is None else _time(times["p95_s"])
 
 
 def _table(*columns: str) -> Table:

@@ -117,6 +117,22 @@ STATUS = {
             "first_chunk_s": {"n": 0, "p50_s": None, "p95_s": None},
         }
     ],
+    "versions": [
+        {
+            "model": "a/b",
+            "version": str(number) * 64,
+            "deployment": deployment,
+            "traffic_share": share,
+            "ready_workers": 1,
+            "starting_workers": 0,
+            "running": 1,
+            "waiting": 2,
+            "ended": {"succeeded": 3, "failed": 4, "canceled": 5},
+            "cold_share": None,
+            "total_s": {"n": 60, "p50_s": 0.5, "p95_s": 2.0},
+        }
+        for number, deployment, share in ((1, "local/steady", 0.95), (2, "local/steady", 0.05), (2, None, 1.0))
+    ],
     "predictions": [
         {"id": "x", "model": "a/b", "status": "starting", "queue_s": None, "cold_start_s": None, "predict_s": None}
     ],
@@ -124,17 +140,31 @@ STATUS = {
 
 
 @pytest.mark.parametrize(
-    ("width", "row"),
+    ("width", "row", "version"),
     [
-        (80, "a/b    starting     1 +2  3/4     5   12 ms  few   7       8   25%"),
-        (120, "a/b:000000000000  starting     1 +2  3/4     5   12 ms  few             -   7       8        6   25%"),
+        (
+            80,
+            "a/b    starting     1 +2  3/4     5   12 ms  few   7       8   25%",
+            "222222222222  local/steady       5%        1  500 ms   3       4     -",
+        ),
+        (
+            120,
+            "a/b:000000000000  starting     1 +2  3/4     5   12 ms  few             -   7       8        6   25%",
+            "a/b    222222222222  local/steady       5%        1    1     2  500 ms  2.00 s   3       4     -",
+        ),
     ],
 )
-def test_every_column_fits(width, row):
+def test_every_column_fits(width, row, version):
     console = Console(file=io.StringIO(), width=width)
     console.print(render(STATUS, "http://a", width))
     lines = console.file.getvalue().splitlines()
-    assert row in [line.rstrip() for line in lines]
+    assert {row, version} <= {line.rstrip() for line in lines}
     assert max(map(len, lines)) <= width
     assert lines[0].endswith("stopping")
     assert "a/b" in lines[-1]
+
+
+def test_a_model_with_one_version_has_no_table_of_versions():
+    console = Console(file=io.StringIO(), width=120)
+    console.print(render({**STATUS, "versions": STATUS["versions"][:1]}, "http://a", 120))
+    assert "traffic" not in console.file.getvalue()
