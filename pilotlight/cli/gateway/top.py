@@ -7,11 +7,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import chain
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -101,7 +100,10 @@ def render(status: Mapping[str, Any], url: str, width: int, *, last_error: str =
     if several := _several(status.get("versions", [])):
         tables.append(_versions(several, wide=wide))
     tables.append(_predictions(status["predictions"]))
-    return Group(head, *chain.from_iterable((Text(), table) for table in tables))
+    spaced: list[RenderableType] = [head]
+    for table in tables:
+        spaced += [Text(), table]
+    return Group(*spaced)
 
 
 def _models(models: list[dict[str, Any]], *, wide: bool) -> Table:
