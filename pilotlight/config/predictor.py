@@ -120,4 +120,6 @@ class EncoderSettings:
 
 
 DEFAULT_TEXT = TextSettings()
+# Requests that may wait at a text engine that is opened without a predictor, by a script or a check.
+ENGINE_QUEUE_SIZE = 64
 DEFAULT_ENCODER = EncoderSettings()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pilotlight.config.predictor import DEFAULT_ENCODER
+
 __all__ = ["Cost", "Limits", "fit", "next_batch", "partition", "wait_s"]
 
 # So many of the oldest texts are looked at for one batch, as multiples of the largest batch: enough to find company of
@@ -27,9 +29,9 @@ class Limits:
         max_wait_s: a text waits at most so long for company, and only as long as company would save time.
     """
 
-    max_rows: int = 32
+    max_rows: int = DEFAULT_ENCODER.max_rows
     max_tokens: int = 16384
-    max_wait_s: float = 0.005
+    max_wait_s: float = DEFAULT_ENCODER.max_wait_s
 
     def __post_init__(self) -> None:
         if self.max_rows < 1 or self.max_tokens < 1 or not self.max_wait_s >= 0:

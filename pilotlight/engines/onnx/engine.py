@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
 from pilotlight.engines.onnx.continuous import OnnxBackend
 from pilotlight.engines.onnx.model import OnnxModel
 from pilotlight.engines.text.engine import BackendEngine
@@ -32,7 +33,9 @@ class OnnxEngine(BackendEngine):
         WeightsError: the model or the artifact cannot be loaded.
     """
 
-    def __init__(self, model: Path, artifact: Artifact, *, slots: int = 16, queue_size: int = 64) -> None:
+    def __init__(
+        self, model: Path, artifact: Artifact, *, slots: int = DEFAULT_TEXT.slots, queue_size: int = ENGINE_QUEUE_SIZE
+    ) -> None:
         with stage("weights"):
             codec = TokenizerCodec(model)
             facts = read_facts(model, codec.token_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pilotlight.config.predictor import DEFAULT_ENCODER
 from pilotlight.engines.encoders.batch_planner import Cost, Limits
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
@@ -43,7 +44,7 @@ class OpenVINOEncoder(BatchingEncoder):
         task: Task,
         *,
         pooling: str = "auto",
-        queue_size: int = 1024,
+        queue_size: int = DEFAULT_ENCODER.queue_size,
         limits: Limits | None = None,
     ) -> None:
         facts = read_encoder(model, task, pooling=pooling)

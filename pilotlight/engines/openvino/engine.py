@@ -10,6 +10,7 @@ from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 
+from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
 from pilotlight.engines.openvino.cache_plan import CachePlan, plan_cache
 from pilotlight.engines.openvino.runtime import Runtime, runtime
 from pilotlight.engines.openvino.sampling_config import is_apart
@@ -61,8 +62,8 @@ class OpenVINOEngine(BackendEngine):
         model: Path,
         artifact: Artifact,
         *,
-        slots: int = 16,
-        queue_size: int = 64,
+        slots: int = DEFAULT_TEXT.slots,
+        queue_size: int = ENGINE_QUEUE_SIZE,
         stages: Stages = Stages.BOTH,
     ) -> None:
         modules = runtime()

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pilotlight.config.predictor import DEFAULT_ENCODER
 from pilotlight.engines.encoders.batch_planner import Cost, Limits
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
@@ -56,7 +57,7 @@ class TorchEncoder(BatchingEncoder):
         device: str = "auto",
         dtype: str = "auto",
         pooling: str = "auto",
-        queue_size: int = 1024,
+        queue_size: int = DEFAULT_ENCODER.queue_size,
         limits: Limits | None = None,
     ) -> None:
         facts = read_encoder(folder, task, pooling=pooling)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
 from pilotlight.engines.text.engine import Backend, BackendEngine
 from pilotlight.engines.text.types import EngineInfo
 from pilotlight.engines.torch.continuous import ContinuousBackend, UnsupportedModelError
@@ -38,8 +39,8 @@ class TorchEngine(BackendEngine):
         *,
         device: str = "auto",
         dtype: str = "auto",
-        slots: int = 16,
-        queue_size: int = 64,
+        slots: int = DEFAULT_TEXT.slots,
+        queue_size: int = ENGINE_QUEUE_SIZE,
         serial: bool = False,
     ) -> None:
         note = "one at a time, as asked" if serial else ""
