@@ -74,7 +74,7 @@ COMPILE = """
 import sys, types
 import torch
 from pilotlight.engines.torch.lean_transformers import AutoModelForCausalLM
-from pilotlight.engines import torch_transformers
+from pilotlight.engines.torch import lean_transformers
 
 def double(x):
     return x * 2
