@@ -31,23 +31,21 @@ async def end_of(gateway: Gateway, live: ActivePrediction) -> PredictionRecord:
 
 async def end_for(request: Request, gateway: Gateway, live: ActivePrediction) -> PredictionRecord:
     """As ``end_of``, on behalf of a caller, who cancels it by closing the connection."""
-    if await _soon(gateway, live):
-        return live.record
-    leaving = asyncio.create_task(_left(request))
-    leaving.add_done_callback(lambda task: None if task.cancelled() else gateway.leave(live))
+    leaving: asyncio.Task[None] | None = None
+
+    def watch() -> None:
+        nonlocal leaving
+        leaving = asyncio.create_task(_left(request))
+        leaving.add_done_callback(lambda task: None if task.cancelled() else gateway.leave(live))
+
+    # Most predictions end before a task that watches the connection is worth its time.
+    timer = asyncio.get_running_loop().call_later(_SOON_S, watch)
     try:
         return await end_of(gateway, live)
     finally:
-        leaving.cancel()
-
-
-async def _soon(gateway: Gateway, live: ActivePrediction) -> bool:
-    """Whether it ends before a task that watches the connection is worth its time."""
-    try:
-        return await live.wait_ended(_SOON_S)
-    except asyncio.CancelledError:
-        gateway.leave(live)
-        raise
+        timer.cancel()
+        if leaving is not None:
+            leaving.cancel()
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

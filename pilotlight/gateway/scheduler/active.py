@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -38,8 +37,8 @@ class ActivePrediction:
         self._chunks: list[Any] = []
         self._logs: list[str] = []
         self._events: list[StreamEvent] = []
-        self._changed: asyncio.Event | None = None  # while somebody waits for the next change
-        self._ended = asyncio.Event()
+        self._change_waiters: list[asyncio.Future[bool]] = []
+        self._end_waiters: list[asyncio.Future[bool]] = []
         self._closed = False
 
     @property
@@ -79,12 +78,12 @@ class ActivePrediction:
             for event in last_events(record):
                 self._append(event)
             self._closed = True
-            self._ended.set()
+            _wake_all(self._end_waiters)
 
     def close(self) -> None:
         """End all waiting for it here, although it has not ended: the next gateway runs it."""
         self._closed = True
-        self._ended.set()
+        _wake_all(self._end_waiters)
         self._notify()
 
     @property
@@ -92,20 +91,14 @@ class ActivePrediction:
         """Whether no more events will come: it has ended, or was closed."""
         return self._closed
 
-    async def wait_changed(self) -> None:
-        """Wait for its next change: an event, or a step of its life."""
-        if self._changed is None:
-            self._changed = asyncio.Event()
-        await self._changed.wait()
+    async def wait_changed(self, timeout_s: float | None = None) -> bool:
+        """Wait for its next change, an event or a step of its life; ``False`` if none comes within ``timeout_s``."""
+        return await _wait(self._change_waiters, timeout_s)
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Return whether it has ended within ``timeout_s``; ``False`` at once when it is closed."""
-        if timeout_s is None:
-            await self._ended.wait()
-            return self._record.status.terminal
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._ended.wait()
+        if not self._closed:
+            await _wait(self._end_waiters, timeout_s)
         return self._record.status.terminal
 
     async def follow(self, *, silence_s: float = 15.0) -> AsyncGenerator[StreamEvent | None, None]:
@@ -117,10 +110,7 @@ class ActivePrediction:
                 number += 1
             if self._closed:
                 return
-            try:
-                async with asyncio.timeout(silence_s):
-                    await self.wait_changed()
-            except TimeoutError:
+            if not await self.wait_changed(silence_s):
                 yield None
 
     def _partial(self) -> Any:
@@ -131,9 +121,38 @@ class ActivePrediction:
         self._notify()
 
     def _notify(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
+        if self._change_waiters:
+            _wake_all(self._change_waiters)
+
+
+async def _wait(waiters: list[asyncio.Future[bool]], timeout_s: float | None) -> bool:
+    """Wait among ``waiters`` until they are woken; ``False`` after ``timeout_s``.
+
+    A timer that wakes the same future costs a third of ``asyncio.timeout``, which has to cancel the task.
+    """
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[bool] = loop.create_future()
+    waiters.append(waiter)
+    timer = None if timeout_s is None else loop.call_later(timeout_s, _wake, waiter, False)
+    try:
+        return await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+        if waiter in waiters:
+            waiters.remove(waiter)
+
+
+def _wake_all(waiters: list[asyncio.Future[bool]]) -> None:
+    woken = waiters[:]
+    waiters.clear()
+    for waiter in woken:
+        _wake(waiter, True)
+
+
+def _wake(waiter: asyncio.Future[bool], changed: bool) -> None:
+    if not waiter.done():
+        waiter.set_result(changed)
 
 
 def text_of(chunk: Any) -> str:

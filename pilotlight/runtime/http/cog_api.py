@@ -121,15 +121,14 @@ async def _read(connection: Connection, head: Head, feed: Feed) -> Prediction:
                 feed(replayed)
         return prediction
     decoder = Decoder()
-    async with aclosing(connection.body()) as pieces:
-        async for piece in pieces:
-            for sent in decoder.feed(piece):
-                event = decode_event(sent.event, sent.data)
-                if isinstance(event, Completed):
-                    connection.ending = True
-                    return event.prediction
-                if event is not None:
-                    feed(event)
+    while piece := await connection.next_piece():
+        for sent in decoder.feed(piece):
+            event = decode_event(sent.event, sent.data)
+            if isinstance(event, Completed):
+                connection.ending = True
+                return event.prediction
+            if event is not None:
+                feed(event)
     # As it does when it is killed.
     raise WorkerCrashedError("the Cog server ended the stream before the prediction had ended")
 

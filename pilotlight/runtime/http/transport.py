@@ -128,12 +128,14 @@ class Connection(asyncio.Protocol):
 
     async def body(self) -> AsyncGenerator[bytes, None]:
         """The pieces of the body as they come, after the ``head``; raises as that does."""
-        while True:
-            if piece := self._take():
-                yield piece
-            if self._over:
-                return
+        while piece := await self.next_piece():
+            yield piece
+
+    async def next_piece(self) -> bytes:
+        """The next piece of the body as it comes; ``b""`` after its end."""
+        while not (piece := self._take()) and not self._over:
             await self._more()
+        return piece
 
     async def read(self) -> bytes:
         """The body as a whole."""
