@@ -1,5 +1,4 @@
-"""The common part of every result file of ``pilotlight bench``: the machine, the projects, and how it is written, read,
-compared.
+"""The common part of every result file of ``pilotlight bench``, and how these are written, read and compared.
 
 Each kind of result (``bench/cold/results.py``, and so on) is one ``Document`` with a ``format`` name of its own, and
 holds raw values, so that a report can be made from the file alone.
