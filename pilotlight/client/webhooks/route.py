@@ -1,4 +1,4 @@
-"""Webhooks of Replicate, or of a pilotlight gateway: whether one is from whom it says, and a route that receives them.
+"""A Starlette route that receives the webhooks of Replicate or of a pilotlight gateway, each once.
 
 from pilotlight.client.webhooks import Notice, webhook_route
 
@@ -10,7 +10,6 @@ app = Starlette(routes=[webhook_route("/webhook", done, secret=os.environ["WEBHO
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 import time
@@ -18,9 +17,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.client.deliveries import Deliveries
 from pilotlight.client.errors import understood
 from pilotlight.client.targets.replicate import prediction_of
+from pilotlight.client.webhooks.deliveries import Deliveries
+from pilotlight.client.webhooks.verify import TOLERANCE_S, header_parts, verified
 from pilotlight.errors import ConfigError, TargetError, WebhookError
 from pilotlight.types import Status
 from pilotlight.util.webhook_signing import sign
@@ -32,12 +32,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-# A message older or newer than this may be a replay.
-TOLERANCE_S = 300.0
 # A prediction with its inputs and its output, which Replicate and the gateway send as URLs where they are files.
 MAX_BYTES = 16 << 20
-# Digits; there are three hundred thousand years with as many.
-_LONGEST_STAMP = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +112,11 @@ def webhook_route(
         if body is None:
             return answer(413, f"the body is larger than {max_bytes:,} bytes")
         try:
-            parts = _parts_of(request.headers)
+            parts = header_parts(request.headers)
         except WebhookError as error:
             return answer(400, str(error))
         try:
-            webhook_id = _verified(body, *parts, secret, now=time.time(), tolerance_s=tolerance_s)
+            webhook_id = verified(body, *parts, secret, now=time.time(), tolerance_s=tolerance_s)
         except WebhookError as error:
             return answer(401, str(error))
         try:
@@ -159,56 +155,3 @@ def notice_from(webhook_id: str, body: bytes) -> Notice:
         return Notice(
             found.id, found.status, found.output, found.error, found.logs, found.metrics, webhook_id, document
         )
-
-
-def verify_webhook(
-    body: bytes,
-    headers: Mapping[str, str],
-    secret: str,
-    *,
-    now: float | None = None,
-    tolerance_s: float = TOLERANCE_S,
-) -> str:
-    """The message's id, the same for every try to deliver it: remember it to act once.
-
-    Args:
-        body: as it came, before anything has parsed it.
-        headers: of the request, whatever the case of their names.
-        secret: ``whsec_...``, from ``GET /v1/webhooks/default/secret``.
-        now: seconds since 1970; the clock's by default.
-        tolerance_s: how far its time may be from now.
-
-    Raises:
-        WebhookError: it is not to be trusted; says why.
-        ConfigError: the secret is none.
-    """
-    parts = _parts_of(headers)
-    return _verified(body, *parts, secret, now=time.time() if now is None else now, tolerance_s=tolerance_s)
-
-
-def _parts_of(headers: Mapping[str, str]) -> tuple[str, str, str]:
-    """The message's id, its time as it was written, and its signatures.
-
-    Raises:
-        WebhookError: they are not there, or make no sense.
-    """
-    given = {name.lower(): value for name, value in headers.items()}
-    try:
-        message_id, stamp, signatures = (given[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
-    except KeyError as error:
-        raise WebhookError(f"the header {error} is missing") from None
-    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= _LONGEST_STAMP):
-        raise WebhookError(f"webhook-timestamp {stamp[:40]!r} is not a number of seconds")
-    return message_id, stamp, signatures
-
-
-def _verified(
-    body: bytes, message_id: str, stamp: str, signatures: str, secret: str, *, now: float, tolerance_s: float
-) -> str:
-    if abs(now - int(stamp)) > tolerance_s:
-        raise WebhookError(f"it was sent at {stamp}, more than {tolerance_s:g} s from now")
-    expected = sign(secret, message_id, stamp, body).encode()
-    found = [one.partition(",") for one in signatures.split()]
-    if not any(version == "v1" and hmac.compare_digest(value.encode(), expected) for version, _, value in found):
-        raise WebhookError("no signature is that of this key")
-    return message_id

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from pilotlight.client.deliveries import Deliveries
+from pilotlight.client.webhooks.deliveries import Deliveries
 
 
 @dataclass
