@@ -4,7 +4,7 @@ import copy
 import shutil
 
 from pilotlight.gateway.registry.registry import Registry
-from pilotlight.gateway.registry.snapshot import Frozen, FrozenFile
+from pilotlight.gateway.registry.snapshot import Snapshot, SnapshotFile
 from tests.gateway.made import DOCUMENT
 from tests.paths import PROJECTS
 
@@ -28,9 +28,9 @@ def registered(root, *numbers, model=MODEL, document=DOCUMENT):
         folder = registry.folder(id_of(number))
         if not folder.exists():
             shutil.copytree(PROJECTS / "run_text", folder, ignore=shutil.ignore_patterns(".cog", "__pycache__"))
-        files = (FrozenFile("predict.py", "0" * 64, 1, executable=False),)
-        frozen = Frozen(id_of(number), files)
-        registry.add_version(model, frozen, document=document, cog_version="0.23.1", now=100.0 + number)
+        files = (SnapshotFile("predict.py", "0" * 64, 1, executable=False),)
+        snapshot = Snapshot(id_of(number), files)
+        registry.add_version(model, snapshot, document=document, cog_version="0.23.1", now=100.0 + number)
     return registry
 
 

@@ -10,7 +10,7 @@ import click
 from rich.filesize import decimal
 
 from pilotlight.cli.gateway.home import home_option, registry_in, short
-from pilotlight.gateway.registry.gc import collect
+from pilotlight.gateway.registry.gc import remove_unused
 
 
 @click.command("gc", epilog="Example: pilotlight gc --dry-run")
@@ -22,7 +22,7 @@ def command(dry_run: bool, as_json: bool, home_folder: Path) -> None:
 
     Versions that exist, current or not, and files that a running gateway uses are kept.
     """
-    found = collect(
+    found = remove_unused(
         registry_in(home_folder),
         dry_run=dry_run,
         on_wait=lambda: click.echo("Waiting for a push, or another gc, to end.", err=True),

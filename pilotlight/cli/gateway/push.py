@@ -87,7 +87,7 @@ def _show(pushed: Pushed) -> None:
     before = "the first version" if pushed.before is None else f"in place of {short(pushed.before)}"
     again = "" if pushed.new else ", which was pushed before,"
     click.echo(f"{name}{again} is current now, {before} ({amount})")
-    for one in pushed.breaks:
+    for one in pushed.incompatibilities:
         click.echo(f"  breaks callers: {one}", err=True)
 
 
@@ -97,7 +97,7 @@ def _show_json(pushed: Pushed) -> None:
         "version": pushed.version,
         "before": pushed.before,
         "new": pushed.new,
-        "breaks": [{"where": one.where, "what": one.what} for one in pushed.breaks],
+        "breaks": [{"where": one.where, "what": one.what} for one in pushed.incompatibilities],
         "files": pushed.files,
         "size_bytes": pushed.size_bytes,
     }

@@ -1,7 +1,7 @@
-"""Files by their content: each is in the folder once, under its sha256, whatever it was called and wherever it lay.
+"""A store of files by content: each is in the folder once, under its sha256, whatever its name and place were.
 
-A file is copied as a reflink where the file system can (nothing is copied then until one of the two is changed), else
-byte by byte; either way it is hashed as it lies here, so that a name never lies. What is incomplete has another name.
+A file is copied as a reflink where the file system can (nothing is copied then until one of the two changes), else byte
+by byte. The copy is hashed, so that a name always fits its content. An incomplete file has another name.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ _PART = ".part"
 
 
 class Blobs:
-    """The files in ``folder``, which is made with the first. One writer at a time: ``Registry.held`` sees to that."""
+    """The files in ``folder``, which is made with the first. ``Registry.lock`` ensures that one process writes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def path(self, sha256: str) -> Path:
-        """Where the content of that hash is, if it is here."""
+        """Return where the content with that hash is stored, if it is."""
         return self._folder / sha256[:2] / sha256
 
     def has(self, sha256: str, size_bytes: int) -> bool:
-        """Whether it is here, of that size."""
+        """Return whether it is stored, with that size."""
         try:
             return self.path(sha256).stat().st_size == size_bytes
         except OSError:
             return False
 
     def add(self, source: Path, *, link: bool = False, on_bytes: Callable[[int], None] = lambda _: None) -> str:
-        """Takes a copy of a file; its sha256.
+        """Store a copy of a file; return its sha256.
 
         Args:
             source: the file.
-            link: whether a large file may be taken as a hard link where there are no reflinks: no second copy on the
-                disk, but whoever then changes it in place changes what is here.
-            on_bytes: told the size of every chunk that was hashed.
+            link: whether a large file may be stored as a hard link where there are no reflinks: no second copy on the
+                disk, but changing the file in place then changes the stored one.
+            on_bytes: called with the size of every chunk that was hashed.
 
         Raises:
             OSError: ``source`` cannot be read.
@@ -76,10 +76,9 @@ class Blobs:
         return sha256
 
     def put(self, sha256: str, target: Path, *, executable: bool) -> None:
-        """Makes ``target`` a file of that content.
+        """Make ``target`` a file of that content.
 
-        A large one is a hard link that nobody may write to; a small one is a copy, as predictors do write to their
-        small files.
+        A large file is a read-only hard link; a small one is a copy, as predictors do write to their small files.
         """
         blob = self.path(sha256)
         if blob.stat().st_size > LARGE_BYTES and not executable and _linked(blob, target):
@@ -88,23 +87,23 @@ class Blobs:
         target.chmod(0o755 if executable else 0o644)
 
     def all(self) -> Iterator[tuple[str, int]]:
-        """Every hash that is here, with the size of its content."""
+        """Yield every hash that is stored, with the size of its content."""
         for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
             yield path.name, path.stat().st_size
 
     def remove(self, sha256: str) -> None:
-        """Removes it; versions that have it keep it."""
+        """Remove a content; folders of versions that have it keep it."""
         self.path(sha256).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty: the usual case
             self.path(sha256).parent.rmdir()
 
     def parts(self) -> list[Path]:
-        """What a push that was killed has left."""
+        """Return the files that killed pushes have left."""
         return list(self._folder.glob(f"*{_PART}"))
 
 
 def _cloned(source: Path, target: Path) -> bool:
-    """Makes ``target`` a reflink of ``source``, where the file system has that."""
+    """Make ``target`` a reflink of ``source``; return whether the file system can."""
     with source.open("rb") as old, target.open("xb") as new:
         try:
             fcntl.ioctl(new, _FICLONE, old.fileno())
@@ -118,7 +117,7 @@ def _cloned(source: Path, target: Path) -> bool:
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Makes ``target`` a hard link to ``source``, where both are on one file system that has those."""
+    """Make ``target`` a hard link to ``source``; return whether the file system can."""
     try:
         target.hardlink_to(source.resolve())
     except OSError:

@@ -1,7 +1,7 @@
-"""What can be run, by name: projects in their folders, and whatever the registry holds at this moment.
+"""The catalog of what can be run, by name: projects in their folders, and what the registry holds at this moment.
 
-Every question looks whether the registry has changed, which costs microseconds, so that what was pushed or rolled back
-by another process counts from the next request on. Schemas are read when a version is first asked for.
+Every call checks whether the registry has changed, which costs microseconds, so that what another process has pushed or
+rolled back counts from the next request on. Schemas are read when a version is first asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class _Contents:
     """What the registry held when it was last read: versions by model and id, newest first, the others by name."""
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -29,13 +29,13 @@ class _Snapshot:
 
 
 class Catalog:
-    """Projects and a registry.
+    """The projects that are served, and the contents of a registry.
 
     A project hides a pushed model of the same name for as long as it is served.
 
     Args:
-        projects: served as they lie in their folders.
-        registry: of what was pushed; ``None`` for none.
+        projects: projects that are served from their folders.
+        registry: the registry of pushed versions; ``None`` for none.
 
     Raises:
         UsageError: two projects have one name.
@@ -47,7 +47,7 @@ class Catalog:
         self.projects = tuple(projects)
         self.registry = registry
         self._watch = None if registry is None else registry.watch()
-        self._snapshot = _Snapshot()
+        self._contents = _Contents()
         self._stale = True
         self._loaded: dict[tuple[str, str], Version] = {}
         self._damaged: set[tuple[str, str]] = set()
@@ -65,17 +65,17 @@ class Catalog:
 
     @property
     def models(self) -> list[Model]:
-        """All of them, those without a version too, in that order."""
+        """All models in the same order, those without a version included."""
         projects = [_model_of(one) for one in self.projects]
         return [*projects, *(one for one in self._now.models.values() if not self.project(one.model))]
 
     @property
     def deployments(self) -> list[Deployment]:
-        """Those that were created, by name."""
+        """All deployments that were created, by name."""
         return list(self._now.deployments.values())
 
     def model(self, name: str) -> Model:
-        """One of ``models``.
+        """Return the model of that name.
 
         Raises:
             MissingError: there is none of that name.
@@ -88,13 +88,13 @@ class Catalog:
         return found
 
     def latest(self, model: str) -> Version:
-        """The version that runs when a model is asked for.
+        """Return the current version of a model.
 
         Raises:
             MissingError: there is no such model, or it has no version.
             ConfigError: its folder is damaged.
         """
-        if project := self.project(model):  # which nobody's push changes: the registry need not be looked at
+        if project := self.project(model):  # no push changes it: the registry need not be read
             return project
         current = self.model(model).current
         if current is None:
@@ -102,7 +102,7 @@ class Catalog:
         return self.find(current, model)
 
     def find(self, version: str, model: str | None = None) -> Version:
-        """The version of that id, of whichever model that has it or of the one that is named.
+        """Return the version of that id: of the model that is named, or of whichever has it.
 
         Raises:
             MissingError: there is none.
@@ -120,13 +120,13 @@ class Catalog:
         raise MissingError(f"There is no version {version[:140]!r}{of} here.")
 
     def has(self, model: str, version: str) -> bool:
-        """Whether there is such a version, whole or damaged."""
+        """Return whether there is such a version, whole or damaged."""
         return (model, version) in self._now.versions or any(
             project.model == model and project.id == version for project in self.projects
         )
 
     def versions(self, model: str) -> list[Version]:
-        """All of a model, newest first.
+        """Return all versions of a model, newest first.
 
         Raises:
             MissingError: there is no such model.
@@ -156,7 +156,7 @@ class Catalog:
         return found
 
     def is_wanted(self, version: Version, deployment: str | None) -> bool:
-        """Whether new predictions go there unless they name the version: under a deployment, or else by the model."""
+        """Return whether new predictions that do not name a version go to it: by a deployment, or else by its model."""
         if deployment is not None:
             found = self._now.deployments.get(deployment)
             return found is not None and any(share.version == version.id for share in found.traffic)
@@ -167,20 +167,20 @@ class Catalog:
         return model is not None and model.current == version.id
 
     @property
-    def _now(self) -> _Snapshot:
+    def _now(self) -> _Contents:
         if self.registry is not None and self._watch is not None:
-            # Two steps, so that a read that fails is made up for by the next.
+            # In two steps, so that a failed read is repeated on the next call.
             self._stale |= self._watch.changed()
             if self._stale:
-                self._snapshot = _read(self.registry)
-                there = self._snapshot.versions.keys()
+                self._contents = _read(self.registry)
+                there = self._contents.versions.keys()
                 self._loaded = {key: version for key, version in self._loaded.items() if key in there}
                 self._stale = False
-        return self._snapshot
+        return self._contents
 
     def _row(self, model: Model) -> PushedVersion:
         assert model.current is not None, "this is a bug: only models with a version have one to load"
-        return self._snapshot.versions[model.model, model.current]
+        return self._contents.versions[model.model, model.current]
 
     def _load(self, row: PushedVersion) -> Version:
         key = (row.model, row.id)
@@ -190,7 +190,7 @@ class Catalog:
         return self._loaded[key]
 
     def _load_if_whole(self, row: PushedVersion) -> Version | None:
-        """For lists, which one damaged version must not spoil; it is complained about once."""
+        """Load a version for a list; ``None`` where it is damaged, which is logged once."""
         try:
             return self._load(row)
         except PilotlightError as error:
@@ -204,8 +204,8 @@ def _model_of(project: Version) -> Model:
     return Model(project.model, project.created_at, project.id)
 
 
-def _read(registry: Registry) -> _Snapshot:
-    return _Snapshot(
+def _read(registry: Registry) -> _Contents:
+    return _Contents(
         models={one.model: one for one in registry.models()},
         versions={(one.model, one.id): one for one in registry.versions()},
         deployments={one.deployment: one for one in Deployments(registry).all()},

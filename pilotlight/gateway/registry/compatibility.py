@@ -1,9 +1,9 @@
-"""What one version's schema breaks of another's: what callers of the older one send or read, and can no longer. Pure.
+"""Compatibility of one version's schema with another's: what callers of the older one could do and no longer can. Pure.
 
-Of the inputs, whatever the older version takes the newer one has to take; of the output, whatever the newer one gives
-the older one has to have promised. Not breaks: a new input with a default, wider limits, more choices, other defaults,
-other words, an output of a narrower type. A regular expression that differs counts as a break, because nothing can
-tell which of two takes more.
+Every input that the older version accepts, the newer one has to accept; every output that the newer one gives, the
+older one has to have promised. Compatible are: a new input with a default, wider limits, more choices, other defaults,
+other descriptions, an output of a narrower type. A regular expression that differs is incompatible, because nothing can
+tell which of two accepts more.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _WAYS = (("x-cog-array-type", "iterator", "chunk by chunk"), ("x-cog-array-displ
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
-    """One thing.
+class Incompatibility:
+    """One reason why callers of the older version would break.
 
     Attributes:
         where: ``input NAME`` or ``output``, with the place within it such as ``input numbers[]``.
-        what: what has become of it, in words.
+        what: what has changed, in words.
     """
 
     where: str
@@ -41,45 +41,45 @@ class Break:
         return f"{self.where}: {self.what}"
 
 
-def find_breaks(older: Schema, newer: Schema) -> list[Break]:
-    """All of them, from one OpenAPI document of a predictor to another; inputs in the older one's order."""
+def find_incompatibilities(older: Schema, newer: Schema) -> list[Incompatibility]:
+    """Return all incompatibilities between two OpenAPI documents of a predictor, inputs in the older one's order."""
     before, now = (one.get("components", {}).get("schemas", {}) for one in (older, newer))
     return [*_input_breaks(before, now), *_output_breaks(before, now)]
 
 
-def _input_breaks(older: Schema, newer: Schema) -> Iterator[Break]:
+def _input_breaks(older: Schema, newer: Schema) -> Iterator[Incompatibility]:
     if "Input" not in newer:
-        return  # nothing is checked any more
+        return  # the newer one checks nothing
     had, has = (one.get("Input", {}).get("properties", {}) for one in (older, newer))
     must_before, must_now = (set(one.get("Input", {}).get("required", ())) for one in (older, newer))
     comparison = _Comparison(older, newer, with_null=False)
     for name in sorted(had, key=lambda name: had[name].get("x-order", 0)):
         where = f"input {name}"
         if name not in has:
-            yield Break(where, "was removed")
+            yield Incompatibility(where, "was removed")
             continue
         if name in must_now - must_before:
-            yield Break(where, "has to be given now")
+            yield Incompatibility(where, "has to be given now")
         for clash in comparison.clashes(where, had[name], has[name]):
-            yield Break(clash.where, _input_words(clash))
+            yield Incompatibility(clash.where, _input_words(clash))
     for name in sorted(must_now - had.keys()):
-        yield Break(f"input {name}", "is new and has to be given; give it a default")
+        yield Incompatibility(f"input {name}", "is new and has to be given; give it a default")
 
 
-def _output_breaks(older: Schema, newer: Schema) -> Iterator[Break]:
+def _output_breaks(older: Schema, newer: Schema) -> Iterator[Incompatibility]:
     promised, given = older.get("Output", {}), newer.get("Output", {})
     for key, value, words in _WAYS:
         before, now = (one.get(key) == value for one in (promised, given))
         if before is not now:
-            yield Break("output", f"comes {words} now" if now else f"no longer comes {words}")
-    # The other way round: what the newer one gives is taken by whoever reads what the older one promised.
+            yield Incompatibility("output", f"comes {words} now" if now else f"no longer comes {words}")
+    # The other way round: a reader of what the older one promised has to understand what the newer one gives.
     for clash in _Comparison(newer, older, with_null=True).clashes("output", given, promised):
-        yield Break(clash.where, _output_words(clash))
+        yield Incompatibility(clash.where, _output_words(clash))
 
 
 @dataclass(frozen=True, slots=True)
 class _Clash:
-    """One reason why a schema does not take all that another one gives: ``given`` and ``taken`` are what differs."""
+    """One reason why a schema does not accept all that another one gives; ``given`` and ``taken`` are what differs."""
 
     where: str
     kind: str
@@ -92,9 +92,9 @@ class _Comparison:
     """Compares schemas of one document with those of another.
 
     Attributes:
-        givers: what the giving side's references point to, by name.
-        takers: the same of the taking side.
-        with_null: whether ``nullable`` counts. It does in outputs; of inputs a null counts as not given.
+        givers: the schemas that references of the giving side point to, by name.
+        takers: the same for the taking side.
+        with_null: whether ``nullable`` counts. It does in outputs; a null input counts as not given.
     """
 
     givers: Schema
@@ -102,7 +102,7 @@ class _Comparison:
     with_null: bool
 
     def clashes(self, where: str, giving: Schema, taking: Schema) -> Iterator[_Clash]:
-        """Why ``taking`` does not take all that ``giving`` gives; nothing when it does."""
+        """Yield why ``taking`` does not accept all that ``giving`` gives; nothing where it does."""
         given, taken = _plain(giving, self.givers), _plain(taking, self.takers)
         if self.with_null and given.get("nullable") and not taken.get("nullable"):
             yield _Clash(where, "null", given, taken)
@@ -137,7 +137,7 @@ class _Comparison:
 
 
 def _plain(schema: Schema, schemas: Schema) -> dict[str, Any]:
-    """A schema without its references, which Cog writes as ``$ref`` or as ``allOf`` with one of them."""
+    """Return a schema without its references, which Cog writes as ``$ref`` or as ``allOf`` with one of them."""
     result = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
     for part in [{"$ref": schema["$ref"]}] if "$ref" in schema else schema.get("allOf", ()):
         target = schemas.get(part["$ref"].rpartition("/")[2], {}) if "$ref" in part else part
@@ -146,11 +146,11 @@ def _plain(schema: Schema, schemas: Schema) -> dict[str, Any]:
 
 
 def _fits(given: Schema, taken: Schema) -> bool:
-    """Whether the kinds of value do, whatever they hold."""
+    """Return whether the type of value fits, whatever it contains."""
     wanted, kind = taken.get("type"), given.get("type")
     if wanted is not None and kind != wanted and (kind, wanted) != ("integer", "number"):
         return False
-    # A plain text is no file's URL, but the URL of a file is a text.
+    # A plain string is no URL of a file, but the URL of a file is a string.
     return taken.get("format") != "uri" or given.get("format") == "uri"
 
 

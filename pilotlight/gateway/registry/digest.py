@@ -30,11 +30,11 @@ _ENVIRONMENT_MARK = "pyvenv.cfg"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entry:
-    """One file.
+    """One file of a version.
 
     Attributes:
-        path: within the project, with forward slashes.
-        identity: what tells it from another one at the same path, such as ``sha256:...``.
+        path: its path within the project, with forward slashes.
+        identity: what distinguishes it from another file at the same path, such as ``sha256:...``.
     """
 
     path: str
@@ -42,7 +42,7 @@ class Entry:
 
 
 def version_id(entries: Iterable[Entry]) -> str:
-    """64 hex digits for these files, in whatever order they come. Pure."""
+    """Return the id, 64 hex digits, of the version with these files, in any order. Pure."""
     digest = hashlib.sha256(b"pilotlight version 1\n")
     for entry in sorted(entries):
         # A path may hold any character but NUL, an identity neither NUL nor a line's end.
@@ -52,11 +52,11 @@ def version_id(entries: Iterable[Entry]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of a project, where it lies.
+    """One file in a project's folder.
 
     Attributes:
-        path: within the project, with forward slashes.
-        file: where it is.
+        path: its path within the project, with forward slashes.
+        file: its path on the disk.
         size_bytes: its size.
         stated_sha256: what a ``manifest.json`` beside it says of a file of this size; ``""`` where none does.
     """
@@ -68,7 +68,7 @@ class Source:
 
 
 def list_entries(root: Path) -> list[Entry]:
-    """The files of the project in ``root`` that make up its version.
+    """Return the files of the project in ``root`` that make up its version.
 
     Raises:
         ConfigError: a file cannot be read.
@@ -78,7 +78,7 @@ def list_entries(root: Path) -> list[Entry]:
 
 
 def list_sources(root: Path) -> list[Source]:
-    """The same files, unread.
+    """Return the same files without reading them.
 
     Raises:
         ConfigError: a folder cannot be read.
@@ -113,7 +113,7 @@ def _ignored(root: Path) -> Ignored:
 
 
 def _folders(root: Path, ignored: Ignored) -> Iterator[tuple[Path, list[Path]]]:
-    """Every folder that counts, with its files; links are followed, but no folder is entered twice."""
+    """Yield every folder that counts, with its files; links are followed, but no folder is entered twice."""
     seen = set()
     for name, folders, files in os.walk(root, followlinks=True, onerror=_raise):
         folder = Path(name)
@@ -138,7 +138,7 @@ def _raise(error: OSError) -> None:
 
 
 def _stated(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and sha256 by name, of the files that the folder's manifest lists; empty without a valid one."""
+    """Return size and sha256 by name, of the files that the folder's manifest lists; empty without a valid one."""
     if not (folder / MANIFEST_NAME).is_file():
         return {}
     try:
@@ -157,5 +157,5 @@ def _identity(source: Source) -> str:
 
 
 def by_content(sha256: str) -> str:
-    """The identity of a file that counts by its content."""
+    """Return the identity of a file that counts by its content."""
     return f"sha256:{sha256}"

@@ -1,6 +1,6 @@
-"""Removes the files that nothing refers to: those of deleted versions, and of pushes that did not end.
+"""Removes files that nothing refers to: those of deleted versions, and of pushes that were killed.
 
-A version that a running gateway has workers for holds a lease on its folder, and stays until that is given up.
+A running gateway holds a lease on the folder of every version that it has a queue for; such a folder stays.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pilotlight.gateway.registry.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What was found, and removed unless it was only looked for.
+    """What nothing refers to; removed unless it was a dry run.
 
     Attributes:
         versions: ids of versions that no model has.
-        in_use: those of them that a gateway still uses; they stay.
-        blobs: files by content that no version has.
-        leftovers: what killed pushes have left.
-        size_bytes: what all but those in use take on the disk.
+        in_use: ids of such versions that a gateway still uses; they stay.
+        blobs: number of stored files that no version has.
+        leftovers: number of files and folders that killed pushes have left.
+        size_bytes: the space that all but those in use take on the disk.
     """
 
     versions: tuple[str, ...]
@@ -37,36 +37,36 @@ class Garbage:
 
 
 class Lease:
-    """Keeps the folder of a version from being removed until it is closed, or its process ends."""
+    """Keeps the folder of a version from being removed until it is closed, or the process ends."""
 
     def __init__(self, folder: Path) -> None:
         self._handle: int | None = _open(folder)
         fcntl.flock(self._handle, fcntl.LOCK_SH)
 
     def close(self) -> None:
-        """Safe to call twice: the number may be another file's by then."""
+        """Let the folder be removed. Safe to call twice."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
 
-def collect(registry: Registry, *, dry_run: bool = False, on_wait: Callable[[], None] = lambda: None) -> Garbage:
-    """Removes what nothing refers to, or only looks for it.
+def remove_unused(registry: Registry, *, dry_run: bool = False, on_wait: Callable[[], None] = lambda: None) -> Garbage:
+    """Remove what nothing refers to, and return it; a dry run removes nothing.
 
     Raises:
         StoreError: a file cannot be removed.
     """
-    with registry.held(on_wait=on_wait):
+    with registry.lock(on_wait=on_wait):
         try:
-            return _collect(registry, dry_run=dry_run)
+            return _remove_unused(registry, dry_run=dry_run)
         except OSError as error:
             raise StoreError(f"{error.filename} cannot be removed: {error.strerror}") from error
 
 
-def _collect(registry: Registry, *, dry_run: bool) -> Garbage:
+def _remove_unused(registry: Registry, *, dry_run: bool) -> Garbage:
     versions, hashes = registry.needed()
     folders = list(registry.folders.iterdir()) if registry.folders.is_dir() else []
-    # Hidden ones are copies that were being made or removed when somebody was killed.
+    # Hidden ones are copies that were being made or removed when a process was killed.
     leftovers = [folder for folder in folders if folder.name.startswith(".")]
     unneeded = [folder for folder in folders if folder not in leftovers and folder.name not in versions]
     in_use = [folder for folder in unneeded if _leased(folder)]
@@ -108,13 +108,13 @@ def _open(folder: Path) -> int:
 
 
 def _remove(folder: Path) -> None:
-    """Out of the way first: a version's folder is whole as long as it has that name."""
+    """Remove a folder, renamed first: a folder that has a version's name is whole."""
     hidden = folder.with_name(f".{folder.name[:12]}.{secrets.token_hex(4)}")
     folder.rename(hidden)
     shutil.rmtree(hidden)
 
 
 def _own_bytes(place: Path) -> int:
-    """What removing it sets free: large files of a version are links to blobs, and are counted there."""
+    """Return the space that removing it frees: large files of a version are links to blobs, and are counted there."""
     files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
     return sum(stat.st_size for stat in (file.lstat() for file in files) if stat.st_nlink == 1)

@@ -1,4 +1,4 @@
-"""How what has been pushed is named, and what can be wrong with that. Pure."""
+"""Names of models and deployments, and ids of versions as they are abbreviated. Pure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,99}$"
 
 
 class MissingError(UsageError):
-    """There is no model, version or deployment of that name."""
+    """No model, version or deployment has that name."""
 
 
 class ConflictError(UsageError):
-    """It is there already, or something else needs it."""
+    """Something of that name exists already, or something else needs it."""
 
 
 def check_name(name: str) -> str:
-    """``name``, if it is an ``owner/name``.
+    """Return ``name``, checked to be an ``owner/name``.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is none.
     """
     parts = name.split("/")
     if len(parts) != 2 or not all(re.fullmatch(NAME_PATTERN, part) for part in parts):
@@ -35,12 +35,12 @@ def check_name(name: str) -> str:
 
 
 def previous(history: Sequence[str], current: str, there: Sequence[str]) -> str | None:
-    """The version that was current before ``current``, of those that are still there. Pure."""
+    """Return the version that was current before ``current``, of those that still exist. Pure."""
     return next((version for version in reversed(history) if version != current and version in there), None)
 
 
 def matching(ids: Sequence[str], wanted: str, model: str) -> str:
-    """The one id that ``wanted`` is or begins. Pure.
+    """Return the one id that ``wanted`` is or begins. Pure.
 
     Raises:
         MissingError: none does.

@@ -1,4 +1,4 @@
-"""A project as the next version of a model."""
+"""Pushes a project as the next version of a model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.errors import UsageError
-from pilotlight.gateway.registry.compatibility import Break, find_breaks
+from pilotlight.gateway.registry.compatibility import Incompatibility, find_incompatibilities
 from pilotlight.gateway.registry.names import MissingError, check_name
 from pilotlight.gateway.registry.registry import Registry
-from pilotlight.gateway.registry.snapshot import freeze, thaw
+from pilotlight.gateway.registry.snapshot import restore, take_snapshot
 from pilotlight.loading.progress import Watcher
 from pilotlight.runtime import Project, ensure_schema, schema_for
 
@@ -22,36 +22,37 @@ _REPLICATE = "r8.im/"
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push has done.
+    """The result of a push.
 
     Attributes:
         model: ``owner/name``.
-        version: its current version, which is what was pushed.
+        version: the version that was pushed, which is current now.
         before: the version that was current before; ``None`` for the first.
         new: whether the model did not have this version yet.
-        breaks: what it breaks of the version before it.
-        files: how many it has; ``size_bytes`` together.
+        incompatibilities: what callers of the version before can no longer rely on.
+        files: number of files of the version.
+        size_bytes: their size together.
     """
 
     model: str
     version: str
     before: str | None
     new: bool
-    breaks: tuple[Break, ...]
+    incompatibilities: tuple[Incompatibility, ...]
     files: int
     size_bytes: int
 
 
-class BreaksError(UsageError):
-    """A version that would break callers of the one before it; ``breaks`` says what."""
+class IncompatibleError(UsageError):
+    """The version would break callers of the one before it; ``incompatibilities`` says how."""
 
-    def __init__(self, model: str, before: str, breaks: Sequence[Break]) -> None:
-        lines = "".join(f"\n  {one}" for one in breaks)
+    def __init__(self, model: str, before: str, incompatibilities: Sequence[Incompatibility]) -> None:
+        lines = "".join(f"\n  {one}" for one in incompatibilities)
         super().__init__(
             f"this version breaks callers of the current version of {model}, {before[:12]}:{lines}\n"
             "Change that, or push with --allow-breaking. Nothing was pushed."
         )
-        self.breaks = tuple(breaks)
+        self.incompatibilities = tuple(incompatibilities)
 
 
 def push(
@@ -65,47 +66,48 @@ def push(
     allow_breaking: bool = False,
     link: bool = False,
 ) -> Pushed:
-    """Freezes the project in ``root`` and makes it the current version of ``model``; the same content is one version.
+    """Store a snapshot of the project in ``root`` and make it the current version of ``model``.
 
-    Killed at any moment, it leaves the model as it was, and at most files that nothing refers to: ``gc`` removes those.
+    The same content is the same version. A push that is killed leaves the model as it was, and at most files that
+    nothing refers to; ``gc`` removes those.
 
     Args:
         root: the folder with cog.yaml.
         model: ``owner/name``; ``None`` for what cog.yaml says.
-        registry: where to.
+        registry: the registry to push to.
         now: seconds since 1970.
         watcher: told of files as they are read.
         python: an interpreter with cog and all that the predictor imports; the running one by default.
-        allow_breaking: whether callers of the version before it may be broken.
+        allow_breaking: whether the version may be incompatible with the one before it.
         link: as ``Blobs.add`` has it.
 
     Raises:
-        BreaksError: it would break callers of the version before it.
-        UsageError: it cannot be pushed as it stands.
+        IncompatibleError: the version would break callers of the one before it.
+        UsageError: the project cannot be pushed as it is.
         SetupFailedError: the predictor's module could not be imported; carries what it printed.
         StoreError: it cannot be written.
     """
     project = Project.load(root)
     name = check_name(model or _own_name(project))
-    with registry.held(on_wait=lambda: watcher.note("waiting for another push or gc to end")):
-        frozen = freeze(project, registry.blobs, link=link, watcher=watcher)
-        folder = registry.folder(frozen.id)
+    with registry.lock(on_wait=lambda: watcher.note("waiting for another push or gc to end")):
+        snapshot = take_snapshot(project, registry.blobs, link=link, watcher=watcher)
+        folder = registry.folder(snapshot.id)
         if not folder.is_dir():
             registry.folders.mkdir(exist_ok=True)
-            thaw(frozen, registry.blobs, folder)
-        # Where it will run from: no start of a worker has to import it for its schema again.
+            restore(snapshot, registry.blobs, folder)
+        # In the folder that workers run from, so that no start has to import the predictor for its schema again.
         copy = Project.load(folder)
         ensure_schema(copy, python=python)
         document = schema_for(copy, python=python)
         before = _current(registry, name)
-        breaks = find_breaks(registry.document(name, before), document) if before else []
-        if before and breaks and not allow_breaking:
-            raise BreaksError(name, before, breaks)
-        # Once for all of its files: what the registry names survives a loss of power.
+        found = find_incompatibilities(registry.document(name, before), document) if before else []
+        if before and found and not allow_breaking:
+            raise IncompatibleError(name, before, found)
+        # Once for all files: what the registry names survives a loss of power.
         os.sync()
         cog_version = project.sdk_version or importlib.metadata.version("cog")
-        new = registry.add_version(name, frozen, document=document, cog_version=cog_version, now=now)
-    return Pushed(name, frozen.id, before, new, tuple(breaks), len(frozen.files), frozen.size_bytes)
+        new = registry.add_version(name, snapshot, document=document, cog_version=cog_version, now=now)
+    return Pushed(name, snapshot.id, before, new, tuple(found), len(snapshot.files), snapshot.size_bytes)
 
 
 def _own_name(project: Project) -> str:

@@ -1,8 +1,8 @@
-"""What has been pushed: models, their versions, and which version of a model was current when.
+"""The registry of what was pushed: models, their versions, and which version of a model was current when.
 
-One SQLite database and two folders of files in a home, which any number of processes use at a time; a gateway need not
-run. A version is in the database last, when all of it is on the disk. Of what was current when nothing is ever changed
-or removed: to roll back is to release an older version once more.
+It is one SQLite database and two folders of files, which several processes may use at a time; a gateway need not run. A
+version is added to the database last, when all its files are on the disk. The history of current versions is only added
+to: a rollback releases an older version once more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from pilotlight.gateway.registry.blobs import Blobs
 from pilotlight.gateway.registry.names import ConflictError, MissingError, matching, previous
-from pilotlight.gateway.registry.snapshot import Frozen
+from pilotlight.gateway.registry.snapshot import Snapshot
 from pilotlight.gateway.registry.tables import CURRENT, Watch, opened, writing
 
 _DATABASE, _LOCK, _BLOBS, _VERSIONS = "registry.sqlite3", "registry.lock", "blobs", "versions"
@@ -31,12 +31,12 @@ _RELEASES_OF = "SELECT number, version, how, created_at FROM releases WHERE mode
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A series of versions.
+    """A model: a series of versions.
 
     Attributes:
         model: ``owner/name``.
         created_at: seconds since 1970, as all times here.
-        current: the id of the version that runs when none is asked for; ``None`` before the first push.
+        current: the id of the version that answers when none is asked for; ``None`` before the first push.
     """
 
     model: str
@@ -62,7 +62,7 @@ class PushedVersion:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One time that a version became current; ``how`` is ``push`` or ``rollback``."""
+    """One event of a version becoming current; ``how`` is ``push`` or ``rollback``."""
 
     number: int
     version: str
@@ -71,10 +71,10 @@ class Release:
 
 
 class Registry:
-    """The one in the folder ``root``, which is there.
+    """The registry in ``root``, an existing folder.
 
     Raises:
-        StoreError: from every method: it cannot be read or written.
+        StoreError: from every method: the registry cannot be read or written.
     """
 
     def __init__(self, root: Path) -> None:
@@ -84,34 +84,34 @@ class Registry:
         self.folders = root / _VERSIONS
 
     def folder(self, version: str) -> Path:
-        """Where the files of a version are."""
+        """Return the folder with the files of a version."""
         return self.folders / version
 
     @contextlib.contextmanager
-    def held(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """For whoever adds or removes files: one at a time. The lock dies with its process."""
-        lock = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def lock(self, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Lock the registry while files are added or removed; the lock ends with its process."""
+        handle = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 on_wait()
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)
+            os.close(handle)
 
     def watch(self) -> Watch:
-        """Tells when anybody has changed it."""
+        """Return a watch that tells whether the registry has changed."""
         return Watch(self.database)
 
     def models(self) -> list[Model]:
-        """All of them, by name."""
+        """Return all models, by name."""
         with opened(self.database) as db:
             return [Model(**row) for row in db.execute(f"{_MODELS} ORDER BY model")]
 
     def model(self, model: str) -> Model:
-        """One of them.
+        """Return a model.
 
         Raises:
             MissingError: there is none of that name.
@@ -120,7 +120,7 @@ class Registry:
             return _model(db, model)
 
     def create_model(self, new: Model) -> None:
-        """Adds a model without any version.
+        """Add a model without any version.
 
         Raises:
             ConflictError: there is one of that name.
@@ -130,7 +130,7 @@ class Registry:
                 raise ConflictError(f"there is a model {new.model} already; choose another name, or push to that one")
 
     def delete_model(self, model: str) -> None:
-        """Removes one whose versions have been deleted.
+        """Remove a model whose versions have been deleted.
 
         Raises:
             MissingError: there is none of that name.
@@ -143,14 +143,14 @@ class Registry:
             db.execute("DELETE FROM models WHERE model = ?", (model,))
 
     def versions(self, model: str | None = None) -> list[PushedVersion]:
-        """Those of a model, or all; newest first."""
+        """Return the versions of a model, or all, newest first."""
         where, values = ("", ()) if model is None else ("WHERE model = ?", (model,))
         with opened(self.database) as db:
             found = db.execute(f"{_VERSIONS_OF} {where} ORDER BY created_at DESC, id", values)
             return [PushedVersion(**row) for row in found]
 
     def find(self, model: str, beginning: str) -> str:
-        """The id of the one version of a model that begins so.
+        """Return the id of the version of a model that begins with ``beginning``.
 
         Raises:
             MissingError: there is no such model or version.
@@ -160,7 +160,7 @@ class Registry:
         return matching([one.id for one in self.versions(model)], beginning, model)
 
     def document(self, model: str, version: str) -> Mapping[str, Any]:
-        """The OpenAPI document of a version.
+        """Return the OpenAPI document of a version.
 
         Raises:
             MissingError: there is none.
@@ -169,26 +169,26 @@ class Registry:
             return _document(db, model, version)
 
     def history(self, model: str) -> list[Release]:
-        """Which versions were current, oldest first, those that have been deleted since included."""
+        """Return which versions were current, oldest first, deleted ones included."""
         with opened(self.database) as db:
             return [Release(**row) for row in db.execute(_RELEASES_OF, (model,))]
 
     def add_version(
-        self, model: str, frozen: Frozen, *, document: Mapping[str, Any], cog_version: str, now: float
+        self, model: str, snapshot: Snapshot, *, document: Mapping[str, Any], cog_version: str, now: float
     ) -> bool:
-        """Adds a version whose folder is there, with its model if need be, and makes it current; whether it was new."""
-        values = (frozen.id, model, cog_version, json.dumps(document, separators=(",", ":")), now)
-        files = [(frozen.id, one.path, one.sha256, one.size_bytes, one.executable) for one in frozen.files]
+        """Add a version whose folder exists, and its model if needed, and make it current; return whether it is new."""
+        values = (snapshot.id, model, cog_version, json.dumps(document, separators=(",", ":")), now)
+        files = [(snapshot.id, one.path, one.sha256, one.size_bytes, one.executable) for one in snapshot.files]
         with writing(self.database) as db:
             _add_model(db, Model(model, now))
             new = db.execute("INSERT OR IGNORE INTO versions VALUES (?, ?, ?, ?, ?)", values).rowcount == 1
             db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)", files)
-            if _model(db, model).current != frozen.id:
-                _release(db, model, frozen.id, "push", now)
+            if _model(db, model).current != snapshot.id:
+                _release(db, model, snapshot.id, "push", now)
         return new
 
     def roll_back(self, model: str, wanted: str | None, *, now: float) -> tuple[str, str]:
-        """Makes an earlier version current; the ids of the one that was, and of the one that is.
+        """Make an earlier version current; return the ids of the one that was current and of the one that is.
 
         Args:
             model: ``owner/name``.
@@ -216,7 +216,7 @@ class Registry:
         return current, target
 
     def delete_version(self, model: str, version: str) -> None:
-        """Removes a version from its model; where it was current, the one before it is then. ``gc`` removes its files.
+        """Remove a version from its model; ``gc`` removes its files. Was it current, the one before it becomes so.
 
         Raises:
             MissingError: there is none.
@@ -235,13 +235,13 @@ class Registry:
             db.execute("DELETE FROM files WHERE version NOT IN (SELECT id FROM versions)")
 
     def needed(self) -> tuple[set[str], set[str]]:
-        """The ids of all versions, and the sha256 of all their files."""
+        """Return the ids of all versions, and the sha256 of all their files."""
         with opened(self.database) as db:
             ids = {row["id"] for row in db.execute("SELECT id FROM versions")}
             return ids, {row["sha256"] for row in db.execute("SELECT sha256 FROM files")}
 
     def size_bytes(self, version: str) -> int:
-        """Of all files of a version, whatever others share with it."""
+        """Return the size of all files of a version, including those that it shares with others."""
         with opened(self.database) as db:
             sql = "SELECT coalesce(sum(size_bytes), 0) FROM files WHERE version = ?"
             found: int = db.execute(sql, (version,)).fetchone()[0]

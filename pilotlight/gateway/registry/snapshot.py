@@ -1,6 +1,6 @@
-"""A project's folder as it is now, kept as a version: its files by content, and a folder of its own to run from.
+"""Snapshots: a project's folder as it is now, stored as a version, with a folder of its own to run from.
 
-The folder appears whole or not at all; until the registry names it, it is nothing that anybody uses.
+The files are stored by content. The folder appears whole or not at all, and is not used until the registry names it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SMALL_FILES = "small files"
 
 
 @dataclass(frozen=True, slots=True)
-class FrozenFile:
+class SnapshotFile:
     """One file of a version: its path with forward slashes, its content, and whether it can be run."""
 
     path: str
@@ -36,26 +36,26 @@ class FrozenFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
-    """A project's content.
+class Snapshot:
+    """The content of a project.
 
     Attributes:
-        id: that of the version; the same for the same files.
-        files: all of them.
+        id: the id of the version; the same for the same files.
+        files: all files.
     """
 
     id: str
-    files: tuple[FrozenFile, ...]
+    files: tuple[SnapshotFile, ...]
 
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
 
 
-def freeze(project: Project, blobs: Blobs, *, link: bool, watcher: Watcher) -> Frozen:
-    """Takes every file of a project into ``blobs``, unless its content is there.
+def take_snapshot(project: Project, blobs: Blobs, *, link: bool, watcher: Watcher) -> Snapshot:
+    """Copy the files of a project to ``blobs``, as far as their content is not there yet.
 
-    A file that a ``manifest.json`` describes is read only if its content is not there yet.
+    A file that a ``manifest.json`` describes is read only where its content is not there.
 
     Raises:
         ConfigError: a file cannot be read, or what cog.yaml names is left out by ``.dockerignore``.
@@ -69,18 +69,18 @@ def freeze(project: Project, blobs: Blobs, *, link: bool, watcher: Watcher) -> F
         files = tuple(_take(source, blobs, link=link, on_bytes=progress.of(source)) for source in sources)
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read: {error.strerror}; nothing was pushed") from error
-    return Frozen(version_id(Entry(file.path, by_content(file.sha256)) for file in files), files)
+    return Snapshot(version_id(Entry(file.path, by_content(file.sha256)) for file in files), files)
 
 
-def thaw(frozen: Frozen, blobs: Blobs, folder: Path) -> None:
-    """Makes ``folder`` hold exactly these files, in one step; its parent has to be there.
+def restore(snapshot: Snapshot, blobs: Blobs, folder: Path) -> None:
+    """Make ``folder`` with exactly the files of a snapshot, in one step; its parent must exist.
 
     Raises:
         StoreError: it cannot be written.
     """
     draft = folder.with_name(f".{folder.name[:12]}.{secrets.token_hex(4)}")
     try:
-        for file in frozen.files:
+        for file in snapshot.files:
             target = draft / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             blobs.put(file.sha256, target, executable=file.executable)
@@ -100,12 +100,12 @@ def _require_predictor(project: Project, sources: Sequence[Source]) -> None:
         )
 
 
-def _take(source: Source, blobs: Blobs, *, link: bool, on_bytes: Callable[[int], None]) -> FrozenFile:
+def _take(source: Source, blobs: Blobs, *, link: bool, on_bytes: Callable[[int], None]) -> SnapshotFile:
     stated = source.stated_sha256 if source.size_bytes > LARGE_BYTES else ""
     sha256 = stated
     if not stated:
         sha256 = sha256_of(source.file, on_bytes=on_bytes)
-        on_bytes(-source.size_bytes)  # it is read once more if its content is not here
+        on_bytes(-source.size_bytes)  # it is read once more where its content is not stored
     if blobs.has(sha256, source.size_bytes):
         on_bytes(source.size_bytes)
     else:
@@ -115,13 +115,13 @@ def _take(source: Source, blobs: Blobs, *, link: bool, on_bytes: Callable[[int],
             f"{source.file} is not what the {MANIFEST_NAME} beside it says: "
             f"look at it with `pilotlight weights verify {source.file.parent}`, or fetch it again"
         )
-    # As it is here: the file itself may have changed since it was listed.
+    # The size of what is stored: the file itself may have changed since it was listed.
     size_bytes = blobs.path(sha256).stat().st_size
-    return FrozenFile(source.path, sha256, size_bytes, os.access(source.file, os.X_OK))
+    return SnapshotFile(source.path, sha256, size_bytes, os.access(source.file, os.X_OK))
 
 
 class _Progress:
-    """Tells a watcher of large files one by one, and of all small ones as one."""
+    """Reports large files to a watcher one by one, and all small ones as one."""
 
     def __init__(self, sources: Sequence[Source], watcher: Watcher) -> None:
         self._watcher = watcher
@@ -133,7 +133,7 @@ class _Progress:
         watcher.planned(self._sizes)
 
     def of(self, source: Source) -> Callable[[int], None]:
-        """To be called with how many more bytes of a file are done."""
+        """Return a function to be called with how many more bytes of a file are done."""
         name = self._name(source)
 
         def advance(more_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""A project as a version of a model."""
+"""Versions: projects as the gateway serves them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What the gateway serves.
+    """A version of a model.
 
     Attributes:
         id: 64 hex digits; the same for the same files.
-        owner: of the model, and of the deployment of the same name.
-        name: of both.
-        project: the folder.
+        owner: the owner of the model.
+        name: the name of the model.
+        project: the project's folder.
         document: the project's OpenAPI document.
-        validator: of its inputs.
+        validator: checks its inputs.
         cog_version: the release of cog that the project asks for, or else the installed one.
         created_at: when it was first served, or pushed; seconds since 1970.
-        pushed: whether it was; else it is a folder that somebody may be working in.
+        pushed: whether it was pushed; otherwise it is served from a folder that somebody may be working in.
     """
 
     id: str
@@ -58,7 +58,7 @@ class Version:
 
 
 def load_version(root: Path, *, created_at: float, python: Path | None = None) -> Version:
-    """The project in ``root`` as it is now, as a version of the model ``local/<folder>``.
+    """Load the project in ``root`` as it is now, as a version of the model ``local/<folder>``.
 
     Args:
         root: the folder with cog.yaml.
@@ -85,7 +85,7 @@ def load_version(root: Path, *, created_at: float, python: Path | None = None) -
 
 
 def load_pushed(registry: Registry, row: PushedVersion) -> Version:
-    """A version that was pushed.
+    """Load a version that was pushed.
 
     Raises:
         ConfigError: its folder is damaged.
@@ -108,17 +108,17 @@ def load_pushed(registry: Registry, row: PushedVersion) -> Version:
 
 
 def has_changed(version: Version) -> bool:
-    """Whether the project's folder is not any more what the version's id stands for; what was pushed never is."""
+    """Return whether the project's folder has changed since it was loaded; a pushed version never has."""
     return not version.pushed and version_id(list_entries(version.project.root)) != version.id
 
 
 def model_name(folder: str) -> str:
-    """A folder's name as Replicate allows names: lowercase letters, digits, ``-``, ``_`` and ``.``, not those first."""
+    """Return a folder's name in Replicate's form: small letters, digits, ``-``, ``_`` and ``.``, not those first."""
     return re.sub(r"[^a-z0-9._-]+", "-", folder.lower()).strip("-._") or "project"
 
 
 def require_different(versions: Sequence[Version]) -> None:
-    """Refuses projects that would have the same model name.
+    """Refuse projects that would have the same model name.
 
     Raises:
         UsageError: names two of them.

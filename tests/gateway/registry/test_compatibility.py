@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilotlight.gateway.registry.compatibility import find_breaks
+from pilotlight.gateway.registry.compatibility import find_incompatibilities
 from pilotlight.runtime.schema.validation import InvalidInputError, Validator
 from tests.gateway.made import DOCUMENT
 from tests.paths import ROOT
@@ -35,7 +35,7 @@ NUMBERS = {"type": "array", "items": NUMBER}
 
 
 def words(older, newer):
-    return [str(one) for one in find_breaks(older, newer)]
+    return [str(one) for one in find_incompatibilities(older, newer)]
 
 
 @pytest.mark.parametrize(
@@ -184,5 +184,5 @@ def test_without_breaks_whatever_the_older_one_takes_the_newer_one_takes(before,
     older, newer = (
         document(**{n: {**schema, "must": must} for n, (schema, must) in one.items()}) for one in (before, now)
     )
-    if not find_breaks(older, newer):
+    if not find_incompatibilities(older, newer):
         assert [inputs for inputs in tried if takes(older, inputs) and not takes(newer, inputs)] == []

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from pilotlight.errors import StoreError
-from pilotlight.gateway.registry.gc import Lease, collect
+from pilotlight.gateway.registry.gc import Lease, remove_unused
 from tests.gateway.registered import MODEL, id_of, registered
 
 
@@ -17,7 +17,7 @@ def test_all_versions_of_all_models_stay(tmp_path):
     registry = registered(tmp_path, 1, 2)
     registered(tmp_path, 1, model="acme/other")
     registry.delete_version(MODEL, id_of(1))
-    found = collect(registry)
+    found = remove_unused(registry)
     assert (found.versions, found.in_use, found.blobs, found.leftovers, found.size_bytes) == ((), (), 0, 0, 0)
     assert folders(registry) == {id_of(1), id_of(2)}
 
@@ -28,9 +28,9 @@ def test_what_was_deleted_goes_unless_it_is_only_looked_for(tmp_path):
     registry.blobs.add(tmp_path / "file")
     registry.delete_version(MODEL, id_of(1))
     (registry.folders / ".draft").mkdir()
-    looked = collect(registry, dry_run=True)
+    looked = remove_unused(registry, dry_run=True)
     assert folders(registry) == {id_of(1), id_of(2), ".draft"}
-    removed = collect(registry)
+    removed = remove_unused(registry)
     assert removed == looked
     assert (removed.versions, removed.blobs, removed.leftovers) == ((id_of(1),), 1, 1)
     assert removed.size_bytes > len("content")
@@ -43,18 +43,18 @@ def test_what_is_leased_stays_until_the_lease_ends(tmp_path):
     leases = [Lease(registry.folder(id_of(1))) for _ in range(2)]
     registry.delete_version(MODEL, id_of(1))
     for lease in leases:
-        assert collect(registry).in_use == (id_of(1),)
+        assert remove_unused(registry).in_use == (id_of(1),)
         assert folders(registry) == {id_of(1), id_of(2)}
         lease.close()
         lease.close()
-    assert collect(registry).versions == (id_of(1),)
+    assert remove_unused(registry).versions == (id_of(1),)
 
 
 def test_it_waits_for_a_push(tmp_path):
     registry = registered(tmp_path, 1)
     waiting, done = threading.Event(), []
-    thread = threading.Thread(target=lambda: done.append(collect(registry, on_wait=waiting.set)))
-    with registry.held():
+    thread = threading.Thread(target=lambda: done.append(remove_unused(registry, on_wait=waiting.set)))
+    with registry.lock():
         thread.start()
         assert waiting.wait(60)
         assert done == []
@@ -66,4 +66,4 @@ def test_what_cannot_be_removed_is_named(tmp_path):
     registry = registered(tmp_path, 1)
     (registry.folders / "file").touch()
     with pytest.raises(StoreError, match="file cannot be removed"):
-        collect(registry)
+        remove_unused(registry)

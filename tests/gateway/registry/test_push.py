@@ -10,9 +10,9 @@ import pytest
 
 from pilotlight.errors import ConfigError, SetupFailedError, UsageError
 from pilotlight.gateway.registry.digest import LARGE_BYTES, list_entries, version_id
-from pilotlight.gateway.registry.gc import collect
+from pilotlight.gateway.registry.gc import remove_unused
 from pilotlight.gateway.registry.names import MissingError
-from pilotlight.gateway.registry.push import BreaksError, push
+from pilotlight.gateway.registry.push import IncompatibleError, push
 from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.registry.versions import load_pushed
 from pilotlight.loading.files.manifest import write_manifest
@@ -86,7 +86,7 @@ def test_a_version_is_all_of_the_project_and_nothing_else(project, registry):
     assert {name for name in there if not name.startswith((".cog/", "__pycache__"))} == expected
     assert (folder / "weights" / "big.bin").read_bytes() == LARGE
     assert os.access(folder / "run.sh", os.X_OK)
-    assert (done.before, done.new, done.breaks, done.files) == (None, True, (), 4)
+    assert (done.before, done.new, done.incompatibilities, done.files) == (None, True, (), 4)
     assert watcher.done == watcher.sizes
     assert sum(watcher.sizes.values()) == done.size_bytes
     (row,) = registry.versions(MODEL)
@@ -137,15 +137,15 @@ def test_weights_that_are_not_what_their_manifest_says_are_refused(project, regi
 def test_a_breaking_version_is_refused_unless_it_is_allowed(project, registry):
     first = pushed(project, registry)
     edit(project, "le=9", "le=5")
-    with pytest.raises(BreaksError, match="input n: its maximum went from 9 to 5") as caught:
+    with pytest.raises(IncompatibleError, match="input n: its maximum went from 9 to 5") as caught:
         pushed(project, registry)
-    assert [one.where for one in caught.value.breaks] == ["input n"]
+    assert [one.where for one in caught.value.incompatibilities] == ["input n"]
     assert registry.model(MODEL).current == first.version
     second = pushed(project, registry, allow_breaking=True)
-    assert (second.before, second.breaks) == (first.version, caught.value.breaks)
+    assert (second.before, second.incompatibilities) == (first.version, caught.value.incompatibilities)
     # Against the version that is current, not the newest.
     registry.roll_back(MODEL, None, now=300.0)
-    with pytest.raises(BreaksError):
+    with pytest.raises(IncompatibleError):
         pushed(project, registry)
 
 
@@ -211,11 +211,11 @@ def test_killed_at_any_moment_it_leaves_the_model_as_it_was(project, registry, w
     assert version_id(list_entries(registry.folder(second.version))) != first.version
     assert (registry.folder(second.version) / "weights" / "big.bin").read_bytes() == LARGE + b"X"
     # Whatever the killed one has left goes, and nothing else does.
-    collect(registry)
+    remove_unused(registry)
     assert {folder.name for folder in registry.folders.iterdir()} == {first.version, second.version}
     assert registry.blobs.parts() == []
     assert len(list(registry.blobs.all())) == 5
-    assert collect(registry).size_bytes == 0
+    assert remove_unused(registry).size_bytes == 0
 
 
 def test_a_damaged_or_deleted_version_says_so(project, registry):

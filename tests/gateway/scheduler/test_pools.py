@@ -1,7 +1,7 @@
 """A gateway of pushed versions and deployments, with fake workers."""
 
 from pilotlight.gateway.registry.deployments import Deployment, Deployments, Share
-from pilotlight.gateway.registry.gc import collect
+from pilotlight.gateway.registry.gc import remove_unused
 from pilotlight.types import Status
 from tests.gateway.made import Fakes, Limits, made_record, opened, run, until
 from tests.gateway.registered import MODEL, id_of, number_of, registered
@@ -75,8 +75,8 @@ def test_a_version_nobody_needs_lets_go_of_its_workers_and_its_files(tmp_path):
         async with opened(tmp_path, versions=[], registry=registry, limits=limits) as gateway:
             await (await predict(gateway, id_of(1))).wait_ended()
             registry.delete_version(MODEL, id_of(1))
-            await until(lambda: gateway.reconcile() or collect(registry, dry_run=True).in_use == ())
-            assert collect(registry).versions == (id_of(1),)
+            await until(lambda: gateway.reconcile() or remove_unused(registry, dry_run=True).in_use == ())
+            assert remove_unused(registry).versions == (id_of(1),)
             # Nor are its figures kept.
             assert gateway.metrics.counted == []
             # What is current keeps its files even without a worker.
