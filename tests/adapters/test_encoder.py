@@ -171,7 +171,7 @@ def test_a_variable_that_makes_no_sense_is_refused(name: str, value: str, expect
         ClassifyPredictor.from_environment(tmp_path, {name: value})
 
 
-def test_the_environment_chooses_the_model_and_the_batches(tmp_path: Path) -> None:
+def test_the_environment_chooses_the_model_and_the_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "weights").mkdir()
     tiny_embedder(tmp_path / "weights")
     environ = {
@@ -183,7 +183,8 @@ def test_the_environment_chooses_the_model_and_the_batches(tmp_path: Path) -> No
     }
     project = tmp_path / "examples" / "embedder"
     project.mkdir(parents=True)
-    predictor = EmbedPredictor.from_environment(project, environ)
+    predictor = EmbedPredictor.from_environment(project, {**environ, "PILOTLIGHT_BATHC": "7"})
+    assert "PILOTLIGHT_BATHC is set, but pilotlight has no such setting; did you mean PILOTLIGHT_BATCH?" in caplog.text
     info = predictor.engine.info
     assert (info.engine, info.task) == ("torch", Task.EMBED)
     assert info.limits == Limits(max_rows=7, max_wait_s=0.0025)

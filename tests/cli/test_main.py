@@ -7,7 +7,7 @@ import sys
 import click
 import pytest
 
-from pilotlight.cli import cli
+from pilotlight.cli import cli, run
 
 PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()"]
 
@@ -72,6 +72,13 @@ def test_what_cannot_work_is_one_message_and_status_2(args, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_variable_that_no_setting_has_is_a_warning(capsys, monkeypatch):
+    monkeypatch.setenv("PILOTLIGHT_MODLE", "x")
+    assert run(["prices"]) == 0
+    warning = "Warning: PILOTLIGHT_MODLE is set, but pilotlight has no such setting; did you mean PILOTLIGHT_MODEL?\n"
+    assert capsys.readouterr().err == warning
 
 
 def test_a_port_of_the_environment_that_is_no_number():
