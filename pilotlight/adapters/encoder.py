@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pilotlight.adapters.encoder_inputs import read_texts
 from pilotlight.adapters.text import Scope
@@ -82,8 +83,8 @@ class _Predictor:
         )
 
     @classmethod
-    def open(cls, root: Path, environ: Mapping[str, str]) -> EncoderEngine:
-        """Return the engine that the environment asks for, as ``EncoderSettings.from_env`` reads it.
+    def from_environment(cls, root: Path, environ: Mapping[str, str] = os.environ) -> Self:
+        """Return the predictor that the environment asks for, as ``EncoderSettings.from_env`` reads it.
 
         Args:
             root: the project; ``weights/`` in it, or in a folder above it, holds models.
@@ -96,9 +97,24 @@ class _Predictor:
         settings = EncoderSettings.from_env(environ)
         for message in unknown_variables(environ):
             log.warning("%s", message)
+        return cls.from_settings(settings, root, environ)
+
+    @classmethod
+    def from_settings(cls, settings: EncoderSettings, root: Path, environ: Mapping[str, str] = os.environ) -> Self:
+        """Return the predictor that ``settings`` describe.
+
+        Args:
+            settings: the model, its engine and how texts are batched.
+            root: the project; ``weights/`` in it, or in a folder above it, holds models.
+            environ: where caches of models are looked up.
+
+        Raises:
+            ConfigError: the settings ask for what is not there.
+            WeightsError: there is no such model, it is damaged, or it is not for this task.
+        """
         folder = find_model(settings.model, weights_dir=_weights_dir(root), environ=environ)
         check_loadable(folder)
-        return open_encoder(
+        engine = open_encoder(
             folder,
             cls.task,
             settings.engine,
@@ -106,6 +122,7 @@ class _Predictor:
             queue_size=settings.queue_size,
             limits=Limits(max_rows=settings.max_rows, max_wait_s=settings.max_wait_s),
         )
+        return cls(engine)
 
     async def encode(self, requests: Sequence[TextRequest], scope: Scope | None) -> list[Encoded]:
         """What the model makes of each.  Cancelling this takes all that still wait out of the queue.
@@ -148,11 +165,6 @@ class ClassifyPredictor(_Predictor):
 
     task = Task.CLASSIFY
 
-    @classmethod
-    def from_environment(cls, root: Path, environ: Mapping[str, str] = os.environ) -> ClassifyPredictor:
-        """As ``open`` says."""
-        return cls(cls.open(root, environ))
-
     async def classify(
         self, text: str, texts: str, *, top_k: int, truncate: bool = True, scope: Scope | None = None
     ) -> list[Labeled]:
@@ -181,11 +193,6 @@ class EmbedPredictor(_Predictor):
     """
 
     task = Task.EMBED
-
-    @classmethod
-    def from_environment(cls, root: Path, environ: Mapping[str, str] = os.environ) -> EmbedPredictor:
-        """As ``open`` says."""
-        return cls(cls.open(root, environ))
 
     async def embed(
         self, text: str, texts: str, *, normalize: bool = True, truncate: bool = True, scope: Scope | None = None

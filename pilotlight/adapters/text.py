@@ -76,6 +76,23 @@ class TextPredictor:
         settings = TextSettings.from_env(environ)
         for message in unknown_variables(environ):
             log.warning("%s", message)
+        return cls.from_settings(settings, root, environ)
+
+    @classmethod
+    def from_settings(
+        cls, settings: TextSettings, root: Path, environ: Mapping[str, str] = os.environ
+    ) -> TextPredictor:
+        """Return the predictor that ``settings`` describe.
+
+        Args:
+            settings: the model, its engine and how many predictions it takes.
+            root: the project, whose ``weights/`` holds models.
+            environ: where caches of models are looked up.
+
+        Raises:
+            ConfigError: the settings ask for what is not there.
+            WeightsError: there is no such model, or it is damaged.
+        """
         folder = find_model(settings.model, weights_dir=root / "weights", environ=environ)
         check_loadable(folder)
         queue_size = settings.queue_size or settings.slots
