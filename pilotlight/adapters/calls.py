@@ -1,4 +1,4 @@
-"""Predictions between whoever runs them and whoever asked for them: told of as they come, cancelled by their id."""
+"""The predictions that an adapter serves: their events as they come, and cancels by id."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Call", "Calls"]
 
 
 class Call:
-    """One prediction; ``events`` is to be read once.
+    """One prediction; read ``events`` once.
 
     Args:
-        prediction_id: its name.
+        prediction_id: its id.
         source: its events; closing it early cancels the prediction.
     """
 
@@ -33,15 +33,15 @@ class Call:
         self._logs: list[str] = []
 
     def cancel(self) -> None:
-        """Ends it as canceled."""
+        """End it as canceled."""
         self._canceled = True
         if self._reader is not None:
             self._reader.cancel()
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """All that happens up to ``Completed``. Leaving early cancels it.
+        """Yield its events up to ``Completed``. Leaving early cancels it.
 
-        What breaks once it has begun is a failed prediction, as it is for a Cog server whose Python process dies.
+        An error after its start ends it as failed, as a Cog server does whose Python process dies.
 
         Raises:
             InputError: an input is wrong.
@@ -78,7 +78,7 @@ class Call:
                 self._logs.append(text)
 
     def _end(self, reader: asyncio.Task[None]) -> Completed:
-        """What becomes of a prediction whose events have ended before it did."""
+        """Return the end of a prediction whose source has ended without one."""
         output, logs = self._chunks or None, "".join(self._logs)
         if self._canceled:
             return Completed(Prediction(self.id, Status.CANCELED, output, logs=logs))
@@ -104,7 +104,7 @@ class Calls:
         return prediction_id in self._calls
 
     def cancel(self, prediction_id: str) -> bool:
-        """Cancels one; ``False`` when there is none of that id."""
+        """Cancel a prediction; ``False`` when there is none of that id."""
         call = self._calls.get(prediction_id)
         if call is not None:
             call.cancel()

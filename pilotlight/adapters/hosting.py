@@ -56,12 +56,12 @@ class Host:
 
     @property
     def slots(self) -> int:
-        """Predictions that it runs at once; further ones wait."""
+        """How many predictions it runs at once; further ones wait."""
         return self.project.max_concurrency
 
     @property
     def ready(self) -> bool:
-        """Whether a prediction would run now."""
+        """Whether its worker takes predictions."""
         return self._queue.ready
 
     @property
@@ -77,7 +77,7 @@ class Host:
         return bool(output.get("x-cog-array-display") == "concatenate")
 
     def start(self) -> None:
-        """Starts the worker and returns when it is warm.
+        """Start the worker, and return when it is ready.
 
         Raises:
             PilotlightError: it does not come up; carries its logs.
@@ -91,7 +91,7 @@ class Host:
             raise
 
     def close(self) -> None:
-        """Lets running predictions end for as long as the options say, then ends the worker."""
+        """Let running predictions end for as long as the options say, then stop the worker."""
         self._here(self._queue.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -123,11 +123,11 @@ class Host:
                 yield event
 
     def _here(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs ``work`` on the host's own loop, and waits for it."""
+        """Run ``work`` on the host's own loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def usable_id(text: str) -> str:
-    """An id that names the same prediction in the logs of both sides, where Cog can take it."""
+    """Return the id as Cog accepts it, so that both sides log the same one; a new one where nothing of it is left."""
     cleaned = _NOT_IN_IDS.sub("-", text)[:128].lstrip("-_")
     return cleaned or new_prediction_id()

@@ -9,6 +9,6 @@ Clock = Callable[[], float]
 
 
 def steady_clock() -> Clock:
-    """A clock that agrees with the system's now, and goes on evenly when that one is set."""
+    """Return a clock that starts with the system's time, and goes on evenly when the system's time is set."""
     epoch_s = time.time() - time.monotonic()
     return lambda: epoch_s + time.monotonic()

@@ -31,12 +31,12 @@ class PredictionRecord:
         id: 26 letters and digits.
         model: ``owner/name``.
         version: 64 hex digits.
-        deployment: ``owner/name`` when it was asked for by that, else ``None``.
+        deployment: ``owner/name`` of the deployment that it was requested by, else ``None``.
         input: as validated: without the inputs that were null, and with stars for secrets.
         created_at: when it was accepted; all times are seconds since 1970.
-        stream_key: what its stream's URL holds instead of a token.
-        metrics: numbers by name. Of ours: ``queue_s``, ``cold_start_s`` and ``predict_s``, which together are the time
-            from ``created_at`` to ``completed_at``; ``predict_time`` and ``total_time`` as Replicate has them.
+        stream_key: the secret in its stream's URL, instead of a token.
+        metrics: numbers by name. The gateway's own are ``queue_s``, ``cold_start_s`` and ``predict_s``, which together
+            are the time from ``created_at`` to ``completed_at``; ``predict_time`` and ``total_time`` as Replicate's.
         data_removed: whether its input, output and logs were removed some time after its end.
     """
 
@@ -58,7 +58,7 @@ class PredictionRecord:
 
 
 def begin(record: PredictionRecord, now: float, *, cold_start_s: float = 0.0) -> PredictionRecord:
-    """A worker takes it.
+    """Give it to a worker.
 
     Args:
         record: a starting one.
@@ -74,7 +74,7 @@ def begin(record: PredictionRecord, now: float, *, cold_start_s: float = 0.0) ->
 
 
 def finish(record: PredictionRecord, prediction: Prediction, now: float) -> PredictionRecord:
-    """The worker has ended it, whichever way; its metrics join ours, which win where the names are the same."""
+    """End it as its worker has ended it; of two metrics with one name the gateway's is kept."""
     assert record.status is Status.PROCESSING, f"this is a bug: a prediction that is {record.status} cannot finish"
     error = prediction.error
     if prediction.status is Status.FAILED and not error:
@@ -91,19 +91,19 @@ def finish(record: PredictionRecord, prediction: Prediction, now: float) -> Pred
 
 
 def fail(record: PredictionRecord, error: str, now: float, *, logs: str = "") -> PredictionRecord:
-    """It cannot run, or its worker broke; ``logs`` are what is known to have been printed about it."""
+    """End it as failed, as it cannot run or its worker broke; ``logs`` are what is known to have been printed."""
     assert not record.status.terminal, f"this is a bug: a prediction that is {record.status} cannot fail"
     return _completed(record, now, metrics=record.metrics, status=Status.FAILED, error=error, logs=logs or record.logs)
 
 
 def cancel(record: PredictionRecord, now: float) -> PredictionRecord:
-    """Somebody cancels it before any worker has taken it; one that runs ends through ``finish``."""
-    assert record.status is Status.STARTING, f"this is a bug: a prediction that is {record.status} is its worker's"
+    """Cancel it before a worker has taken it; one that runs ends through ``finish``."""
+    assert record.status is Status.STARTING, f"this is a bug: a prediction that is {record.status} has to finish"
     return _completed(record, now, metrics=record.metrics, status=Status.CANCELED)
 
 
 def recover(record: PredictionRecord, now: float) -> PredictionRecord:
-    """What a new gateway makes of a record that the one before it left."""
+    """Return what the next gateway does with the record of the one before it: fail it if it was running."""
     return fail(record, INTERRUPTED, now) if record.status is Status.PROCESSING else record
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# What Replicate's Python client splits lines at: everything that `str.splitlines` does.
+# Replicate's Python client splits lines where `str.splitlines` does.
 _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
 
 PING = b": ping\n\n"
@@ -20,6 +20,6 @@ class StreamEvent:
 
 
 def encode(event: StreamEvent, event_id: str) -> bytes:
-    """The bytes of an event. Data with line ends of any kind becomes several lines, which readers join by a newline."""
+    """Return the bytes of an event; data is split at line ends of any kind, and readers join it by newlines."""
     lines = "".join(f"data: {line}\n" for line in _LINE_ENDS.split(event.data))
     return f"event: {event.name}\nid: {event_id}\n{lines}\n".encode("utf-8", "replace")

@@ -86,7 +86,7 @@ async def stream_events(run: Callable[[Feed], Coroutine[Any, Any, Prediction]]) 
 
 
 def decode_event(name: str, data: str) -> Event | None:
-    """One server-sent event of Cog's; ``None`` for a kind that we do not know.
+    """Decode a server-sent event of Cog's; ``None`` for an unknown kind.
 
     Raises:
         WorkerError: the server says that it dropped events, or what it sent is not what Cog sends.
@@ -112,7 +112,7 @@ def decode_event(name: str, data: str) -> Event | None:
 
 
 def decode_prediction(body: Mapping[str, Any]) -> Prediction:
-    """The body of a ``completed`` event, or the answer to a request that did not ask for a stream."""
+    """Decode the body of a ``completed`` event, or the answer to a request that did not ask for a stream."""
     return Prediction(
         id=body["id"],
         status=Status(body["status"]),
@@ -124,7 +124,7 @@ def decode_prediction(body: Mapping[str, Any]) -> Prediction:
 
 
 def replay(prediction: Prediction) -> Iterator[Event]:
-    """The events that a finished prediction would have streamed, as far as can be told afterwards."""
+    """Yield the events that a finished prediction would have streamed, as far as its record has them."""
     yield Started(prediction.id)
     if prediction.logs:
         yield Log("stdout", prediction.logs)
@@ -136,7 +136,7 @@ def replay(prediction: Prediction) -> Iterator[Event]:
 
 
 def raise_for_status(prediction: Prediction) -> Prediction:
-    """The prediction itself if it succeeded.
+    """Return the prediction if it succeeded.
 
     Raises:
         PredictionFailedError: ``predict`` raised; carries the logs.

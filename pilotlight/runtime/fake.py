@@ -15,7 +15,7 @@ from pilotlight.types import Prediction, Status
 
 
 def echo(inputs: Mapping[str, Any]) -> Sequence[Any]:
-    """The values, one chunk each."""
+    """Return the values of the inputs, one chunk each."""
     return list(inputs.values())
 
 
@@ -54,7 +54,7 @@ class FakeWorker:
 
     @property
     def running(self) -> int:
-        """How many predictions it holds."""
+        """How many predictions it runs."""
         return len(self._running)
 
     @property
@@ -62,18 +62,18 @@ class FakeWorker:
         return "the fake's log"
 
     def hold(self) -> None:
-        """Predictions stop just before their end, until ``release``."""
+        """Keep predictions from ending, until ``release``."""
         self._flow.clear()
 
     def release(self) -> None:
         self._flow.set()
 
     def crash(self) -> None:
-        """As if the process were killed."""
+        """Behave as if the process were killed."""
         self._crashed.set()
 
     def become_unhealthy(self, error: str) -> None:
-        """As if the predictor's own healthcheck said no."""
+        """Behave as if the predictor's own healthcheck failed with ``error``."""
         self._health = Health(HealthStatus.UNHEALTHY, error=error)
 
     async def start(self) -> None:
@@ -172,7 +172,7 @@ class FakeWorker:
 
 
 async def _first_of(*events: asyncio.Event, timeout_s: float | None = None) -> None:
-    """Waits until one of them is set, or for ``timeout_s``."""
+    """Wait until one of them is set, or for ``timeout_s``."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

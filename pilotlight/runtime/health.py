@@ -1,4 +1,4 @@
-"""What a Cog server says about itself."""
+"""The health of a Cog server, as it reports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class HealthStatus(StrEnum):
-    """Cog's words for the state of a server."""
+    """The states of a server, as Cog names them."""
 
     UNKNOWN = "UNKNOWN"
     STARTING = "STARTING"
@@ -31,7 +31,7 @@ class Health:
     """One answer of ``/health-check``.
 
     Attributes:
-        status: Cog's word.
+        status: the state of the server.
         setup_started_at: when ``setup()`` began; ``None`` before.
         setup_completed_at: when it ended, either way.
         setup_logs: what the server noted of the setup; it may miss the last lines, which ``Worker.logs`` has.
@@ -46,7 +46,7 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether it serves predictions; busy means that all slots are taken just now."""
+        """Whether it serves predictions; busy means that all of its slots are taken now."""
         return self.status in (HealthStatus.READY, HealthStatus.BUSY)
 
     @property
@@ -58,7 +58,7 @@ class Health:
 
 
 def decode_health(body: Mapping[str, Any]) -> Health:
-    """The body of ``/health-check``, which is the same under every HTTP status."""
+    """Decode the body of ``/health-check``, which has the same shape under every HTTP status."""
     setup = body.get("setup") or {}
     return Health(
         status=HealthStatus(body["status"]),
@@ -70,7 +70,7 @@ def decode_health(body: Mapping[str, Any]) -> Health:
 
 
 def setup_failure(logs: str) -> str:
-    """The words of the exception out of the server's own chain of prefixes."""
+    """Return the message of the exception, without the prefixes that the server puts before it."""
     return re.split(r"\bSetup failed: ", logs)[-1].strip() or "no reason given"
 
 

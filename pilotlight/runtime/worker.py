@@ -1,4 +1,4 @@
-"""One real Cog server that serves one project, without Docker, and the predictions that run on it."""
+"""One real Cog server for one project, without Docker, and the predictions that run on it."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class Worker:
 
     @property
     def slots(self) -> int:
-        """How many predictions it holds at once."""
+        """How many predictions it runs at once."""
         return self.project.max_concurrency
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL that it listens on."""
         return self._started.url
 
     @property
@@ -102,7 +102,7 @@ class Worker:
         return "" if self._server is None else self._server.logs
 
     async def start(self) -> None:
-        """Writes the schema if it is stale and starts the server, which then runs ``setup()``: see ``wait_ready``.
+        """Write the schema if it is stale and start the server, which then runs ``setup()``: see ``wait_ready``.
 
         Raises:
             UsageError: the project cannot be served as it stands.
@@ -117,11 +117,11 @@ class Worker:
         self._server = server
 
     async def wait_ready(self, timeout_s: float) -> Health:
-        """Waits for ``setup()`` to finish; raises as ``CogServer.wait_ready`` says."""
+        """Wait for ``setup()`` to finish; raise as ``CogServer.wait_ready`` does."""
         return await self._started.wait_ready(timeout_s)
 
     async def health(self) -> Health:
-        """Asks the server how it is; a predictor that blocks the interpreter can delay the answer by 10 s.
+        """Ask the server for its health; a predictor that blocks the interpreter can delay the answer by 10 s.
 
         Raises:
             WorkerCrashedError: it is gone.
@@ -212,15 +212,15 @@ class Worker:
         )
 
     async def cancel(self, prediction_id: str) -> bool:
-        """Asks for the end of a prediction; ``False`` when it is not running (any more).
+        """Ask for the end of a prediction; ``False`` when it is not running (any more).
 
-        The stream then ends with status ``canceled``, at once where the predictor heeds it. One that is blocked in C
-        goes on until it returns.
+        It then ends with status ``canceled``, as soon as the predictor reacts. A predictor that is blocked in C goes on
+        until the call returns.
         """
         return await self._started.api.cancel(check_prediction_id(prediction_id))
 
     async def drain(self, deadline_s: float) -> bool:
-        """Takes no more predictions; whether the running ones have ended within ``deadline_s``."""
+        """Take no more predictions, and return whether the running ones have ended within ``deadline_s``."""
         self._draining = True
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
@@ -228,13 +228,13 @@ class Worker:
         return not self._running
 
     async def stop(self, grace_s: float = 5.0) -> None:
-        """Lets running predictions end for up to ``grace_s``, then kills the process group. Safe to call twice."""
+        """Let running predictions end for up to ``grace_s``, then kill the process group. Safe to call twice."""
         self._draining = True
         if self._server is not None:
             await self._server.stop(grace_s)
 
     async def _raise_if_lost(self, prediction: Prediction) -> None:
-        """Tells a crash from a predictor that raises an exception with the same words: the crash leaves no health."""
+        """Tell a crash from an exception of the predictor with the same message: after a crash the health is lost."""
         if prediction.status is not Status.FAILED or not (prediction.error or "").startswith(_LOST_PREDICTION):
             return
         if (await self._started.health()).lost:

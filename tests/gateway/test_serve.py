@@ -73,7 +73,7 @@ def test_a_gateway_without_a_registry_serves_projects_only(tmp_path):
     ("settings", "words"),
     [
         ({"host": "0.0.0.0"}, "give a --token"),
-        ({"min_workers": 2}, "at least 2 and at most 1 workers cannot be"),
+        ({"min_workers": 2}, "a minimum of 2 and a maximum of 1 workers contradict"),
         ({"rate_limit": "often"}, "'often' is no rate"),
         ({"allow_networks": ("10.0.0.1/8",)}, "'10.0.0.1/8' is no network"),
         ({"keep_s": 0.0}, "above zero"),

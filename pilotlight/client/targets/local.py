@@ -55,7 +55,7 @@ class Runner(Protocol):
 
 
 class LocalJob:
-    """A prediction that lives and dies with the connection that it runs on."""
+    """A prediction that ends with the connection that it runs on."""
 
     def __init__(self, runner: Runner, inputs: Mapping[str, Any]) -> None:
         self._runner = runner
@@ -117,14 +117,14 @@ class LocalJob:
 
 
 class CogConnection:
-    """A Cog server at a URL. It holds as many predictions as it has slots; whoever shares it must share those."""
+    """A Cog server at a URL. It runs as many predictions at once as it has slots, those of other callers included."""
 
     def __init__(self, target: Target, *, timeouts: Timeouts, slot_wait_s: float = 60.0) -> None:
         self._target = target
         self._timeouts = timeouts
         self._slot_wait_s = slot_wait_s
         self._api = CogApi(target.url)
-        # Who has come first asks for a slot first, and one at a time: the server has no queue.
+        # One request for a slot at a time, first come, first served: the server has no queue.
         self._turn = asyncio.Lock()
 
     async def close(self) -> None:
@@ -228,7 +228,7 @@ class ProjectConnection:
 
 
 def _mapped(error: WorkerError) -> PilotlightError:
-    """What a worker's failure is to a caller; a predictor that cannot be set up is worth its own name, and its logs."""
+    """Return a worker's failure as the caller's error; one of setup stays what it is, with its logs."""
     if isinstance(error, SetupFailedError | WorkerMemoryError):
         return error
     if isinstance(error, WorkerBusyError):
@@ -237,7 +237,7 @@ def _mapped(error: WorkerError) -> PilotlightError:
 
 
 def _unreached(cause: BaseException | None) -> bool:
-    """Whether there was no connection. The system has no number for several addresses that have all failed."""
+    """Return whether there was no connection. The system has no number for several addresses that have all failed."""
     return isinstance(cause, ConnectionRefusedError | socket.gaierror) or (
         isinstance(cause, OSError) and cause.errno is None
     )

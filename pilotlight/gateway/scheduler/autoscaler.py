@@ -1,7 +1,7 @@
-"""How many workers a version should have. Pure: a function of what there is, the limits, and the time.
+"""How many workers a version should have. Pure: a function of its workers and queue, its limits, and the time.
 
-A worker is started when the predictions at hand need more than there are, and stopped when it has been idle for long
-enough and is not needed. Nothing is ever stopped that runs a prediction.
+A worker is started when the predictions that wait or run need more workers, and stopped when it has been idle for long
+enough and is not needed. A worker that runs a prediction is never stopped.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _DEFAULT = GatewaySettings()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a version may use.
+    """The limits of a version.
 
     Attributes:
-        min_workers: never fewer, once the gateway runs; 0 lets the version sleep.
+        min_workers: never fewer, once the gateway runs; with 0 an idle version has none.
         max_workers: never more.
         slots: predictions that one worker is given at once.
         idle_timeout_s: how long a worker without a prediction is kept above ``min_workers``.
@@ -42,20 +42,20 @@ class Limits:
     def __post_init__(self) -> None:
         if not 0 <= self.min_workers <= self.max_workers or self.max_workers < 1:
             raise UsageError(
-                f"at least {self.min_workers} and at most {self.max_workers} workers cannot be; "
-                "give a minimum of 0 or more, and a maximum of 1 or more that is not below it"
+                f"a minimum of {self.min_workers} and a maximum of {self.max_workers} workers contradict each other; "
+                "give a minimum of 0 or more, and a maximum of 1 or more that is not below the minimum"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """One worker as scaling sees it.
+    """What the decision needs to know of one worker.
 
     Attributes:
-        number: its name.
+        number: its number within the version.
         ready: whether it takes predictions.
-        running: how many it holds.
-        idle_since: when it last became ready, or gave up its last prediction.
+        running: how many predictions it has.
+        idle_since: when it last became ready, or its last prediction ended.
     """
 
     number: int
@@ -88,13 +88,13 @@ def decide(
     retry_at: float = 0.0,
     allotted: int | None = None,
 ) -> Decision:
-    """What to do about ``workers`` when ``waiting`` predictions have no slot yet.
+    """Decide which workers to start and to stop, when ``waiting`` predictions have no slot yet.
 
     Args:
-        limits: the bounds.
-        workers: all that there are, those that are starting included, those being stopped not.
+        limits: of the version.
+        workers: all of the version, those that are starting included, those being stopped not.
         waiting: predictions without a slot.
-        now: the time, of the same clock as all others.
+        now: the time, by the clock of all other times here.
         retry_at: no worker is started before this time.
         allotted: how many workers there may be where several versions share theirs; idle ones beyond that are stopped
             at once. ``None`` for ``limits.max_workers``.
@@ -116,11 +116,11 @@ def decide(
 
 
 def desired(limits: Limits, workers: Sequence[WorkerView], waiting: int) -> int:
-    """How many workers the predictions at hand need, within the limits."""
+    """Return how many workers the predictions need that wait or run, within the limits."""
     at_hand = waiting + sum(worker.running for worker in workers)
     return min(limits.max_workers, max(limits.min_workers, math.ceil(at_hand / limits.slots)))
 
 
 def retry_after_s(limits: Limits, predict_s: float) -> int:
-    """In how many seconds a refused caller may find room: when one of all the slots should have come free."""
+    """Return after how many seconds a refused caller may try again: when the first slot should be free."""
     return min(60, max(1, math.ceil(predict_s / (limits.max_workers * limits.slots))))

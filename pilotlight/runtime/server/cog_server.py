@@ -92,7 +92,7 @@ class CogServer:
         return self._api
 
     async def start(self) -> None:
-        """Starts the process, which begins with ``setup()``: see ``wait_ready``.
+        """Start the process, which begins with ``setup()``: see ``wait_ready``.
 
         Raises:
             WorkerCrashedError: it could not be started.
@@ -108,7 +108,7 @@ class CogServer:
         self._api = CogApi(self.url, sse=self._options.sse)
 
     async def wait_ready(self, timeout_s: float) -> Health:
-        """Waits for ``setup()`` to finish.
+        """Wait for ``setup()`` to finish.
 
         Raises:
             SetupFailedError: it raised, or the predictor could not be loaded; carries what was printed; the server has
@@ -127,7 +127,7 @@ class CogServer:
             ) from None
 
     async def health(self) -> Health:
-        """Asks the server how it is.
+        """Ask the server for its health.
 
         Raises:
             WorkerCrashedError: it is gone.
@@ -138,14 +138,14 @@ class CogServer:
         return await self._api.health()
 
     async def stop(self, grace_s: float) -> None:
-        """Lets running predictions end for up to ``grace_s``, then kills the process group. Safe to call twice."""
+        """Let running predictions end for up to ``grace_s``, then kill the process group. Safe to call twice."""
         try:
             await self._group.stop(grace_s)
         finally:
             await self._api.close()
 
     def crashed(self, what: str) -> WorkerCrashedError:
-        """The error for a crash, with what was printed."""
+        """Return the error for a crash, with what was printed."""
         return WorkerCrashedError(what, logs=self.logs)
 
     async def _wait_ready(self) -> Health:
@@ -174,7 +174,7 @@ class CogServer:
                 raise self.crashed("the Python process of the Cog server died during setup")
 
     async def _ask(self) -> Health | None:
-        """``None`` when nothing that speaks for a Cog server answers (yet)."""
+        """Return its health; ``None`` when no Cog server answers (yet)."""
         try:
             return await self._api.health()
         except SetupFailedError as error:
@@ -193,7 +193,7 @@ class CogServer:
             self._options.on_log(line)
 
     def _printed(self) -> str:
-        """For a message, where it is much."""
+        """Return how much was printed, for a message, where it is much."""
         printed_bytes = self._log.printed_bytes
         return f", which printed {printed_bytes:,} bytes," if printed_bytes >= _MUCH_PRINTED_BYTES else ""
 

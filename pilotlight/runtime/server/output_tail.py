@@ -9,10 +9,10 @@ _MOST_CHARACTERS = 1 << 20
 
 
 class Tail:
-    """The last lines: at most 2000, and at most a million characters, the newest whole whatever its length.
+    """The last lines: at most 2000, and at most a million characters; the newest line is whole whatever its length.
 
     Attributes:
-        printed_bytes: of all lines there ever were, as UTF-8 with their line ends.
+        printed_bytes: of all lines so far, as UTF-8 with their line ends.
     """
 
     def __init__(self) -> None:

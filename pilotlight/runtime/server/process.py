@@ -55,7 +55,7 @@ class ProcessGroup:
     async def start(
         cls, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], on_line: Callable[[str], None]
     ) -> ProcessGroup:
-        """Starts ``argv`` with no input, both outputs read line by line into ``on_line``.
+        """Start ``argv`` with no input, both outputs read line by line into ``on_line``.
 
         Raises:
             WorkerCrashedError: it could not be started.
@@ -95,7 +95,7 @@ class ProcessGroup:
         return self._process.returncode
 
     async def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether the server has ended within ``timeout_s``."""
+        """Return whether the server has ended within ``timeout_s``."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._process.wait()
@@ -104,7 +104,7 @@ class ProcessGroup:
         return True
 
     async def stop(self, grace_s: float) -> None:
-        """Asks the server to end (SIGTERM), and kills the whole group after ``grace_s`` or once the server is gone.
+        """Ask the server to end (SIGTERM), and kill the whole group after ``grace_s`` or once the server has ended.
 
         Safe to call twice, and safe to be cancelled: the group dies at once then.
         """
@@ -121,7 +121,7 @@ class ProcessGroup:
         self._reader.cancel()
 
     def _kill(self) -> None:
-        """Kills the group, guard included. As long as the guard lives no other group can have this number."""
+        """Kill the group, guard included. As long as the guard runs no other group can have this number."""
         if self._lifeline is None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -16,9 +16,9 @@ class LogLine:
     """One line.
 
     Attributes:
-        text: what was said, without the time, the level and so on.
+        text: the message, without the time, the level and so on.
         level: ``INFO``, ``WARN`` or ``ERROR``; ``None`` for a line that is no log entry.
-        predictor: whether the predictor said it, not the server.
+        predictor: whether the predictor printed it, not the server.
     """
 
     text: str
@@ -27,7 +27,7 @@ class LogLine:
 
 
 def parse_line(line: str) -> LogLine:
-    """One line as printed under ``LOG_FORMAT=json``; anything else is taken as the predictor's own words."""
+    """Parse a line as printed under ``LOG_FORMAT=json``; any other line counts as printed by the predictor."""
     if not line.startswith('{"timestamp"'):
         return LogLine(line)
     try:

@@ -27,7 +27,7 @@ def gateway(capsys, *args):
         (["--host", "0.0.0.0"], "give a --token"),
         (["--host", "no such host"], "give an address of this machine"),
         (["nowhere"], "nowhere is not a folder"),
-        (["--min-workers", "2"], "at least 2 and at most 1 workers cannot be"),
+        (["--min-workers", "2"], "a minimum of 2 and a maximum of 1 workers contradict"),
         (["--port", "70000"], "70000"),
         (["--max-body", "x"], "'x' is no size"),
         (["--rate-limit", "often"], "'often' is no rate"),

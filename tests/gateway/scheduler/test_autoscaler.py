@@ -100,7 +100,7 @@ def test_after_a_failed_start_nothing_is_started_for_a_while():
 
 @pytest.mark.parametrize(("least", "most"), [(-1, 1), (2, 1), (0, 0)])
 def test_impossible_limits_are_refused(least, most):
-    with pytest.raises(UsageError, match="workers cannot be"):
+    with pytest.raises(UsageError, match="workers contradict each other"):
         Limits(min_workers=least, max_workers=most)
 
 
