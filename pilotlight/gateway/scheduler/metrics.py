@@ -83,8 +83,8 @@ class _Observer(Protocol):
     def observe(self, amount: float) -> None: ...
 
 
-class Timing:
-    """A histogram, and its last values for percentiles."""
+class RecentTimes:
+    """A histogram of times, and the last ones for percentiles."""
 
     __slots__ = ("_histogram", "recent")
 
@@ -115,10 +115,10 @@ class VersionMetrics:
         prompt_tokens: of the predictions that report them; so ``generation_tokens``.
     """
 
-    first_chunk_s: Timing
-    predict_s: Timing
-    total_s: Timing
-    cold_start_s: Timing
+    first_chunk_s: RecentTimes
+    predict_s: RecentTimes
+    total_s: RecentTimes
+    cold_start_s: RecentTimes
     between_chunks_s: _Observer
     queue_s: _Observer
     worker_start_s: _Observer
@@ -191,7 +191,7 @@ class Metrics(NullListener):
         found = self._versions.get(key)
         if found is None:
             timings: dict[str, Any] = {name: one.labels(*key.labels) for name, one in self._histograms.items()}
-            timings |= {name: Timing(timings[name]) for name in _WITH_RECENT}
+            timings |= {name: RecentTimes(timings[name]) for name in _WITH_RECENT}
             found = self._versions[key] = VersionMetrics(**timings)
         return found
 

@@ -14,7 +14,7 @@ from typing import Any
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler.gateway import Gateway
-from pilotlight.gateway.scheduler.metrics import Gauges, ServingKey, Timing, VersionMetrics
+from pilotlight.gateway.scheduler.metrics import Gauges, RecentTimes, ServingKey, VersionMetrics
 from pilotlight.types import Status
 
 # The least number of values from which a 95th percentile has a 95 % interval at all.
@@ -196,7 +196,7 @@ def _activity(now: Gauges, metrics: Sequence[VersionMetrics]) -> dict[str, Any]:
     }
 
 
-def _recent(timings: Iterable[Timing]) -> Percentiles:
+def _recent(timings: Iterable[RecentTimes]) -> Percentiles:
     return percentiles(chain.from_iterable(one.recent for one in timings))
 
 
