@@ -22,7 +22,7 @@ import pytest
 from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
-TIMEOUT_S = 170.0
+TIMEOUT_S = 500.0
 NOT_RUN = {"text", "python", "yaml", "json", "toml", "dockerfile", "html", "mermaid"}
 MARK = "--readme-command-ended--"
 
@@ -84,7 +84,7 @@ def run(commands: list[Command], folder: Path) -> list[tuple[int, str]]:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(bash.pid, signal.SIGTERM)
-            bash.wait(10)
+            bash.wait(120)
         stdout.seek(0)
         stderr.seek(0)
         print(stderr.read())

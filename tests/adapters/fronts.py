@@ -31,7 +31,7 @@ def on_a_thread(app):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
 
 
 def frame(headers, payload):
@@ -80,7 +80,7 @@ def sagemaker_runtime(container, endpoint):
     async def invoke(request):
         if request.path_params["name"] != endpoint:
             return missing(request.path_params["name"])
-        async with httpx2.AsyncClient(trust_env=False, timeout=60, verify=False) as client:
+        async with httpx2.AsyncClient(trust_env=False, timeout=120, verify=False) as client:
             url = f"{container}/invocations"
             answer = await client.post(url, content=await request.body(), headers=headers(request))
         if answer.status_code != 200:
@@ -90,7 +90,7 @@ def sagemaker_runtime(container, endpoint):
     async def stream(request):
         if request.path_params["name"] != endpoint:
             return missing(request.path_params["name"])
-        client = httpx2.AsyncClient(trust_env=False, timeout=60, verify=False)
+        client = httpx2.AsyncClient(trust_env=False, timeout=120, verify=False)
         url = f"{container}/invocations"
         asked = client.build_request("POST", url, content=await request.body(), headers=headers(request))
         asked.headers["Accept"] = request.headers["x-amzn-sagemaker-accept"]
@@ -127,7 +127,7 @@ def vertex_api(container, endpoint):
             return Response('{"error": {"code": 404, "message": "no such endpoint"}}', 404)
         if request.headers.get("authorization") != "Bearer token":
             return Response('{"error": {"code": 401, "message": "no such token"}}', 401)
-        client = httpx2.AsyncClient(trust_env=False, timeout=60, verify=False)
+        client = httpx2.AsyncClient(trust_env=False, timeout=120, verify=False)
         accept = request.headers["accept"] if verb == "streamRawPredict" else "application/json"
         headers = {"Content-Type": "application/json", "Accept": accept}
         asked = client.build_request("POST", f"{container}/predict", content=await request.body(), headers=headers)

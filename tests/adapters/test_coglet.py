@@ -36,7 +36,7 @@ async def my_signal() -> CancelSignal | None:
 
 
 def test_each_coroutine_has_its_own_signal(wrapped: types.SimpleNamespace, loop: asyncio.AbstractEventLoop) -> None:
-    first, second = (wrapped.run_coroutine_threadsafe(my_signal(), loop).result(5) for _ in range(2))
+    first, second = (wrapped.run_coroutine_threadsafe(my_signal(), loop).result(120) for _ in range(2))
     assert isinstance(first, CancelSignal)
     assert first is not second
     assert current_signal() is None
@@ -46,7 +46,7 @@ def test_cancelling_the_future_sets_it_even_after_the_coroutine_has_returned(
     wrapped: types.SimpleNamespace, loop: asyncio.AbstractEventLoop
 ) -> None:
     future = wrapped.run_coroutine_threadsafe(my_signal(), loop)
-    signal = future.result(5)
+    signal = future.result(120)
     heard = threading.Event()
     signal.call_on_set(heard.set)
     assert not heard.is_set()
@@ -64,7 +64,7 @@ def test_a_running_coroutine_is_cancelled_as_before(
         await asyncio.Event().wait()
 
     future = wrapped.run_coroutine_threadsafe(forever(), loop)
-    assert started.wait(5)
+    assert started.wait(120)
     assert future.cancel()
     assert future.cancelled()
 

@@ -19,7 +19,7 @@ from pilotlight.engines.encoders.types import Activation, Encoded, Rows, Task, T
 from pilotlight.errors import ConfigError, EngineError, InputError, WeightsError
 from tests.encoders import tiny_embedder
 
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 @pytest.mark.parametrize(

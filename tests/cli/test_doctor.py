@@ -94,9 +94,9 @@ def test_interrupted_it_leaves_no_process():
         while "starting it" not in process.stderr.readline():
             assert process.poll() is None
         tick = threading.Event()
-        assert any(marked(mark) or tick.wait(0.05) for _ in range(1200))
+        assert any(marked(mark) or tick.wait(0.05) for _ in range(2400))
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)
+        rest = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Interrupted." in rest[1]
-    assert any(not marked(mark) or tick.wait(0.05) for _ in range(100))
+    assert any(not marked(mark) or tick.wait(0.05) for _ in range(2400))

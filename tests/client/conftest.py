@@ -24,7 +24,7 @@ def failed_setup(kind, tmp_path_factory):
     def call(path):
         with open_platform(kind, "run_broken", path) as broken:
             with pytest.raises(PilotlightError) as caught:
-                broken.client.run({"prompt": "a"}, timeout_s=1 if broken.can.holds_calls else 60)
+                broken.client.run({"prompt": "a"}, timeout_s=1 if broken.can.holds_calls else 120)
             return caught.value
 
     with ThreadPoolExecutor(1) as pool:

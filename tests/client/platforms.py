@@ -105,8 +105,8 @@ class Program:
         self._gone()
 
     def _gone(self) -> None:
-        self.process.wait(30)
-        self._reader.join(30)
+        self.process.wait(120)
+        self._reader.join(120)
         self.process.stderr.close()
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ TEXTS = (
 
 def free_again(platform):
     """Whether the only slot is: a prediction that goes on for longer would keep it."""
-    return platform.client.run({"prompt": "free", "count": 1}, timeout_s=8).output == ["free0 "]
+    return platform.client.run({"prompt": "free", "count": 1}, timeout_s=120).output == ["free0 "]
 
 
 def test_run_returns_all_that_a_prediction_is(streams):
@@ -47,7 +47,7 @@ def test_a_stream_brings_chunks_while_the_prediction_runs(streams):
 
 
 def test_leaving_a_stream_does_not_wait_for_its_next_chunk(streams):
-    long = streams.client.stream({"prompt": "b", "count": 2, "pause_s": 60})
+    long = streams.client.stream({"prompt": "b", "count": 2, "pause_s": 600})
     assert next(long) == "b0 "
     long.close()
     assert free_again(streams)
@@ -55,7 +55,7 @@ def test_leaving_a_stream_does_not_wait_for_its_next_chunk(streams):
 
 def test_a_stream_is_left_with_its_client(streams):
     with streams.another() as other:
-        long = other.stream({"prompt": "c", "count": 2, "pause_s": 60})
+        long = other.stream({"prompt": "c", "count": 2, "pause_s": 600})
         assert next(long) == "c0 "
     assert free_again(streams)
 
@@ -95,7 +95,7 @@ def test_a_handle_tells_what_was_streamed_as_often_as_asked_and_to_all(streams):
     for reader in readers:
         reader.start()
     for reader in readers:
-        reader.join(60)
+        reader.join(120)
     expected = [f"i{number} " for number in range(20)]
     assert "".join(seen[0]) == "".join(seen[1]) == "".join(expected)
     assert list(handle) == seen[0]

@@ -84,7 +84,7 @@ def test_threads_may_share_a_client(values):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert outputs == {number: f"{number}" for number in range(6)}
 
 

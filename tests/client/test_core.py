@@ -25,7 +25,7 @@ from tests.client.fakes import FakeConnection, LostJob
 def run(scenario, **options):
     async def whole():
         connection = FakeConnection(**options)
-        async with asyncio.timeout(30), AsyncClient(connection) as client:
+        async with asyncio.timeout(120), AsyncClient(connection) as client:
             await scenario(client, connection)
         assert connection.closed
         assert connection.worker.running == 0

@@ -11,8 +11,8 @@ from tests.client.platforms import served_by_cog
 from tests.cog.gateway_process import gateway_process, wait_until
 from tests.paths import PROJECTS
 
-# Says one thing, and then nothing for a minute.
-_LONG = ("-i", "prompt=a", "-i", "count=2", "-i", "pause_s=60")
+# Says one thing, and then nothing for ten minutes.
+_LONG = ("-i", "prompt=a", "-i", "count=2", "-i", "pause_s=600")
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def test_a_cog_server_is_free_again():
         with killed_in_mid_stream(f"cog:{url}"):
             assert httpx2.get(f"{url}/health-check", trust_env=False).json()["status"] == "BUSY"
         with Client(f"cog:{url}") as client:
-            assert client.run({"prompt": "b", "count": 1}, timeout_s=30).output == ["b0 "]
+            assert client.run({"prompt": "b", "count": 1}, timeout_s=120).output == ["b0 "]
 
 
 def test_a_gateway_cancels_at_the_clients_deadline(tmp_path):
@@ -44,7 +44,7 @@ def test_a_gateway_cancels_at_the_clients_deadline(tmp_path):
 
         with Client(f"gateway:{gateway.url}") as client:
             client.run({"prompt": "warm", "count": 1})
-        with killed_in_mid_stream(f"gateway:{gateway.url}", "--timeout", "5"):
+        with killed_in_mid_stream(f"gateway:{gateway.url}", "--timeout", "10"):
             assert prediction()["status"] == "processing"
-        # It outlives its client, who may come back for it; not its deadline, and it had a minute to go.
-        wait_until(lambda: prediction()["status"] == "canceled", limit_s=30)
+        # It outlives its client, who may come back for it; not its deadline, and it had minutes to go.
+        wait_until(lambda: prediction()["status"] == "canceled")

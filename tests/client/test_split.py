@@ -37,7 +37,7 @@ def run(weights, scenario, *, downs=None, settings=None, **split):
         names = {*weights, *([shadow] if isinstance(shadow, str) else shadow), *fallback}
         targets = {name: FakeConnection(down=(downs or {}).get(name)) for name in names}
         each = {name: {"target": target} for name, target in targets.items()}
-        async with asyncio.timeout(30), AsyncSplitClient(weights, each=each, **split, **(settings or {})) as client:
+        async with asyncio.timeout(120), AsyncSplitClient(weights, each=each, **split, **(settings or {})) as client:
             await scenario(client, targets)
         assert all(target.closed for target in targets.values())
         assert not any(target.worker.running for target in targets.values())

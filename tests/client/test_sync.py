@@ -57,7 +57,7 @@ def test_a_thread_that_waits_is_told_that_the_client_was_closed_and_its_predicti
             thread.start()
         wait_until(lambda: connection.worker.running == 2)
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert told == ["the client is closed"] * 2
     assert connection.worker.running == 0
 

@@ -43,7 +43,7 @@ class GatewayProcess:
         self._listening.set()
 
     def wait_listening(self):
-        assert self._listening.wait(90)
+        assert self._listening.wait(120)
         assert self.url, "".join(self.lines)
         return self
 
@@ -56,14 +56,14 @@ class GatewayProcess:
 
     def end(self):
         """Its exit status, after all it has to say."""
-        status = self.process.wait(60)
-        self._reader.join(60)
+        status = self.process.wait(120)
+        self._reader.join(120)
         for client in self._clients:
             client._client.close()  # it has no way of its own to be closed
         return status
 
 
-def wait_until(condition, limit_s=60):
+def wait_until(condition, limit_s=120):
     """Asks until it holds."""
     end_s = time.monotonic() + limit_s
     pause = threading.Event()

@@ -27,7 +27,7 @@ from pilotlight.runtime import Project
 from tests.paths import PROJECTS
 
 
-def options(setup_timeout_s=60.0, predict_timeout_s=60.0, **env):
+def options(setup_timeout_s=120, predict_timeout_s=120, **env):
     return StartOptions(Path(sys.executable), env, setup_timeout_s, predict_timeout_s)
 
 
@@ -194,7 +194,7 @@ def test_cancelled_it_leaves_no_process():
     async def scenario():
         project = Project.load(PROJECTS / "cold_hangs")
         running = asyncio.create_task(observe(project, {}, options()))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not (started := groups_of_servers()):  # noqa: ASYNC110 - grandchildren: nothing to wait on
                 await asyncio.sleep(0.05)
             running.cancel()

@@ -33,7 +33,7 @@ CLEAN = ("doctor_clean", "doctor_clean_concurrent")
 AT_ONCE = 3
 
 
-def plan(root, given=None, python=None, announce=lambda step: None, setup_timeout_s=90.0):
+def plan(root, given=None, python=None, announce=lambda step: None, setup_timeout_s=120):
     given = given or {}
     return Plan(
         project=Project.load(root),

@@ -28,7 +28,7 @@ def with_worker(example: str, model: Path, work: Callable[[Worker], Awaitable[No
         worker = Worker(project, ServerOptions(env={**ENVIRON, "PILOTLIGHT_MODEL": str(model)}))
         try:
             await worker.start()
-            await worker.wait_ready(90.0)
+            await worker.wait_ready(120)
             await work(worker)
             assert (await worker.health()).status is HealthStatus.READY
         finally:
@@ -38,7 +38,7 @@ def with_worker(example: str, model: Path, work: Callable[[Worker], Awaitable[No
 
 
 async def predict(worker: Worker, **inputs: Any) -> Prediction:
-    return await worker.predict(inputs, busy_timeout_s=60.0)
+    return await worker.predict(inputs, busy_timeout_s=120)
 
 
 def expected_scores(folder: Path, text: str) -> dict[str, float]:
@@ -101,7 +101,7 @@ async def cancels(worker: Worker) -> None:
 
     async def doomed(i: int) -> Status:
         prediction = asyncio.create_task(
-            worker.predict({"texts": heavy}, prediction_id=f"doomed-{i}", busy_timeout_s=60.0)
+            worker.predict({"texts": heavy}, prediction_id=f"doomed-{i}", busy_timeout_s=120)
         )
         for _ in range(1000):
             if await worker.cancel(f"doomed-{i}") or prediction.done():

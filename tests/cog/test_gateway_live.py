@@ -155,9 +155,9 @@ BAD = {
 def test_the_gateway_refuses_what_the_worker_refuses_in_the_same_words(project):
     async def scenario():
         async with Worker(Project.load(PROJECTS / project)) as worker:
-            await worker.wait_ready(60)
+            await worker.wait_ready(120)
             validator = Validator(worker.schema)
-            async with httpx2.AsyncClient(base_url=worker.url, trust_env=False, timeout=60) as http:
+            async with httpx2.AsyncClient(base_url=worker.url, trust_env=False, timeout=120) as http:
                 for inputs in BAD[project]:
                     answer = await http.post("/predictions", json={"input": inputs})
                     assert answer.status_code == 422
@@ -187,7 +187,7 @@ def test_kill_9_of_the_gateway_loses_nothing_and_leaves_no_process(tmp_path):
         workers = psutil.Process(first.process.pid).children(recursive=True)
         assert len(workers) >= 2
         os.kill(first.process.pid, signal.SIGKILL)
-        _, alive = psutil.wait_procs(workers, timeout=30)
+        _, alive = psutil.wait_procs(workers, timeout=120)
         assert alive == []
     with gateway_process(tmp_path, "run_text") as second:
         client = second.client()

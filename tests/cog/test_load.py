@@ -22,7 +22,7 @@ from tests.paths import PROJECTS
 OPEN = {"requests": None, "max_in_flight": 1024}
 
 
-def plan(where, *steps, mode="plain", arrivals=None, queue=True, objectives=(), timeout_s=30.0, warmup=1):
+def plan(where, *steps, mode="plain", arrivals=None, queue=True, objectives=(), timeout_s=120.0, warmup=1):
     if not isinstance(where, str):
         where = name_targets([Project.load(where)])[0]
     settings = LoadSettings(
@@ -147,7 +147,7 @@ def test_asynchronous_predictions_end_with_their_webhooks():
 def test_a_server_that_runs_already_is_left_running():
     async def scenario():
         async with Worker(Project.load(PROJECTS / "load_tiny")) as worker:
-            await worker.wait_ready(60)
+            await worker.wait_ready(120)
             given = plan(worker.url + "/", *closed_steps([2], duration_s=None, requests=20))
             result = await measure(given, lambda document: default_inputs(document, {}), save=lambda _: None)
             return result, await worker.health()
@@ -209,7 +209,7 @@ def test_cancelled_it_keeps_the_step_it_was_in_and_leaves_no_process():
         running = asyncio.create_task(
             measure(given, lambda document: default_inputs(document, inputs), save=saved.append, look=look)
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await looked.wait()
             started = groups_of_servers()
             running.cancel()

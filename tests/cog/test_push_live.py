@@ -63,7 +63,7 @@ def test_after_kill_9_an_old_versions_predictions_run_on_it(tmp_path, home, caps
         wait_until(lambda: running.reload() or running.status == "processing")
         second = push(capsys, home, variant(tmp_path, "new"))
         os.kill(gateway.process.pid, signal.SIGKILL)
-        gateway.process.wait(60)
+        gateway.process.wait(120)
     with served(home) as gateway:
         client = gateway.client()
         for number, one in enumerate(waiting):

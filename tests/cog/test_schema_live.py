@@ -24,7 +24,7 @@ from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.schema_file import ensure_schema, schema_for
 from tests.paths import PROJECTS
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 
 
 @contextmanager

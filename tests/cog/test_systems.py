@@ -71,7 +71,7 @@ def server(code=SERVER, prompt="one two"):
         body=lambda prompt, tokens: {"prompt": prompt, "max_tokens": tokens},
         command="a server",
         prompt=prompt,
-        timeout_s=30.0,
+        timeout_s=120.0,
     )
 
 

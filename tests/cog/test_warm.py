@@ -16,7 +16,7 @@ from tests.paths import PROJECTS
 PLANTED = PROJECTS / "warm_planted"
 
 
-def run(processes, iterations, predict_timeout_s=60.0, **environments):
+def run(processes, iterations, predict_timeout_s=120, **environments):
     """Measures the planted project under each name, with the variables of that name."""
     project = Project.load(PLANTED)
     targets = tuple(BenchTarget(name, project, env) for name, env in environments.items())

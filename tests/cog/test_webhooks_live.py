@@ -127,7 +127,7 @@ def test_kill_9_of_the_gateway_loses_no_webhook(tmp_path):
             waited = client.predictions.create(version_of(client), {"prompt": "c", "count": 1}, **options)
             wait_until(lambda: ran.reload() or ran.status == "processing")
             os.kill(first.process.pid, signal.SIGKILL)
-            first.process.wait(60)
+            first.process.wait(120)
         receiver.well = True
         with gateway_process(tmp_path, "run_text", args=ALLOWED):
             wait_until(lambda: receiver.ends() == {done.id, ran.id, waited.id})
@@ -157,9 +157,9 @@ def test_a_secret_is_nowhere_but_in_the_predictor(tmp_path):
         shown.append(str(refused.value))
         wait_until(lambda: receiver.ends() == {one.id, two.id})
         paths = ("v1/predictions", f"v1/predictions/{one.id}", "", "logs", "status", "metrics", "openapi.json")
-        shown += [httpx2.get(f"{gateway.url}/{path}", timeout=60).text for path in paths]
-        shown += [httpx2.get(one.urls["stream"], timeout=60).text for one in (one, two)]
-        answers = httpx2.post(f"{gateway.url}/predict", json={"input": {"token": secrets[1]}}, timeout=60)
+        shown += [httpx2.get(f"{gateway.url}/{path}", timeout=120).text for path in paths]
+        shown += [httpx2.get(one.urls["stream"], timeout=120).text for one in (one, two)]
+        answers = httpx2.post(f"{gateway.url}/predict", json={"input": {"token": secrets[1]}}, timeout=120)
         shown += [answers.text, *(body.decode() for _, body, _, _ in receiver.received)]
         gateway.process.send_signal(signal.SIGTERM)
         gateway.end()

@@ -31,7 +31,7 @@ from pilotlight.runtime import (
 from pilotlight.types import Status
 from tests.paths import PROJECTS
 
-READY_S = 60.0
+READY_S = 120.0
 
 
 def on_worker(project, scenario, **options):
@@ -153,7 +153,7 @@ def test_cancel_and_leaving_early():
         async with aclosing(worker.stream(long)) as events:
             await first_output(events)
         # Left: the server has to give the slot up by itself.
-        assert (await worker.predict({"prompt": "b"}, busy_timeout_s=20)).status is Status.SUCCEEDED
+        assert (await worker.predict({"prompt": "b"}, busy_timeout_s=120)).status is Status.SUCCEEDED
 
     on_worker("run_text", scenario)
 

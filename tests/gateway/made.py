@@ -128,7 +128,7 @@ async def served(path, *, versions=None, limits=None, fakes=None, clock=None, ke
             clock=clock,
             keeper_options=keeper_options,
         ) as opened,
-        httpx2.AsyncClient(base_url=opened.url, trust_env=False, timeout=30) as client,
+        httpx2.AsyncClient(base_url=opened.url, trust_env=False, timeout=120) as client,
     ):
         client.gateway, client.files, client.services = opened.gateway, opened.files, opened.services
         client.tokens = opened.tokens
@@ -139,7 +139,7 @@ def run(scenario):
     """Runs a coroutine, for up to a minute."""
 
     async def bounded():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             return await scenario
 
     return asyncio.run(bounded())

@@ -47,7 +47,7 @@ def test_a_gateway_serves_its_projects_and_what_was_pushed_to_its_home(tmp_path)
         registered(tmp_path, 1)
         settings = GatewaySettings(projects=(PROJECTS / "run_text",), home=tmp_path, port=0)
         async with open_gateway(settings, factory=Fakes()) as opened:
-            async with httpx2.AsyncClient(base_url=opened.url, trust_env=False, timeout=60) as client:
+            async with httpx2.AsyncClient(base_url=opened.url, trust_env=False, timeout=120) as client:
                 models = (await client.get("/v1/models")).json()["results"]
                 answer = await client.post("/predict", json={"input": {"prompt": "a"}})
             assert {f"{one['owner']}/{one['name']}" for one in models} == {"local/run_text", MODEL}

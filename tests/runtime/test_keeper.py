@@ -36,7 +36,7 @@ def start(keeper, prediction_id, feed=discard, **inputs):
 async def test_events_are_fed_as_they_come_and_the_end_is_returned():
     makes = Makes()
     async with Keeper(makes, OPTIONS) as keeper:
-        await keeper.wait_ready(60)
+        await keeper.wait_ready(120)
         makes.made[0].hold()
         fed = []
         running = start(keeper, "p", fed.append, a=1, b=2)
@@ -53,7 +53,7 @@ async def test_every_state_is_told_at_once():
     states = []
     makes = Makes(FakeWorker, lambda: FakeWorker(setup_error=SetupFailedError("no weights")))
     async with Keeper(makes, OPTIONS, on_change=states.append, clock=lambda: 0.0) as keeper:
-        await keeper.wait_ready(60)
+        await keeper.wait_ready(120)
         makes.made[0].crash()
         await keeper.wait_final()
         assert keeper.status.state is KeeperState.CRASH_LOOPING
@@ -68,7 +68,7 @@ async def test_it_has_no_slots_but_those_of_a_ready_worker():
         await until(lambda: makes.made)
         assert (keeper.ready, keeper.slots) == (False, 0)
         makes.made[0].may_start.set()
-        await keeper.wait_ready(60)
+        await keeper.wait_ready(120)
         assert (keeper.ready, keeper.slots) == (True, 1)
         makes.made[0].crash()
         await until(lambda: keeper.slots == 3)
@@ -79,7 +79,7 @@ async def test_it_has_no_slots_but_those_of_a_ready_worker():
 async def test_more_predictions_than_slots_and_an_id_that_is_taken_are_refused():
     makes = Makes(lambda: FakeWorker(slots=2))
     async with Keeper(makes, OPTIONS) as keeper:
-        await keeper.wait_ready(60)
+        await keeper.wait_ready(120)
         makes.made[0].hold()
         running = [start(keeper, "a", n=1), start(keeper, "b", n=2)]
         await until(lambda: makes.made[0].running == 2)
@@ -111,7 +111,7 @@ async def test_a_prediction_that_comes_before_the_worker_waits_for_it():
 async def test_a_prediction_that_comes_after_a_crash_waits_for_the_next_worker():
     makes = Makes()
     async with Keeper(makes, OPTIONS) as keeper:
-        await keeper.wait_ready(60)
+        await keeper.wait_ready(120)
         makes.made[0].hold()
         running = start(keeper, "p", n=1)
         await until(lambda: makes.made[0].running == 1)
@@ -151,7 +151,7 @@ async def test_stopping_fails_what_waits_and_refuses_the_rest():
 async def test_the_end_of_the_keeper_kills_what_does_not_end_in_time_and_its_caller_hears_why():
     makes = Makes(lambda: FakeWorker(heeds_cancel=False))
     async with Keeper(makes, KeeperOptions(stop_grace_s=0.01)) as keeper:
-        await keeper.wait_ready(60)
+        await keeper.wait_ready(120)
         makes.made[0].hold()
         running = start(keeper, "p")
         await until(lambda: makes.made[0].running == 1)

@@ -30,7 +30,7 @@ OPTIONS = KeeperOptions(
 
 async def held(queue, makes, inputs, **options):
     """A prediction that its worker holds."""
-    await queue.wait_ready(5)
+    await queue.wait_ready(120)
     worker = makes.made[-1]
     worker.hold()
     before = worker.running
@@ -119,7 +119,7 @@ async def test_a_crash_fails_what_runs_and_serves_what_waits_on_the_next_worker(
 async def test_a_crash_while_idle_is_noticed():
     makes = Makes()
     async with LocalQueue(makes, OPTIONS) as queue:
-        await queue.wait_ready(5)
+        await queue.wait_ready(120)
         makes.made[0].crash()
         await until(lambda: len(makes.made) == 2)
         assert (await queue.predict({"n": 1})).output == [1]
@@ -129,7 +129,7 @@ async def test_a_crash_while_idle_is_noticed():
 async def test_a_worker_that_stays_unhealthy_is_replaced():
     makes = Makes()
     async with LocalQueue(makes, OPTIONS) as queue:
-        await queue.wait_ready(5)
+        await queue.wait_ready(120)
         makes.made[0].become_unhealthy("the engine is dead")
         await until(lambda: len(makes.made) == 2)
         assert "the engine is dead" in str(queue.status.last_error)
@@ -156,7 +156,7 @@ async def test_setups_that_keep_failing_are_given_up_with_the_logs():
                 await queue.predict({})
             assert caught.value.logs == "looking"
         with pytest.raises(SetupFailedError):
-            await queue.wait_ready(5)
+            await queue.wait_ready(120)
         assert queue.status.state is KeeperState.CRASH_LOOPING
     assert len(makes.made) == 3
     assert all(worker.stopped for worker in makes.made)

@@ -206,7 +206,7 @@ def test_interrupted_install_begins_again_and_two_at_once_install_once(tmp_path:
     )
     with block.open("w"):  # opens when the build has come to read it
         os.killpg(first.pid, signal.SIGKILL)
-        first.wait(10)
+        first.wait(120)
     block.unlink()
     assert made.builds == 0
 

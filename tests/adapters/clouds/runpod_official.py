@@ -21,8 +21,8 @@ def one_after_the_other():
     """Against a project with one slot: a job that did not end would keep the next one waiting for minutes."""
     endpoint = runpod.Endpoint(ENDPOINT)
     job = endpoint.run({"prompt": "a\u2028é", "count": 2})
-    found("run", [job.output(timeout=30), job.status()])
-    found("run_sync", endpoint.run_sync({"prompt": "b", "count": 2}, timeout=30))
+    found("run", [job.output(timeout=120), job.status()])
+    found("run_sync", endpoint.run_sync({"prompt": "b", "count": 2}, timeout=120))
     found("stream", list(endpoint.run({"prompt": "c", "count": 3}).stream()))
 
     job = endpoint.run({"prompt": "d", "count": 1000, "pause_s": 0.1})
@@ -32,11 +32,11 @@ def one_after_the_other():
 
     job = endpoint.run({"prompt": "e", "mode": "raise", "count": 1})
     found("failure", [list(job.stream()), job.status()])
-    found("refusal", endpoint.run_sync({"prompt": "f", "count": -1}, timeout=30))
+    found("refusal", endpoint.run_sync({"prompt": "f", "count": -1}, timeout=120))
 
     # Its worker is told to end while this one runs.
     job = endpoint.run({"prompt": "g", "count": 20, "pause_s": 0.1})
-    found("last", job.output(timeout=30))
+    found("last", job.output(timeout=120))
 
 
 async def two_at_once():
@@ -44,7 +44,7 @@ async def two_at_once():
     async with AsyncClientSession() as session:
         endpoint = runpod.AsyncioEndpoint(ENDPOINT, session)
         jobs = [await endpoint.run({"wait_for": 2}) for _ in range(2)]
-        found("outputs", await asyncio.gather(*(job.output(timeout=60) for job in jobs)))
+        found("outputs", await asyncio.gather(*(job.output(timeout=120) for job in jobs)))
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ def runpod_service():
         yield service
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
 
 
 class RunPodWorker:
@@ -231,7 +231,7 @@ class RunPodWorker:
         self._serving.set()
 
     def wait_serving(self):
-        assert self._serving.wait(90)
+        assert self._serving.wait(120)
         assert self.process.poll() is None, "".join(self.lines)
         return self
 
@@ -247,8 +247,8 @@ class RunPodWorker:
     def end(self):
         """Its exit status after SIGTERM."""
         self.process.terminate()
-        status = self.process.wait(60)
-        self._reader.join(30)
+        status = self.process.wait(120)
+        self._reader.join(120)
         self.process.stdout.close()
         return status
 

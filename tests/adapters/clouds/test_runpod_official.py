@@ -27,7 +27,7 @@ class _Client:
 
     def finish(self):
         """All that it has found."""
-        text, _ = self.process.communicate(timeout=90)
+        text, _ = self.process.communicate(timeout=120)
         assert self.process.returncode == 0, text
         return {name: value for line in text.splitlines() for name, value in json.loads(line).items()}
 

@@ -65,7 +65,7 @@ class RayProcess:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def client(self):
-        return httpx2.Client(base_url=self.url, trust_env=False, timeout=60)
+        return httpx2.Client(base_url=self.url, trust_env=False, timeout=120)
 
     def gcs_address(self):
         """Where others may join the cluster."""
@@ -76,7 +76,7 @@ class RayProcess:
     def end(self):
         """Its exit status, after all it has to say."""
         status = self.process.wait(120)
-        self._reader.join(60)
+        self._reader.join(120)
         self.process.stdout.close()
         return status
 

@@ -39,7 +39,7 @@ class Held:
 
     def __init__(self, ray, name, *, count=1, pause_s=60):
         self.name = name
-        self._connection = http.client.HTTPConnection(ray.url.removeprefix("http://"), timeout=60)
+        self._connection = http.client.HTTPConnection(ray.url.removeprefix("http://"), timeout=120)
         body = {"input": {"prompt": "a", "count": count, "pause_s": pause_s, "mode": name}}
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         self._connection.request("PUT", f"/predictions/{name}", json.dumps(body), headers)
@@ -60,7 +60,7 @@ class Held:
 
 def quick(ray):
     with Client(f"cog:{ray.url}") as client:
-        return client.run({"prompt": "q", "count": 1}, timeout_s=30).output
+        return client.run({"prompt": "q", "count": 1}, timeout_s=120).output
 
 
 def test_the_client_of_a_cog_server_is_one_of_the_cluster(ray):
@@ -127,7 +127,7 @@ def test_more_than_may_wait_are_refused_as_a_busy_cog_server_does_it(ray):
     for one in slots:
         one.hang_up()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert {one.status_code for one in answers} == {200, 409}
 
 
@@ -152,7 +152,7 @@ def test_a_killed_replica_loses_what_it_ran_and_nothing_else(ray):
     assert "replica that had prediction doomed is gone; as it may have begun, it was not run again" in lost["error"]
     with ray.client() as client:
         assert client.get("/health").status_code == 200
-    loading.join(60)
+    loading.join(120)
     assert [getattr(one, "output", one) for one in results] == [["l0 "]] * 30
     # Its Cog server has not outlived it, and another one takes its place.
     wait_until(lambda: not any(one.is_running() for one in its_server))

@@ -33,7 +33,7 @@ def test_the_commit_of_a_project(tmp_path):
 
     def git(*args):
         who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        subprocess.run(["git", "-C", str(tmp_path), *who, *args], check=True, capture_output=True, timeout=60)
+        subprocess.run(["git", "-C", str(tmp_path), *who, *args], check=True, capture_output=True, timeout=120)
 
     git("init")
     (tmp_path / "predict.py").write_text("")

@@ -38,7 +38,7 @@ class Holder:
     async def stop(self, grace_s):
         assert grace_s == 0
         self._process.kill()
-        self._process.wait(60)
+        self._process.wait(120)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def holder(tmp_path):
     )
     assert process.stdout.readline() == b"ready\n"
     yield Holder(process)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
 
 def test_the_memory_of_a_group_does_not_count_files(holder):

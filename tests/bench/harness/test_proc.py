@@ -32,7 +32,7 @@ def busy(tmp_path):
     )
     assert process.stdout.readline() == b"ready\n"
     yield process
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
 
 def test_a_group_of_processes(busy, tmp_path):
@@ -50,7 +50,7 @@ def test_a_group_of_processes(busy, tmp_path):
 
 def test_a_group_that_has_ended():
     ended = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
-    ended.wait(60)
+    ended.wait(120)
     assert group_counters(ended.pid) is None
     assert touched_files(ended.pid) == set()
 

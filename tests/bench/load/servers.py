@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from pilotlight.runtime.http.transport import Endpoint
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 def answer(status, body=b"", *headers, length=True):

@@ -35,7 +35,7 @@ for streams in map(int, asked["--streams"].split(",")):
 LOAD = Load((1, 16), 2.0, "one", 4, 5.0)
 
 
-def program(kind, code, timeout_s=30.0):
+def program(kind, code, timeout_s=120.0):
     return kind("made up", [sys.executable, "-c", code], "a program", timeout_s)
 
 

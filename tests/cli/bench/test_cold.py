@@ -41,7 +41,7 @@ def marked(mark):
 def all_end(mark):
     """Whether they have all ended, within the moment that the kernel takes for it."""
     tick = threading.Event()
-    return any(not marked(mark) or tick.wait(0.05) for _ in range(100))
+    return any(not marked(mark) or tick.wait(0.05) for _ in range(2400))
 
 
 def test_tables_on_stdout_progress_on_stderr_and_a_file(tmp_path):

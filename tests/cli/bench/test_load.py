@@ -81,7 +81,7 @@ def test_a_trace_played_faster_and_json(tmp_path):
 def test_a_running_server(tmp_path):
     async def scenario():
         async with Worker(Project.load(TINY)) as worker:
-            await worker.wait_ready(60)
+            await worker.wait_ready(120)
             args = ("--url", worker.url, "--rate", "40", "--arrivals", "constant", "--requests", "8", "--out", "l.json")
             return worker.url, await asyncio.to_thread(bench, tmp_path, *args)
 
@@ -109,7 +109,7 @@ def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    guard = threading.Timer(90, process.kill)
+    guard = threading.Timer(240, process.kill)
     guard.start()
     try:
         for line in process.stderr:

@@ -65,7 +65,7 @@ def interrupt(program, folder, line_seen, mark):
         stderr=subprocess.PIPE,
         text=True,
     )
-    guard = threading.Timer(90, process.kill)
+    guard = threading.Timer(240, process.kill)
     guard.start()
     try:
         for line in process.stderr:

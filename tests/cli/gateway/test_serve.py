@@ -60,10 +60,10 @@ def test_serves_until_it_is_told_to_stop_and_lets_a_prediction_end(tmp_path, num
 
         def predict():
             body = {"input": {"prompt": "a", "count": 2, "pause_s": 0.5}}
-            answers.append(httpx2.post(f"{process.url}/predict", json=body, headers=headers, timeout=60).json())
+            answers.append(httpx2.post(f"{process.url}/predict", json=body, headers=headers, timeout=120).json())
 
         def running():
-            text = httpx2.get(f"{process.url}/metrics", headers=headers, timeout=60).text
+            text = httpx2.get(f"{process.url}/metrics", headers=headers, timeout=120).text
             lines = [line for line in text.splitlines() if line.startswith("vllm:num_requests_running{")]
             return any(line.endswith(" 1.0") for line in lines)
 
@@ -72,7 +72,7 @@ def test_serves_until_it_is_told_to_stop_and_lets_a_prediction_end(tmp_path, num
         wait_until(running)
         process.process.send_signal(number)
         assert process.end() == status
-        thread.join(60)
+        thread.join(120)
         assert answers[0]["output"] == ["a0 ", "a1 "]
         assert "Stopping.\n" in process.lines
         assert not [line for line in process.lines if "Traceback" in line]

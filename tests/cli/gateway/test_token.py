@@ -28,11 +28,11 @@ def test_a_gateway_with_tokens_asks_for_one_and_heeds_a_change(capsys, tmp_path)
     headers = {"Authorization": f"Bearer {made.strip()}"}
     with gateway_process(tmp_path, "run_text", args=["--host", "0.0.0.0"]) as process:
         url = process.url.replace("0.0.0.0", "127.0.0.1") + "/v1/models"
-        assert httpx2.get(url, timeout=60).status_code == 401
-        assert httpx2.get(url, headers=headers, timeout=60).status_code == 200
+        assert httpx2.get(url, timeout=120).status_code == 401
+        assert httpx2.get(url, headers=headers, timeout=120).status_code == 200
         _, second, _ = token(capsys, tmp_path, "create", "second")
         token(capsys, tmp_path, "revoke", "first")
-        assert httpx2.get(url, headers=headers, timeout=60).status_code == 401
+        assert httpx2.get(url, headers=headers, timeout=120).status_code == 401
         headers = {"Authorization": f"Bearer {second.strip()}"}
-        assert httpx2.get(url, headers=headers, timeout=60).status_code == 200
+        assert httpx2.get(url, headers=headers, timeout=120).status_code == 200
         assert "Bearer TOKEN" in "".join(process.lines)

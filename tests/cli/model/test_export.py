@@ -32,7 +32,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.timeout(400)
 def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "weights")
     done = run("export", model, "--engine", "openvino", "--precision", "int8")
@@ -60,7 +59,6 @@ def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -
     assert "torch, openvino" in run("weights", "list", "--weights-dir", model.parent).stdout
 
 
-@pytest.mark.timeout(400)
 def test_the_onnx_engine_gets_its_own(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "weights")
     done = run("export", model, "--engine", "onnx", "--precision", "int8")
@@ -74,7 +72,6 @@ def test_the_onnx_engine_gets_its_own(tmp_path: Path) -> None:
     assert "every byte as the manifest says" in run("weights", "verify", model).stdout
 
 
-@pytest.mark.timeout(400)
 def test_an_architecture_that_the_exporter_does_not_take_is_one_message(tmp_path: Path) -> None:
     model = tiny_model("gemma3", tmp_path)
     before = names(model)
@@ -83,7 +80,6 @@ def test_an_architecture_that_the_exporter_does_not_take_is_one_message(tmp_path
     assert names(model) == before
 
 
-@pytest.mark.timeout(400)
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path)
     before = names(model)

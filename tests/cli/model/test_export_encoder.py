@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from pilotlight.loading.files.artifacts import find_artifacts
 from tests.encoders import tiny_classifier
 from tests.engines.exported import ENVIRON
@@ -23,7 +21,6 @@ def run(*args: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-@pytest.mark.timeout(400)
 def test_a_classifier_gets_an_artifact_with_its_figures(tmp_path: Path) -> None:
     model = tiny_classifier(tmp_path / "weights")
     done = run("export", model, "--precision", "fp32")

@@ -17,7 +17,7 @@ from tests.loading.hub import FakeHub, Fault, model_files, sha256, wanted_files
 
 WEIGHTS = "model.safetensors"
 COMMAND = [sys.executable, "-c", "from pilotlight.cli import main; main()", "weights"]
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 
 @pytest.fixture

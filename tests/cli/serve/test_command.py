@@ -44,12 +44,12 @@ class Serving:
         raise AssertionError(f"{words!r} never came: {''.join(self.lines)}")
 
     def predict(self, **inputs):
-        return httpx2.post(f"{self.url}/predictions", json={"input": inputs}, timeout=60, trust_env=False).json()
+        return httpx2.post(f"{self.url}/predictions", json={"input": inputs}, timeout=120, trust_env=False).json()
 
     def end(self):
         """Its exit status, after all it has to say."""
         self.lines += self.process.stderr.readlines()
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def in_background(function, **inputs):
     try:
         yield answers
     finally:
-        thread.join(60)
+        thread.join(120)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])

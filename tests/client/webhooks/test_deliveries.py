@@ -35,7 +35,7 @@ class Handler:
 
 def run(scenario):
     async def whole():
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await scenario()
 
     asyncio.run(whole())

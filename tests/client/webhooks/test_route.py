@@ -54,7 +54,7 @@ def post(callback):
     route = webhook_route("/hook", callback, secret=SECRET, max_bytes=1000, name="hook")
     app = Starlette(routes=[route])
     assert app.url_path_for("hook") == "/hook"
-    with on_a_thread(app) as url, httpx2.Client(trust_env=False, timeout=30) as client:
+    with on_a_thread(app) as url, httpx2.Client(trust_env=False, timeout=120) as client:
 
         def send(body=BODY, given=None):
             answer = client.post(f"{url}/hook", content=body, headers=headers(body) if given is None else given)

@@ -17,7 +17,7 @@ from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, 
 
 # Joining always pays, and nobody waits for it: batches are made of what queues up while another one runs.
 TOGETHER = {"cost": Cost(1.0, 0.0), "limits": Limits(max_rows=8, max_wait_s=0.0)}
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 class Gate:

@@ -31,8 +31,8 @@ OPTIONS = {"queue_size": 64, "limits": Limits()}
 
 def encode(engine: EncoderEngine) -> list[Encoded]:
     try:
-        together = [future.result(60) for future in engine.submit([TextRequest(text) for text in TEXTS])]
-        alone = [engine.submit([TextRequest(text)])[0].result(60) for text in TEXTS]
+        together = [future.result(120) for future in engine.submit([TextRequest(text) for text in TEXTS])]
+        alone = [engine.submit([TextRequest(text)])[0].result(120) for text in TEXTS]
         assert [one.values for one in alone] == [pytest.approx(one.values, abs=1e-4) for one in together]
         return together
     finally:

@@ -4,7 +4,7 @@ import threading
 
 from pilotlight.engines.text.handoff import MAX_WAIT_S, ReaderHandoff
 
-FOREVER_S = 30.0
+FOREVER_S = 120.0
 
 
 def waiter(turns: ReaderHandoff) -> tuple[threading.Thread, threading.Event]:

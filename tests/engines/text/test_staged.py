@@ -16,7 +16,7 @@ from pilotlight.engines.text.staged import StagedBackend
 from pilotlight.engines.text.types import EngineInfo, FinishReason, GenerationRequest, Sampling
 from pilotlight.errors import EngineError, EngineStoppedError
 
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 class Hand:

@@ -26,7 +26,7 @@ TEXTS = [
 
 def rows(engine: EncoderEngine, texts: list[str]) -> torch.Tensor:
     futures = engine.submit([TextRequest(text) for text in texts])
-    return torch.tensor([future.result(60).values for future in futures])
+    return torch.tensor([future.result(120).values for future in futures])
 
 
 def expected_logits(folder: Path, texts: list[str]) -> torch.Tensor:
@@ -94,7 +94,7 @@ def test_a_text_that_is_too_long_is_cut_as_transformers_cuts_it_and_that_is_said
         long = "one two three " * 40
         whole = AutoTokenizer.from_pretrained(folder)(long).input_ids
         [future] = engine.submit([TextRequest(long)])
-        found = future.result(60)
+        found = future.result(120)
         assert (found.tokens, found.cut_tokens) == (MAX_TOKENS, len(whole) - MAX_TOKENS)
         assert torch.allclose(torch.tensor([found.values]), expected_logits(folder, [long]), atol=1e-5)
         with pytest.raises(InputError, match=rf"text: has {len(whole)} tokens; the model holds {MAX_TOKENS}"):

@@ -76,11 +76,11 @@ def gateway(tmp_path_factory):
 
     thread = threading.Thread(target=asyncio.run, args=(whole(),))
     thread.start()
-    assert started.wait(60)
+    assert started.wait(120)
     yield url[0]
     loop, event = ending[0]
     loop.call_soon_threadsafe(event.set)
-    thread.join(60)
+    thread.join(120)
 
 
 # What is there, so that not every path ends at a name that is not.

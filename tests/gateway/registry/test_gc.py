@@ -56,9 +56,9 @@ def test_it_waits_for_a_push(tmp_path):
     thread = threading.Thread(target=lambda: done.append(remove_unused(registry, on_wait=waiting.set)))
     with registry.lock():
         thread.start()
-        assert waiting.wait(60)
+        assert waiting.wait(120)
         assert done == []
-    thread.join(60)
+    thread.join(120)
     assert len(done) == 1
 
 

@@ -127,7 +127,7 @@ def test_many_writers_at_once_lose_nothing(tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert {one.model for one in registry.models()} == {MODEL, *names}
 
 

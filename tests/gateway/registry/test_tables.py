@@ -79,7 +79,7 @@ def test_processes_that_open_one_at_once_make_its_tables_once(tmp_path):
     path, together, errors = tmp_path / "registry.sqlite3", threading.Barrier(4), []
 
     def opening():
-        together.wait(60)
+        together.wait(120)
         try:
             tables.connect(path).close()
         except sqlite3.Error as error:
@@ -89,7 +89,7 @@ def test_processes_that_open_one_at_once_make_its_tables_once(tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert errors == []
     registered(tmp_path, 1)
     assert [one.model for one in Registry(tmp_path).models()] == [MODEL]

@@ -322,11 +322,11 @@ def test_two_at_once_do_the_work_once(hub: FakeHub, tmp_path: Path) -> None:
         fetching = pool.submit(get, hub, tmp_path)
         hub.wait_held()
         waiting = pool.submit(get, hub, tmp_path, watcher=second)
-        assert second.noted.wait(30)
+        assert second.noted.wait(120)
         assert second.notes == [f"another fetch is at work in {tmp_path / 'weights/name'}: waiting for it"]
         hub.release()
-        assert len(fetching.result(30).files) == len(wanted_files(files))
-        assert waiting.result(30).files == ()
+        assert len(fetching.result(120).files) == len(wanted_files(files))
+        assert waiting.result(120).files == ()
     assert contents(tmp_path / "weights/name") == wanted_files(files)
     assert len(hub.seen(WEIGHTS)) == 1
 
@@ -341,7 +341,7 @@ def test_no_more_files_at_a_time_than_jobs(hub: FakeHub, tmp_path: Path) -> None
         hub.wait_held(2)
         assert len([seen for seen in hub.requests if "/resolve/" in seen.path]) == 2
         hub.release()
-        assert len(fetching.result(30).files) == 6
+        assert len(fetching.result(120).files) == 6
 
 
 @pytest.mark.parametrize("jobs", [0, -1])

@@ -45,7 +45,7 @@ def listed(project: Path, *files: FileRanges) -> None:
 def arrives(there: Callable[[], bool]) -> bool:
     """Whether it comes to be: the disk takes its time, and reading ahead does not wait for it."""
     tick = threading.Event()
-    return any(there() or tick.wait(0.05) for _ in range(100))
+    return any(there() or tick.wait(0.05) for _ in range(2400))
 
 
 def wait(project: Path, **environ: str) -> bool:

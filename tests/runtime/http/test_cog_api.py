@@ -56,7 +56,7 @@ def run(server, scenario):
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         api = CogApi(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
         try:
-            async with listening, asyncio.timeout(20):
+            async with listening, asyncio.timeout(120):
                 return await scenario(api)
         finally:
             await api.close()
@@ -65,7 +65,7 @@ def run(server, scenario):
     return asyncio.run(bounded())
 
 
-async def events(api, busy_timeout_s=5.0):
+async def events(api, busy_timeout_s=120):
     fed = []
     fed.append(Completed(await api.run("p", b"{}", fed.append, busy_timeout_s=busy_timeout_s)))
     return fed
@@ -147,7 +147,7 @@ def test_a_server_that_dies_in_mid_stream():
         writer.close()
 
     async def scenario():
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening, asyncio.timeout(20):
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening, asyncio.timeout(120):
             api = CogApi(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
             fed = []
             with pytest.raises(WorkerCrashedError, match="connection to the Cog server broke: the server closed"):

@@ -47,7 +47,7 @@ def alive(pid):
 
 
 async def ends(*pids):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while any(alive(pid) for pid in pids):  # noqa: ASYNC110 - not our children: nothing to wait on
             await asyncio.sleep(0.01)
 
@@ -65,7 +65,7 @@ async def group(code, lines=None, env=None):
         [sys.executable, "-c", code], cwd=Path(), env={**os.environ, **(env or {})}, on_line=on_line
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await said.wait()
         yield started
     finally:
@@ -102,7 +102,7 @@ def test_a_server_that_ends_by_itself_leaves_its_status_and_its_output():
         lines = []
         code = "import sys; print('one'); print('two', file=sys.stderr, end=''); sys.exit(3)"
         async with group(code, lines, env={"PYTHONUNBUFFERED": "1"}) as started:
-            assert await started.wait(20)
+            assert await started.wait(120)
             assert started.returncode == 3
             await started.stop(1)
             assert lines == ["one", "two"]
@@ -115,7 +115,7 @@ def test_long_lines_and_bytes_that_are_no_text():
         lines = []
         code = "import sys; sys.stdout.buffer.write(b'a' * 300_000 + b'\\nb\\xffc\\r\\n')"
         async with group(code, lines) as started:
-            assert await started.wait(20)
+            assert await started.wait(120)
             await started.stop(1)
         assert {len(line) > 0 and set(line) <= {"a"} for line in lines[:-1]} == {True}
         assert lines[-1] == "b\ufffdc"
@@ -132,7 +132,7 @@ def test_when_we_are_killed_the_group_dies(number):
         assert all(alive(pid) for pid in pids)
     finally:
         keeper.send_signal(number)
-        keeper.wait(20)
+        keeper.wait(120)
         keeper.stdout.close()
     asyncio.run(ends(*pids))
 

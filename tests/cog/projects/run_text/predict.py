@@ -19,7 +19,7 @@ class Predictor(BasePredictor):
         prompt: str = Input(description="What to say"),
         mode: str = Input(default="echo"),
         count: int = Input(default=3, ge=0, le=200_000),
-        pause_s: float = Input(default=0.0, ge=0, le=60),
+        pause_s: float = Input(default=0.0, ge=0, le=600),
     ) -> ConcatenateIterator[str]:
         print(f"mode {mode}")
         print("to stderr", file=sys.stderr)
