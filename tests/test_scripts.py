@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.paths import ROOT, SCRIPTS
 
@@ -76,9 +77,25 @@ def test_shell_script_is_strict_and_explains_itself(script: Path) -> None:
 def test_ci_runs_the_two_scripts_and_nothing_else() -> None:
     lines = (ROOT / ".ci/run").read_text().splitlines()
     commands = [line for line in lines if line and not line.startswith(("#", "set -", "root="))]
-    assert commands == ['"$root/scripts/check"', '"$root/scripts/test"']
+    assert commands == ['"$root/scripts/check"', '"$root/scripts/test" --coverage']
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
-    assert re.findall(r"run: (.+)", workflow) == [".ci/run"]
+    # The environment is made by the Python of the matrix: scripts/setup-venv keeps one that is there.
+    assert re.findall(r"run: (.+)", workflow) == ["python -m venv .venv", ".ci/run"]
+
+
+def test_ci_runs_every_python_that_the_package_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [name.rpartition(" ")[2] for name in project["classifiers"] if re.search(r":: Python :: 3\.\d", name)]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert workflow["jobs"]["ci"]["strategy"]["matrix"]["python-version"] == named
+    assert project["requires-python"] == f">={named[0]}"
+
+
+def test_hooks_before_a_commit_call_our_own_tools() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repository["repo"] for repository in hooks] == ["local"]
+    entries = {hook["id"]: hook["entry"] for hook in hooks[0]["hooks"]}
+    assert entries == {"check": "scripts/check", "test": "scripts/test --fast"}
 
 
 def pins(file: str) -> dict[str, str]:

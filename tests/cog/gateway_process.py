@@ -63,7 +63,7 @@ class GatewayProcess:
         return status
 
 
-def wait_until(condition, limit_s=120):
+def wait_until(condition, limit_s=300):
     """Asks until it holds."""
     end_s = time.monotonic() + limit_s
     pause = threading.Event()

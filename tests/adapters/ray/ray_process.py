@@ -48,7 +48,7 @@ class RayProcess:
         self.lines.extend(self.process.stdout)
 
     def wait_serving(self):
-        wait_until(lambda: self.said("Serving") or self.process.poll() is not None, 120)
+        wait_until(lambda: self.said("Serving") or self.process.poll() is not None, 300)
         assert self.said("Serving"), "".join(self.lines)
         return self
 
@@ -75,7 +75,7 @@ class RayProcess:
 
     def end(self):
         """Its exit status, after all it has to say."""
-        status = self.process.wait(120)
+        status = self.process.wait(300)
         self._reader.join(120)
         self.process.stdout.close()
         return status
