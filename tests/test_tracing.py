@@ -51,7 +51,8 @@ def test_a_folder_that_has_gone_is_no_reason_to_fail(tmp_path, monkeypatch):
 
 def test_it_loads_nothing_that_an_interpreter_would_not():
     code = (
-        "import collections.abc, contextlib, threading, sys; before = set(sys.modules); import pilotlight.tracing;"
+        "import __future__, collections.abc, contextlib, threading, sys; before = set(sys.modules);"
+        "import pilotlight.tracing;"
         "print(sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)

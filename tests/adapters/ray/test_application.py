@@ -189,7 +189,10 @@ def test_sigterm_lets_a_prediction_end_and_leaves_nothing(ray):
 def test_a_setup_that_fails_ends_the_command_with_its_reason():
     with tempfile.TemporaryDirectory(prefix="t-") as folder:
         process = RayProcess(folder, "run_broken")
-        assert process.end() == 1
+        try:
+            assert process.end() == 1
+        finally:
+            process.close()
         assert process.printed("looking for the weights")
         assert process.lines[-1].startswith("Error: ")
         assert "weights/model.safetensors is not there" in process.lines[-1]
