@@ -39,11 +39,13 @@ class ServeSettings:
         host: the IP address to listen on.
         port: the port to listen on.
         platform: whose contract to speak, one of ``PLATFORMS``.
+        worker: the server's process.
     """
 
     host: str = SERVE_HOST.default
     port: int = SERVE_PORT
     platform: str = SERVE_ON.default
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
 
 
 @dataclass(frozen=True, slots=True)

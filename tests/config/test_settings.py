@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from pilotlight.adapters.encoder_inputs import MAX_TEXTS
-from pilotlight.config import EncoderSettings, EngineOptions, GatewaySettings, ServeSettings, TextSettings
+from pilotlight.config import EncoderSettings, EngineOptions, GatewaySettings, TextSettings
+from pilotlight.config.variables import ENGINES, POOLING
+from pilotlight.engines.encoders.model_config import Pooling
+from pilotlight.engines.select import PACKAGES
 from pilotlight.errors import ConfigError
 from pilotlight.runtime.http.request import MAX_BODY_BYTES
 
@@ -24,7 +27,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 def test_defaults_that_depend_on_other_parts_agree_with_them() -> None:
     assert GatewaySettings().max_body_bytes == MAX_BODY_BYTES  # what a Cog server takes
     assert EncoderSettings().queue_size == 4 * MAX_TEXTS  # four of the largest requests
-    assert (ServeSettings().host, ServeSettings().platform) == ("127.0.0.1", "cog")
+    assert set(ENGINES) == {"auto", *PACKAGES}
+    assert POOLING.expected == f"auto, {' or '.join(Pooling)}"
 
 
 def test_a_text_predictor_reads_its_variables() -> None:

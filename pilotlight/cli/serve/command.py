@@ -16,11 +16,12 @@ import click
 
 from pilotlight.cli.common.options import environment_option, project_option, python_option, setup_timeout_option
 from pilotlight.cli.serve.ray_options import RayOptions, ray_options
-from pilotlight.config.serving import WorkerSettings
-from pilotlight.config.variables import PLATFORMS, SERVE_HOST, SERVE_ON, SERVE_PORT
+from pilotlight.config.serving import ServeSettings
+from pilotlight.config.variables import PLATFORMS, SERVE_HOST, SERVE_ON
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.runtime import LogLine, Project, ServerOptions, Worker
 
+_DEFAULT = ServeSettings()
 _HEALTH_INTERVAL_S = 2.0
 _PLACEHOLDERS = {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}
 
@@ -38,7 +39,7 @@ Examples:
 @project_option
 @click.option(
     "--host",
-    default=SERVE_HOST.default,
+    default=_DEFAULT.host,
     show_default=True,
     envvar=SERVE_HOST.name,
     show_envvar=True,
@@ -48,7 +49,7 @@ Examples:
     "-p",
     "--port",
     type=click.IntRange(1, 65535),
-    default=SERVE_PORT,
+    default=_DEFAULT.port,
     show_default=True,
     envvar="PORT",
     show_envvar=True,
@@ -58,7 +59,7 @@ Examples:
     "--on",
     "platform",
     type=click.Choice(PLATFORMS),
-    default=SERVE_ON.default,
+    default=_DEFAULT.platform,
     show_default=True,
     envvar=SERVE_ON.name,
     show_envvar=True,
@@ -72,7 +73,7 @@ Examples:
     "--grace",
     "grace_s",
     type=click.FloatRange(min=0),
-    default=WorkerSettings().grace_s,
+    default=_DEFAULT.worker.grace_s,
     show_default=True,
     help="Seconds that running predictions may take after SIGTERM or Ctrl-C. A second signal ends them.",
 )
