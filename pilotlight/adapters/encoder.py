@@ -14,7 +14,7 @@ from typing import Self
 
 from pilotlight.adapters.encoder_inputs import read_texts
 from pilotlight.adapters.text import Scope
-from pilotlight.config.predictor import EncoderSettings
+from pilotlight.config.encoder import EncoderSettings
 from pilotlight.config.variables import unknown_variables
 from pilotlight.engines.encoders.batch_planner import Limits
 from pilotlight.engines.encoders.scores import scores, unit

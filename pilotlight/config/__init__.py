@@ -1,14 +1,16 @@
 """Every setting, once: the ``PILOTLIGHT_*`` variables, and the objects that programs read them into.
 
-``variables`` is the table of the environment; ``predictor`` has what predictors are told, ``serving`` what servers are.
-A program reads its settings where it begins (``GatewaySettings.from_env(os.environ)``) and passes the object on.
+``variables`` is the table of the environment; ``predictor`` and ``encoder`` have what predictors are told, ``serving``
+what servers are. A program reads its settings where it begins (``GatewaySettings.from_env(os.environ)``) and passes the
+object on.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # as in the module typing
 if TYPE_CHECKING:
-    from pilotlight.config.predictor import EncoderSettings, EngineOptions, TextSettings
+    from pilotlight.config.encoder import EncoderSettings
+    from pilotlight.config.predictor import EngineOptions, TextSettings
     from pilotlight.config.reference import settings_reference
     from pilotlight.config.serving import GatewaySettings, ServeSettings, WorkerSettings
     from pilotlight.config.variables import VARIABLES, Variable, unknown_variables
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "EncoderSettings": "predictor",
+    "EncoderSettings": "encoder",
     "EngineOptions": "predictor",
     "GatewaySettings": "serving",
     "ServeSettings": "serving",

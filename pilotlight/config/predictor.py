@@ -1,4 +1,4 @@
-"""What the predictors of ``predict.py`` and of the examples are told by the environment.
+"""What the text predictor of ``predict.py`` is told, and which engine any predictor gets.
 
 Imported at every cold start: the standard library only.
 """
@@ -9,15 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pilotlight.config.variables import (
-    BATCH,
-    BATCH_WAIT_MS,
     COG_MAX_CONCURRENCY,
     DEVICE,
     DTYPE,
-    ENCODER_MODEL,
     ENGINE,
     MODEL,
-    POOLING,
     QUEUE,
     SLOTS,
     STAGED,
@@ -82,44 +78,6 @@ class TextSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderSettings:
-    """A predictor that classifies or embeds texts.
-
-    Attributes:
-        model: a folder, the name of one in ``weights/``, or a hub id.
-        engine: which engine it gets.
-        pooling: ``auto``, ``mean`` or ``cls``: how an embedder makes one vector of a text's tokens.
-        max_rows: texts computed together at most.
-        max_wait_s: how long a text may wait for others to share its batch.
-        queue_size: texts inside at most, running ones included.
-    """
-
-    model: str = ENCODER_MODEL
-    engine: EngineOptions = field(default_factory=EngineOptions)
-    pooling: str = POOLING.default
-    max_rows: int = BATCH.default
-    max_wait_s: float = BATCH_WAIT_MS.default / 1e3
-    queue_size: int = 1024
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> EncoderSettings:
-        """Read the variables of the table.
-
-        Raises:
-            ConfigError: a value is not allowed.
-        """
-        return cls(
-            model=MODEL.read(environ) or ENCODER_MODEL,
-            engine=EngineOptions.from_env(environ),
-            pooling=POOLING.read(environ),
-            max_rows=BATCH.read(environ),
-            max_wait_s=BATCH_WAIT_MS.read(environ) / 1e3,
-            queue_size=QUEUE.read(environ) or DEFAULT_ENCODER.queue_size,
-        )
-
-
 DEFAULT_TEXT = TextSettings()
 # Requests that may wait at a text engine that is opened without a predictor, by a script or a check.
 ENGINE_QUEUE_SIZE = 64
-DEFAULT_ENCODER = EncoderSettings()

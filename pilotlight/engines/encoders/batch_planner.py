@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pilotlight.config.predictor import DEFAULT_ENCODER
+from pilotlight.config.encoder import DEFAULT_ENCODER
 
 __all__ = ["Cost", "Limits", "fit", "next_batch", "partition", "wait_s"]
 

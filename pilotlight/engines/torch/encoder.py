@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pilotlight.config.predictor import DEFAULT_ENCODER
+from pilotlight.config.encoder import DEFAULT_ENCODER
 from pilotlight.engines.encoders.batch_planner import Cost, Limits
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
