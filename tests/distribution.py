@@ -30,14 +30,60 @@ SPLIT = {
 # Begin in this order, before all others: each of them takes longer than most files.
 FIRST: tuple[str, ...] = (
     "tests/cog/test_predictor.py",
+    "tests/adapters/ray/",
+    "tests/cli/bench/test_cold.py",
+    "tests/cli/model/",
     "conformance",
+    "tests/engines/openvino/",
+    "tests/engines/torch/test_engine.py",
+    "tests/engines/test_engines.py",
+    "tests/cli/test_doctor.py",
+    "tests/gateway/registry/test_push.py",
+    "tests/test_scripts.py",
+    "tests/scripts/",
+    "tests/cli/bench/",
+    "tests/cog/",
+    "tests/runtime/schema/test_schema_file.py",
 )
 
 # What starts a real Cog server, by the beginnings of paths.
-COG: tuple[str, ...] = ("tests/cog/",)
+COG: tuple[str, ...] = (
+    "tests/adapters/clouds/test_platforms.py",
+    "tests/adapters/clouds/test_runpod_official.py",
+    "tests/adapters/ray/",
+    "tests/cli/bench/",
+    "tests/cli/gateway/test_serve.py",
+    "tests/cli/gateway/test_watching.py",
+    "tests/cli/predict/",
+    "tests/cli/serve/",
+    "tests/cli/test_doctor.py",
+    "tests/client/test_conformance",
+    "tests/client/test_killed.py",
+    "tests/client/webhooks/test_route.py",
+    "tests/cog/",
+    "tests/scripts/checks/",
+    "tests/scripts/measure/",
+    "tests/test_readme.py",
+)
 
-# What takes long without one.
-SLOW: tuple[str, ...] = ()
+# What takes long without one: models, exports, many processes.
+SLOW: tuple[str, ...] = (
+    "tests/bench/cold/test_records.py",
+    "tests/bench/report/pages/",
+    "tests/bench/systems/",
+    "tests/cli/model/",
+    "tests/engines/onnx/",
+    "tests/engines/openvino/",
+    "tests/engines/test_",
+    "tests/engines/torch/",
+    "tests/gateway/registry/test_push.py",
+    "tests/gateway/storage/test_store.py",
+    "tests/runtime/schema/test_schema_file.py",
+    "tests/scripts/test_shell.py",
+    "tests/scripts/train/",
+    "tests/test_scripts.py",
+    "tests/test_termination.py",
+)
 
 
 def group_of(node: str) -> str:
