@@ -19,7 +19,7 @@ PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "doc
 def doctor(*args):
     environ = {**os.environ, "COLUMNS": "110"}
     return subprocess.run(
-        [*PROGRAM, *map(str, args)], env=environ, capture_output=True, text=True, timeout=150, check=False
+        [*PROGRAM, *map(str, args)], env=environ, capture_output=True, text=True, timeout=500, check=False
     )
 
 

@@ -142,6 +142,6 @@ predictor.close()
 """
     environ = {**os.environ, "PILOTLIGHT_MODEL": str(model), "PILOTLIGHT_DEVICE": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, timeout=500
     )
     assert done.stdout.split() == [name]

@@ -23,7 +23,7 @@ def python(code, folder, notes, *, environ=None, **options):
     environ = {**os.environ, **(environ or {})}
     environ = {**environ, **hook_environment(notes, folder / "predict.py", environ, **options)}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], cwd=folder, env=environ, capture_output=True, text=True, timeout=500, check=True
     )
     assert done.stderr == ""
     return done.stdout.strip()

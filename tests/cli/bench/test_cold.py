@@ -22,7 +22,7 @@ PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "ben
 def bench(folder, *args):
     environ = {**os.environ, "COLUMNS": "100"}
     return subprocess.run(
-        [*PROGRAM, *map(str, args)], cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False
+        [*PROGRAM, *map(str, args)], cwd=folder, env=environ, capture_output=True, text=True, timeout=500, check=False
     )
 
 

@@ -22,7 +22,7 @@ def report(folder, *args, code=MAIN):
         env={**os.environ, "COLUMNS": "100"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
 

@@ -25,7 +25,7 @@ PLANTED = PROJECTS / "warm_planted"
 def bench(folder, *args):
     environ = {**os.environ, "COLUMNS": "100"}
     return subprocess.run(
-        [*PROGRAM, *map(str, args)], cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False
+        [*PROGRAM, *map(str, args)], cwd=folder, env=environ, capture_output=True, text=True, timeout=500, check=False
     )
 
 

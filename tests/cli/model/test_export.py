@@ -15,7 +15,7 @@ from tests.engines.exported import ENVIRON
 from tests.models import tiny_model
 
 COMMAND = [sys.executable, "-c", "from pilotlight.cli import main; main()"]
-DEADLINE_S = 170
+DEADLINE_S = 500
 
 
 def run(*args: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ COMMAND = [sys.executable, "-c", "from pilotlight.cli import main; main()"]
 
 
 def run(*args: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *args], env=ENVIRON, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run([*COMMAND, *args], env=ENVIRON, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     return done

@@ -15,7 +15,7 @@ PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "sta
 def start_files(*args):
     environ = {**os.environ, "COLUMNS": "100"}
     return subprocess.run(
-        [*PROGRAM, *map(str, args)], env=environ, capture_output=True, text=True, timeout=120, check=False
+        [*PROGRAM, *map(str, args)], env=environ, capture_output=True, text=True, timeout=500, check=False
     )
 
 

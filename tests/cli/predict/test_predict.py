@@ -18,7 +18,7 @@ PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "pre
 
 def predict(project, *args, **options):
     return subprocess.run(
-        [*PROGRAM, str(PROJECTS / project), *args], capture_output=True, text=True, timeout=120, check=False, **options
+        [*PROGRAM, str(PROJECTS / project), *args], capture_output=True, text=True, timeout=500, check=False, **options
     )
 
 

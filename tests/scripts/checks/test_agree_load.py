@@ -17,7 +17,7 @@ def agree(path, *args):
         env=environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
 
