@@ -40,6 +40,7 @@ class Host:
         self.project = project
         self.document = schema_for(project, python=(server or ServerOptions()).python)
         self._validator = Validator(self.document)
+        self.schema = self._validator.schema
         self._keeper_options = keeper_options or KeeperOptions()
         self._queue = LocalQueue(lambda: Worker(project, server), self._keeper_options)
         self._loop = asyncio.new_event_loop()
@@ -67,14 +68,12 @@ class Host:
     @property
     def iterates(self) -> bool:
         """Whether the output is a list that grows chunk by chunk."""
-        output = self.document.get("components", {}).get("schemas", {}).get("Output", {})
-        return bool(output.get("x-cog-array-type") == "iterator")
+        return self.schema.output.iterates
 
     @property
     def concatenates(self) -> bool:
         """Whether the chunks of the output are pieces of one text."""
-        output = self.document.get("components", {}).get("schemas", {}).get("Output", {})
-        return bool(output.get("x-cog-array-display") == "concatenate")
+        return self.schema.output.concatenates
 
     def start(self) -> None:
         """Start the worker, and return when it is ready.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.errors import UsageError
-from pilotlight.runtime.http.request import input_names
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "object": "dict[str, Any]"}
 
@@ -38,43 +38,37 @@ def module_for(target: str, document: Mapping[str, Any]) -> str:
     Raises:
         UsageError: the document describes no inputs, or one whose name is a word of Python's.
     """
-    names = input_names(document)
-    if names is None:
+    schema = PredictorSchema.of(document)
+    if not schema.describes_inputs:
         raise UsageError(f"{target} does not say which inputs it takes")
-    schemas = document["components"]["schemas"]
-    required = schemas["Input"].get("required", [])
     lines = ["", "class Input(TypedDict):", '    """What it takes."""', ""]
-    for name in names:
+    for name, one in schema.inputs.items():
         if not name.isidentifier() or keyword.iskeyword(name):
             raise UsageError(f"{target} has an input {name!r}, which cannot be a name in a class")
-        schema = schemas["Input"]["properties"][name]
-        kind = type_of(schema, schemas, given=True)
-        lines.append(f"    {name}: {kind if name in required else f'NotRequired[{kind} | None]'}")
-        if description := " ".join(str(schema.get("description", "")).split()):
+        kind = type_of(one.schema, given=True)
+        lines.append(f"    {name}: {kind if one.required else f'NotRequired[{kind} | None]'}")
+        if description := " ".join(one.description.split()):
             lines.append(f"    {_doc(description)}")
-    output = type_of(schemas.get("Output", {}), schemas, given=False)
+    output = type_of(schema.output.schema, given=False)
     body = "\n".join([*lines, "", "", f"Output = {output}", ""])
     return _HEADER.format(target=target) + body + _FOOTER
 
 
-def type_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], *, given: bool) -> str:
-    """The type of a value, in Python's words.
+def type_of(schema: Mapping[str, Any], *, given: bool) -> str:
+    """Return the type of a value as Python writes it.
 
     Args:
-        schema: of the value.
-        schemas: what references lead to.
+        schema: of the value, without references.
         given: whether it goes in, where a file may be a path or bytes; what comes out is a URL.
     """
-    if "$ref" in schema:
-        return type_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, given=given)
     if "enum" in schema:
         return f"Literal[{', '.join(repr(one) for one in schema['enum'])}]"
-    for key in ("allOf", "anyOf", "oneOf"):
+    for key in ("anyOf", "oneOf"):
         if key in schema:
-            return " | ".join(dict.fromkeys(type_of(part, schemas, given=given) for part in schema[key]))
+            return " | ".join(dict.fromkeys(type_of(part, given=given) for part in schema[key]))
     kind = schema.get("type")
     if kind == "array":
-        return f"list[{type_of(schema.get('items', {}), schemas, given=given)}]"
+        return f"list[{type_of(schema.get('items', {}), given=given)}]"
     if kind == "string" and schema.get("format") == "uri":
         return "str | Path | bytes" if given else "str"
     if kind == "null":

@@ -13,12 +13,11 @@ from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
 from pilotlight.runtime.events import Event, Feed, discard, stream_events
 from pilotlight.runtime.health import Health
 from pilotlight.runtime.http.request import (
-    check_names,
     check_prediction_id,
     encode_body,
-    input_names,
     new_prediction_id,
 )
+from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.schema_file import ensure_schema
 from pilotlight.runtime.server.cog_server import CogServer, ServerOptions
@@ -56,7 +55,7 @@ class Worker:
         self._options = options or ServerOptions()
         self._server: CogServer | None = None
         self._schema: dict[str, Any] = {}
-        self._input_names: list[str] | None = None
+        self._predictor_schema = PredictorSchema.of({})
         self._running: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -112,7 +111,7 @@ class Worker:
         assert self._server is None, "this is a bug: a Worker starts once"
         server = CogServer(self.project, self._options)
         self._schema = await asyncio.to_thread(self._load_schema)
-        self._input_names = input_names(self._schema)
+        self._predictor_schema = PredictorSchema.of(self._schema)
         await server.start()
         self._server = server
 
@@ -160,8 +159,7 @@ class Worker:
         prediction_id = check_prediction_id(prediction_id or new_prediction_id())
         if prediction_id in self._running:
             raise UsageError(f"prediction {prediction_id} is already running; give each its own id")
-        if self._input_names is not None:
-            check_names(inputs, self._input_names)
+        self._predictor_schema.check_names(inputs)
         body = encode_body(inputs, context)
         server = self._started
         self._running.add(prediction_id)

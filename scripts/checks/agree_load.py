@@ -23,12 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight import PilotlightError
-from pilotlight.bench.harness.example_inputs import default_inputs
 from pilotlight.bench.harness.targets import StartOptions
 from pilotlight.bench.load.measure import LoadPlan, measure
 from pilotlight.bench.load.results import LoadSettings
 from pilotlight.bench.load.steps import closed_steps
 from pilotlight.runtime import Project, Worker
+from pilotlight.runtime.example_inputs import complete_inputs
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "cog" / "projects" / "load_tiny"
@@ -87,7 +88,7 @@ async def run_ours(url: str, clients: int, seconds: int) -> float:
     steps = closed_steps([clients], duration_s=seconds, requests=None)
     options = StartOptions(Path(sys.executable), {}, LIMIT_S, LIMIT_S)
     plan = LoadPlan(url, options, steps, settings)
-    result = await measure(plan, lambda document: default_inputs(document, {}), save=lambda _: None)
+    result = await measure(plan, lambda schema: complete_inputs(PredictorSchema.of(schema), {}), save=lambda _: None)
     return result.steps[0].summary.achieved_per_s
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from pilotlight.bench.cold.measure import ColdPlan, measure
 from pilotlight.bench.cold.observe import Conditions, observe
-from pilotlight.bench.harness.example_inputs import default_inputs
 from pilotlight.bench.harness.proc import group_members
 from pilotlight.bench.harness.targets import StartOptions, name_targets
 from pilotlight.errors import (
@@ -24,6 +23,7 @@ from pilotlight.errors import (
     WorkerTimeoutError,
 )
 from pilotlight.runtime import Project
+from tests.inputs import made_up
 from tests.paths import PROJECTS
 
 
@@ -95,7 +95,12 @@ def test_a_start_that_does_not_succeed(project, inputs, given, error, message):
 def run(plan):
     saved, announced = [], []
     result = asyncio.run(
-        measure(plan, lambda document: default_inputs(document, {}), save=saved.append, announce=announced.append)
+        measure(
+            plan,
+            made_up(),
+            save=saved.append,
+            announce=announced.append,
+        )
     )
     return result, saved, announced
 

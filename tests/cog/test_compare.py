@@ -8,9 +8,9 @@ from pilotlight.bench.compare.measure import ComparePlan, measure
 from pilotlight.bench.compare.metrics import CompareMetric
 from pilotlight.bench.compare.outcome import judge
 from pilotlight.bench.compare.sides import opened, parse_side
-from pilotlight.bench.harness.example_inputs import default_inputs
 from pilotlight.bench.harness.targets import StartOptions
 from tests.bench.compare.repository import PLANTED, git, repository
+from tests.inputs import made_up
 
 
 def run(a, b, metric, runs=1, iterations=4):
@@ -28,7 +28,7 @@ def run(a, b, metric, runs=1, iterations=4):
     return asyncio.run(
         measure(
             plan,
-            lambda document: default_inputs(document, {}),
+            made_up(),
             save=saved.append,
             announce=lambda step: None,
             tick=lambda: None,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.harness.example_inputs import default_inputs
 from pilotlight.bench.harness.targets import StartOptions
 from pilotlight.doctor.examine import DEFAULT_BUDGET_S, examine
 from pilotlight.doctor.observe.run import Plan
 from pilotlight.errors import InputError, UsageError
 from pilotlight.runtime import Project
+from tests.inputs import made_up
 from tests.paths import PROJECTS, ROOT
 
 MISTAKES = {
@@ -37,7 +37,7 @@ def plan(root, given=None, python=None, announce=lambda step: None, setup_timeou
     given = given or {}
     return Plan(
         project=Project.load(root),
-        inputs_for=lambda document: default_inputs(document, given),
+        inputs_for=made_up(**given),
         given=frozenset(given),
         options=StartOptions(Path(python or sys.executable).absolute(), {}, setup_timeout_s, 60.0),
         announce=announce,

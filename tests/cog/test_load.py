@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pilotlight.bench.harness.example_inputs import default_inputs
 from pilotlight.bench.harness.proc import group_members
 from pilotlight.bench.harness.targets import StartOptions, name_targets
 from pilotlight.bench.load.measure import LoadPlan, measure
@@ -17,6 +16,7 @@ from pilotlight.bench.load.steps import LoadStep, closed_steps, constant_steps, 
 from pilotlight.errors import InputError, PredictionFailedError, UsageError, WorkerError
 from pilotlight.runtime import Project, Worker
 from tests.cog.test_cold import groups_of_servers
+from tests.inputs import made_up
 from tests.paths import PROJECTS
 
 OPEN = {"requests": None, "max_in_flight": 1024}
@@ -49,7 +49,7 @@ def plan(where, *steps, mode="plain", arrivals=None, queue=True, objectives=(), 
 
 def run(given, **inputs):
     saved = []
-    result = asyncio.run(measure(given, lambda document: default_inputs(document, inputs), save=saved.append))
+    result = asyncio.run(measure(given, made_up(**inputs), save=saved.append))
     # Before the first step, after each one, and at the end.
     assert [len(one.steps) for one in saved] == [*range(len(result.steps) + 1), len(result.steps)]
     assert [one.finished for one in saved] == [*[False] * (len(result.steps) + 1), True]
@@ -149,7 +149,7 @@ def test_a_server_that_runs_already_is_left_running():
         async with Worker(Project.load(PROJECTS / "load_tiny")) as worker:
             await worker.wait_ready(120)
             given = plan(worker.url + "/", *closed_steps([2], duration_s=None, requests=20))
-            result = await measure(given, lambda document: default_inputs(document, {}), save=lambda _: None)
+            result = await measure(given, made_up(), save=lambda _: None)
             return result, await worker.health()
 
     result, health = asyncio.run(scenario())
@@ -207,7 +207,12 @@ def test_cancelled_it_keeps_the_step_it_was_in_and_leaves_no_process():
 
         inputs = {"seconds": 0.1}
         running = asyncio.create_task(
-            measure(given, lambda document: default_inputs(document, inputs), save=saved.append, look=look)
+            measure(
+                given,
+                made_up(**inputs),
+                save=saved.append,
+                look=look,
+            )
         )
         async with asyncio.timeout(120):
             await looked.wait()

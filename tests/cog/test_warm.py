@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.bench.harness.example_inputs import default_inputs
 from pilotlight.bench.harness.targets import BenchTarget, StartOptions
 from pilotlight.bench.stats.warmup import Shape
 from pilotlight.bench.warm.measure import WarmPlan, measure
 from pilotlight.runtime import Project
+from tests.inputs import made_up
 from tests.paths import PROJECTS
 
 PLANTED = PROJECTS / "warm_planted"
@@ -25,7 +25,7 @@ def run(processes, iterations, predict_timeout_s=120, **environments):
     result = asyncio.run(
         measure(
             WarmPlan(targets, processes, iterations, 0, options),
-            lambda document: default_inputs(document, {"word": "b"}),
+            made_up(word="b"),
             save=saved.append,
             announce=announced.append,
             tick=lambda: ticks.append(None),

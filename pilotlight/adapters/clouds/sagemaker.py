@@ -29,6 +29,7 @@ from pilotlight.adapters.web import (
 )
 from pilotlight.errors import ConfigError
 from pilotlight.runtime import Completed, Output
+from pilotlight.runtime.predictor_schema import InputField
 
 DEFAULT_PORT = 8080
 
@@ -111,14 +112,14 @@ def _from_lines(text: str) -> list[dict[str, Any]]:
 
 def _from_csv(host: Host, text: str) -> list[dict[str, Any]]:
     """Rows below a header; a cell is JSON where its input is no text, and empty where it is not given."""
-    known = host.document.get("components", {}).get("schemas", {}).get("Input", {}).get("properties", {})
+    known = host.schema.inputs
     try:
         return _rows(csv.DictReader(io.StringIO(text, newline="")), known)
     except csv.Error as error:
         raise PredictionError(f"the body is no CSV that can be read: {error}", 400) from error
 
 
-def _rows(rows: csv.DictReader[str], known: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _rows(rows: csv.DictReader[str], known: Mapping[str, InputField]) -> list[dict[str, Any]]:
     wrong = [name for name in rows.fieldnames or [] if name not in known]
     if wrong or not rows.fieldnames:
         raise PredictionError(f"the first row has to name inputs ({', '.join(known)}); found {wrong}", 400)
@@ -130,8 +131,8 @@ def _rows(rows: csv.DictReader[str], known: Mapping[str, Any]) -> list[dict[str,
     return found
 
 
-def _cell(text: str, schema: dict[str, Any]) -> Any:
-    if "string" in (schema.get("type"), *(one.get("type") for one in schema.get("anyOf", []))):
+def _cell(text: str, declared: InputField) -> Any:
+    if "string" in declared.types:
         return text
     try:
         return json.loads(text)

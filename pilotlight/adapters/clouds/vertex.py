@@ -27,6 +27,7 @@ from pilotlight.adapters.web import (
 )
 from pilotlight.errors import ConfigError
 from pilotlight.runtime import Completed, Output
+from pilotlight.runtime.predictor_schema import InputField
 
 # Google's words for the statuses that a prediction can end with.
 _STATUSES = {400: "INVALID_ARGUMENT", 422: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
@@ -116,21 +117,19 @@ async def _all(host: Host, inputs: list[dict[str, Any]]) -> list[Any]:
 
 def _inputs(host: Host, instance: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """One prediction's inputs, with whole floats as the integers that they were before the client sent them."""
-    schema = host.document.get("components", {}).get("schemas", {}).get("Input", {})
-    properties = schema.get("properties", {})
+    schema = host.schema
     if isinstance(instance, str):
-        required = schema.get("required", [])
-        name = required[0] if len(required) == 1 else "prompt"
-        if name not in properties:
+        name = schema.required[0] if len(schema.required) == 1 else "prompt"
+        if name not in schema.inputs:
             raise PredictionError("an instance has to be an object of inputs by name", 400)
         instance = {name: instance}
     given = {**parameters, **require_object(instance, "an instance")}
-    return {name: _whole(value, properties.get(name, {})) for name, value in given.items()}
+    return {name: _whole(value, schema.inputs.get(name)) for name, value in given.items()}
 
 
-def _whole(value: Any, schema: Mapping[str, Any]) -> Any:
-    kinds = {schema.get("type"), *(one.get("type") for one in schema.get("anyOf", []))}
-    if isinstance(value, float) and value.is_integer() and "integer" in kinds and "number" not in kinds:
+def _whole(value: Any, declared: InputField | None) -> Any:
+    types = frozenset() if declared is None else declared.types
+    if isinstance(value, float) and value.is_integer() and "integer" in types and "number" not in types:
         return int(value)
     return value
 

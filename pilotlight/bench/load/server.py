@@ -15,8 +15,8 @@ from pilotlight.bench.harness.targets import BenchTarget, InputMaker, StartOptio
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError
 from pilotlight.runtime import Health, ServerOptions, Worker
 from pilotlight.runtime.http.cog_api import CogApi
-from pilotlight.runtime.http.request import input_names
 from pilotlight.runtime.http.transport import Endpoint
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 __all__ = ["Served", "parse_url", "require_loopback", "serving"]
 
@@ -133,7 +133,7 @@ async def _document(url: str) -> dict[str, Any]:
             document = response.json() if response.status_code == httpx2.codes.OK else {}
     except (httpx2.HTTPError, ValueError) as error:
         raise WorkerError(f"{url}/openapi.json cannot be read: {error or type(error).__name__}") from error
-    if input_names(document) is None:
+    if not PredictorSchema.of(document).describes_inputs:
         raise WorkerError(
             f"{url}/openapi.json does not say what inputs there are (HTTP {response.status_code}): "
             "the server was started without the project's .cog/openapi_schema.json"

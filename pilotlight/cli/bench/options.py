@@ -11,9 +11,10 @@ import click
 from rich.console import Console, RenderableType
 
 from pilotlight.bench.harness.documents import Document, write_document
-from pilotlight.bench.harness.example_inputs import default_inputs
 from pilotlight.cli.common.values import inputs_from_flags
 from pilotlight.errors import UsageError
+from pilotlight.runtime.example_inputs import complete_inputs
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 __all__ = [
     "OutFile",
@@ -118,8 +119,6 @@ def shows(report: Callable[[D], RenderableType], *, as_json: bool) -> Callable[[
 
 
 def make_inputs(flags: tuple[str, ...], document: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, converted by the schema, and placeholders for the rest that is required."""
-    schemas = document["components"]["schemas"]
-    optional = {**schemas["Input"], "required": []}
-    relaxed = {**document, "components": {"schemas": {**schemas, "Input": optional}}}
-    return default_inputs(document, inputs_from_flags(flags, relaxed))
+    """Return what was given, converted by the schema, and placeholders for the rest that is required."""
+    schema = PredictorSchema.of(document)
+    return complete_inputs(schema, inputs_from_flags(flags, schema, complete=False))

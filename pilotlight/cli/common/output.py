@@ -6,38 +6,14 @@ import base64
 import json
 import mimetypes
 import urllib.parse
-from collections.abc import Mapping
-from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pilotlight.errors import UsageError
+from pilotlight.runtime.predictor_schema import OutputKind
 from pilotlight.types import Prediction
-
-
-class OutputKind(Enum):
-    """How an output is shown."""
-
-    TEXT = auto()  # as it is, chunk after chunk
-    LINES = auto()  # one JSON value on a line, chunk after chunk
-    FILE = auto()  # saved
-    FILES = auto()  # saved, with a number each
-    JSON = auto()  # one JSON value, indented, at the end
-
-
-def kind_of(document: Mapping[str, Any]) -> OutputKind:
-    """How to show the outputs of a project with this OpenAPI document."""
-    schema = document["components"]["schemas"].get("Output", {})
-    items = schema.get("items", {})
-    if schema.get("format") == "uri":
-        return OutputKind.FILE
-    if items.get("format") == "uri":
-        return OutputKind.FILES
-    if schema.get("type") == "string" or schema.get("x-cog-array-display") == "concatenate":
-        return OutputKind.TEXT
-    return OutputKind.LINES if schema.get("x-cog-array-type") == "iterator" else OutputKind.JSON
 
 
 class Printer:

@@ -11,12 +11,12 @@ import math
 import mimetypes
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import InputError, UsageError
-from pilotlight.runtime.http.request import check_names, input_names
+from pilotlight.runtime.predictor_schema import PredictorSchema, alternatives
 
 Schema = Mapping[str, Any]
 
@@ -31,8 +31,13 @@ _ARTICLES = {
 }
 
 
-def inputs_from_flags(flags: Sequence[str], document: Schema) -> dict[str, Any]:
+def inputs_from_flags(flags: Sequence[str], schema: PredictorSchema, *, complete: bool = True) -> dict[str, Any]:
     """The values of ``name=value``, converted to the types of the schema; a name given twice makes a list.
+
+    Args:
+        flags: as the command line has them.
+        schema: of the predictor.
+        complete: whether every required input has to be among them.
 
     Raises:
         UsageError: a flag has no ``=``.
@@ -46,19 +51,20 @@ def inputs_from_flags(flags: Sequence[str], document: Schema) -> dict[str, Any]:
         if len(text) >= 2 and text[0] == text[-1] == '"':
             text = text[1:-1]
         texts.setdefault(name, []).append(text)
-    _check(texts, document)
-    properties = document["components"]["schemas"]["Input"]["properties"]
+    schema.check_names(texts)
+    if complete:
+        _require_all(texts, schema)
     inputs: dict[str, Any] = {}
     for name, values in texts.items():
-        kinds = list(_kinds(properties[name], document))
+        kinds = alternatives(schema.inputs[name].schema) if name in schema.inputs else []
         if len(values) > 1:
-            inputs[name] = [_convert(name, value, _item_kinds(name, kinds, document)) for value in values]
+            inputs[name] = [_convert(name, value, _item_kinds(name, kinds), in_list=True) for value in values]
         else:
-            inputs[name] = _convert(name, values[0], kinds, document)
+            inputs[name] = _convert(name, values[0], kinds)
     return inputs
 
 
-def inputs_from_json(source: str, document: Schema) -> dict[str, Any]:
+def inputs_from_json(source: str, schema: PredictorSchema) -> dict[str, Any]:
     """The values of a JSON object: given itself, or as ``@file``, or as ``-`` for the standard input.
 
     Raises:
@@ -80,40 +86,26 @@ def inputs_from_json(source: str, document: Schema) -> dict[str, Any]:
         raise UsageError(f"--json: {where} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f'--json: {where} has to be a JSON object, such as {{"prompt": "hello"}}')
-    _check(values, document)
+    schema.check_names(values)
+    _require_all(values, schema)
     return {name: _file_or(name, value) for name, value in values.items()}
 
 
-def _check(given: Mapping[str, Any], document: Schema) -> None:
-    names = input_names(document) or []
-    check_names(given, names)
-    required = document["components"]["schemas"]["Input"].get("required", [])
-    missing = [name for name in names if name in required and name not in given]
+def _require_all(given: Mapping[str, Any], schema: PredictorSchema) -> None:
+    missing = [name for name in schema.required if name not in given]
     if missing:
         others = f" (so are {', '.join(missing[1:])})" if len(missing) > 1 else ""
         raise InputError(missing[0], f"missing, and required{others}; give it with -i {missing[0]}=...")
 
 
-def _kinds(schema: Schema, document: Schema) -> Iterator[Schema]:
-    """The simple types that a value may have, with references followed and unions laid open."""
-    if "$ref" in schema:
-        yield from _kinds(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
-    elif "type" in schema:
-        yield schema
-    else:
-        for key in ("allOf", "anyOf", "oneOf"):
-            for part in schema.get(key, []):
-                yield from _kinds(part, document)
-
-
-def _item_kinds(name: str, kinds: Sequence[Schema], document: Schema) -> list[Schema]:
+def _item_kinds(name: str, kinds: Sequence[Schema]) -> list[Schema]:
     lists = [kind for kind in kinds if kind["type"] == "array"]
     if not lists:
         raise InputError(name, "given more than once, but it is no list")
-    return [item for kind in lists for item in _kinds(kind.get("items", {}), document)]
+    return [item for kind in lists for item in alternatives(kind.get("items", {}))]
 
 
-def _convert(name: str, text: str, kinds: Sequence[Schema], document: Schema | None = None) -> Any:
+def _convert(name: str, text: str, kinds: Sequence[Schema], *, in_list: bool = False) -> Any:
     """The first type that the text can be, from the strictest to plain text."""
     if text.startswith("@"):
         value = _file_or(name, text)
@@ -130,8 +122,8 @@ def _convert(name: str, text: str, kinds: Sequence[Schema], document: Schema | N
             return value
     if "string" in types:
         return text
-    if "array" in types and document is not None:
-        return [_convert(name, text, _item_kinds(name, kinds, document))]
+    if "array" in types and not in_list:
+        return [_convert(name, text, _item_kinds(name, kinds), in_list=True)]
     raise InputError(name, f"{text[:80]!r} is not {' or '.join(_ARTICLES[kind] for kind in sorted(types))}")
 
 

@@ -7,7 +7,7 @@ import json
 import click
 
 from pilotlight.gateway import OpenGateway
-from pilotlight.gateway.ui.examples import example_input
+from pilotlight.runtime.example_inputs import example_input
 
 
 def introduce(opened: OpenGateway) -> None:
@@ -29,7 +29,7 @@ def introduce(opened: OpenGateway) -> None:
     if served:
         path = "predict" if projects or len(pushed) == 1 else f"v1/models/{served[0].model}/predictions"
         bearer = " -H 'Authorization: Bearer TOKEN'" if opened.guarded else ""
-        example = json.dumps({"input": example_input(served[0].document)})
+        example = json.dumps({"input": example_input(served[0].schema)})
         click.echo(
             f"Try: curl -s {opened.url}/{path}{bearer} -H 'Content-Type: application/json' -d '{example}'", err=True
         )

@@ -21,10 +21,11 @@ from pilotlight.cli.common.options import (
     python_option,
     setup_timeout_option,
 )
-from pilotlight.cli.common.output import Printer, kind_of
+from pilotlight.cli.common.output import Printer
 from pilotlight.cli.common.values import inputs_from_flags, inputs_from_json
 from pilotlight.errors import PredictionCanceledError, PredictionFailedError, UsageError, WorkerTimeoutError
 from pilotlight.runtime import Completed, Log, LogLine, Output, Project, ServerOptions, Worker, schema_for
+from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.types import Prediction, Status
 
 # `--json` without a value: show JSON, take the inputs from -i.
@@ -74,12 +75,12 @@ def command(
     if flags and json_input not in (None, _JSON_OUT):
         raise UsageError("give the inputs either with -i or with --json, not both")
     project = Project.load(project_root)
-    document = schema_for(project, python=python)
+    schema = PredictorSchema.of(schema_for(project, python=python))
     if json_input is None or json_input == _JSON_OUT:
-        inputs = inputs_from_flags(flags, document)
+        inputs = inputs_from_flags(flags, schema)
     else:
-        inputs = inputs_from_json(json_input, document)
-    printer = Printer(kind_of(document), output)
+        inputs = inputs_from_json(json_input, schema)
+    printer = Printer(schema.output.kind, output)
     with _progress() as progress:
         options = ServerOptions(python=python, env=env, on_log=lambda line: _tell_setup(line, progress))
         worker = Worker(project, options)

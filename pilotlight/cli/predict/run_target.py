@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from pilotlight.cli.common.options import inputs_option, output_option
-from pilotlight.cli.common.output import OutputKind, Printer, kind_of
+from pilotlight.cli.common.output import Printer
 from pilotlight.cli.common.values import inputs_from_flags
 from pilotlight.client import AsyncClient, Result, Timeouts
 from pilotlight.errors import PredictionFailedError, UsageError
+from pilotlight.runtime.predictor_schema import OutputKind, PredictorSchema
 from pilotlight.types import Prediction, Status
 
 _EXAMPLES = """\b
@@ -74,8 +75,9 @@ async def _run(
 ) -> int:
     async with AsyncClient(target, **settings) as client:
         document = await client.schema()
-        inputs = _untyped(flags) if document is None else inputs_from_flags(flags, document)
-        printer = Printer(OutputKind.JSON if document is None else kind_of(document), output)
+        schema = None if document is None else PredictorSchema.of(document)
+        inputs = _untyped(flags) if schema is None else inputs_from_flags(flags, schema)
+        printer = Printer(OutputKind.JSON if schema is None else schema.output.kind, output)
         handle = await client.submit(inputs)
         try:
             async for chunk in handle:

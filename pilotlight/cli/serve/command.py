@@ -20,10 +20,11 @@ from pilotlight.config.serving import ServeSettings
 from pilotlight.config.variables import PLATFORMS, SERVE_HOST, SERVE_ON
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.runtime import LogLine, Project, ServerOptions, Worker
+from pilotlight.runtime.example_inputs import example_input
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 _DEFAULT = ServeSettings()
 _HEALTH_INTERVAL_S = 2.0
-_PLACEHOLDERS = {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}
 
 _EXAMPLES = """\b
 Examples:
@@ -160,13 +161,7 @@ async def _run(worker: Worker, setup_timeout_s: float) -> None:
 
 
 def _example(url: str, document: Mapping[str, Any]) -> str:
-    schema = document.get("components", {}).get("schemas", {}).get("Input", {})
-    properties = schema.get("properties", {})
-    texts = [name for name, one in properties.items() if one.get("type") == "string"]
-    # An example with an input says more than one without, even where none is required.
-    names = schema.get("required") or texts[:1]
-    inputs = {name: _PLACEHOLDERS.get(properties[name].get("type", ""), "...") for name in names}
-    body = json.dumps({"input": inputs})
+    body = json.dumps({"input": example_input(PredictorSchema.of(document))})
     return f"curl -s {url}/predictions -H 'Content-Type: application/json' -d '{body}'"
 
 

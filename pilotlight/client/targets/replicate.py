@@ -18,6 +18,7 @@ from pilotlight.client.http import Http, Retry
 from pilotlight.client.targets.names import Target
 from pilotlight.errors import TargetError, TargetMissingError
 from pilotlight.runtime.events import Completed, Event, Log, Output, Started
+from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.types import Prediction, Status
 
 _LOG = logging.getLogger(__name__)
@@ -254,12 +255,7 @@ def rest(chunks: list[Any], seen: list[Any]) -> list[Any]:
 
 def _decoder(schema: Mapping[str, Any] | None) -> bool:
     """Whether a chunk of the output is anything but text."""
-    try:
-        output = schema["components"]["schemas"]["Output"] if schema else {}
-    except KeyError:
-        return False
-    item = output.get("items", output) if output.get("type") == "array" else output
-    return bool(item.get("type", "string") != "string")
+    return bool(PredictorSchema.of(schema or {}).output.item.get("type", "string") != "string")
 
 
 def status_of(answer: Mapping[str, Any]) -> Status:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight.runtime.http.request import input_names
+from pilotlight.runtime.predictor_schema import InputField, PredictorSchema
 
 __all__ = ["Case", "cases"]
 
@@ -28,19 +28,19 @@ class Case:
     shown: str
 
 
-def cases(document: Mapping[str, Any]) -> list[Case]:
+def cases(schema: PredictorSchema) -> list[Case]:
     """What to try, the cheap ones first.
 
     What Cog refuses by itself is tried once for each kind of input, to see that it does: a value of the wrong type, and
     one beyond a declared limit.
     """
-    schema = document["components"]["schemas"]["Input"]
-    found = [case for name in input_names(document) or [] for case in _of(name, schema["properties"][name])]
+    found = [case for one in schema.inputs.values() for case in _of(one)]
     return sorted(found, key=lambda case: len(str(case.value)))
 
 
-def _of(name: str, schema: Mapping[str, Any]) -> Iterator[Case]:
-    if "allOf" in schema:
+def _of(one: InputField) -> Iterator[Case]:
+    name, schema = one.name, one.schema
+    if one.choices:
         yield Case(name, "no such choice", "'no such choice'")
         return
     match schema.get("type"):
@@ -49,7 +49,7 @@ def _of(name: str, schema: Mapping[str, Any]) -> Iterator[Case]:
             yield Case(name, "many", "'many'")
         case "string" if schema.get("format") == "uri":
             yield Case(name, "data:application/octet-stream;base64,", "(an empty file)")
-        case "string" if not schema.get("x-cog-secret"):
+        case "string" if not one.secret:
             yield from _texts(name, schema)
         case "array":
             yield Case(name, [], "[]")

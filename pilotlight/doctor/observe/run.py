@@ -16,13 +16,14 @@ from typing import Any
 from pilotlight.bench.harness.targets import InputMaker, StartOptions
 from pilotlight.doctor.observe.fuzz import cases
 from pilotlight.doctor.observe.session import Session
-from pilotlight.doctor.observe.small_inputs import with_modest_work
+from pilotlight.doctor.observe.small_inputs import with_small_work
 from pilotlight.doctor.observe.waiting import waited_s, waits
 from pilotlight.doctor.observe.watch import loop_stops, opened, watch_environment
 from pilotlight.doctor.observed import NotStarted, Observation, Start
 from pilotlight.doctor.rules.evidence import plain_error
 from pilotlight.errors import ConfigError, InputError, WorkerError
 from pilotlight.runtime import Project, ServerOptions, Worker, schema_for
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 __all__ = ["Plan", "observe", "observe_again"]
 
@@ -114,7 +115,7 @@ async def _look(
     plan.announce("predicting, several at once")
     waves, why_not = await session.waves(median(run.wall_s for run in start.runs[1:]))
     plan.announce("sending inputs meant to be too much")
-    attempts = await session.attempts(cases(document), start.runs[1:])
+    attempts = await session.attempts(cases(PredictorSchema.of(document)), start.runs[1:])
     unobserved = {"waves": why_not} if why_not else {}
     if not attempts:
         unobserved["inputs"] = "no input to vary, or the worker answers nobody any more"
@@ -166,7 +167,7 @@ def _inputs(plan: Plan, document: Mapping[str, Any]) -> tuple[dict[str, Any] | N
         if error.name in plan.given:
             raise
         return None, str(error)
-    return with_modest_work(inputs, document), ""
+    return with_small_work(inputs, PredictorSchema.of(document)), ""
 
 
 def _failed(start: Start, made_up: tuple[str, ...]) -> str:

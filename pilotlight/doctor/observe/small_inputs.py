@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["with_modest_work"]
+from pilotlight.runtime.predictor_schema import PredictorSchema, within_limits
+
+__all__ = ["with_small_work"]
 
 # Of each line the first that a predictor has, and the number for it: enough work to be measured, little enough to be
 # done dozens of times.
-_MODEST = (
+_SMALL = (
     (("seed",), 1),
     (("max_tokens", "max_new_tokens", "max_length"), 64),
     (("num_inference_steps", "inference_steps", "steps"), 8),
@@ -17,20 +19,19 @@ _MODEST = (
 )
 
 
-def with_modest_work(inputs: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """``inputs``, and a number for those that say how much to do, unless one of the same meaning was given.
+def with_small_work(inputs: Mapping[str, Any], schema: PredictorSchema) -> dict[str, Any]:
+    """Return ``inputs`` with a number for those that say how much to do, unless one of the same meaning was given.
 
     Args:
         inputs: that a prediction takes.
-        document: the project's OpenAPI document.
+        schema: of the predictor.
     """
-    properties = document["components"]["schemas"]["Input"]["properties"]
+    integers = {name for name, one in schema.inputs.items() if one.types == {"integer"}}
     result = dict(inputs)
-    for names, number in _MODEST:
+    for names, number in _SMALL:
         if any(name in inputs for name in names):
             continue
-        name = next((name for name in names if properties.get(name, {}).get("type") == "integer"), None)
-        if name is not None:
-            schema = properties[name]
-            result[name] = max(min(number, schema.get("maximum", number)), schema.get("minimum", 0))
+        declared = next((schema.inputs[name] for name in names if name in integers), None)
+        if declared is not None:
+            result[declared.name] = within_limits(number, declared.schema)
     return result

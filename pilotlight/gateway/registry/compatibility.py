@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pilotlight.runtime.predictor_schema import OutputField, PredictorSchema
+
 Schema = Mapping[str, Any]
 
 # A limit, in words, and which way it may go without refusing what it took before.
@@ -22,7 +24,6 @@ _LIMITS = {
     "minLength": ("least length", -1),
     "maxLength": ("greatest length", 1),
 }
-_WAYS = (("x-cog-array-type", "iterator", "chunk by chunk"), ("x-cog-array-display", "concatenate", "as one text"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +44,37 @@ class Incompatibility:
 
 def find_incompatibilities(older: Schema, newer: Schema) -> list[Incompatibility]:
     """Return all incompatibilities between two OpenAPI documents of a predictor, inputs in the older one's order."""
-    before, now = (one.get("components", {}).get("schemas", {}) for one in (older, newer))
-    return [*_input_breaks(before, now), *_output_breaks(before, now)]
+    before, now = PredictorSchema.of(older), PredictorSchema.of(newer)
+    return [*_input_breaks(before, now), *_output_breaks(before.output, now.output)]
 
 
-def _input_breaks(older: Schema, newer: Schema) -> Iterator[Incompatibility]:
-    if "Input" not in newer:
+def _input_breaks(older: PredictorSchema, newer: PredictorSchema) -> Iterator[Incompatibility]:
+    if not newer.describes_inputs:
         return  # the newer one checks nothing
-    had, has = (one.get("Input", {}).get("properties", {}) for one in (older, newer))
-    must_before, must_now = (set(one.get("Input", {}).get("required", ())) for one in (older, newer))
-    comparison = _Comparison(older, newer, with_null=False)
-    for name in sorted(had, key=lambda name: had[name].get("x-order", 0)):
+    comparison = _Comparison(with_null=False)
+    for name, before in older.inputs.items():
         where = f"input {name}"
-        if name not in has:
+        now = newer.inputs.get(name)
+        if now is None:
             yield Incompatibility(where, "was removed")
             continue
-        if name in must_now - must_before:
+        if now.required and not before.required:
             yield Incompatibility(where, "has to be given now")
-        for clash in comparison.clashes(where, had[name], has[name]):
+        for clash in comparison.clashes(where, before.schema, now.schema):
             yield Incompatibility(clash.where, _input_words(clash))
-    for name in sorted(must_now - had.keys()):
+    for name in sorted(set(newer.required) - older.inputs.keys()):
         yield Incompatibility(f"input {name}", "is new and has to be given; give it a default")
 
 
-def _output_breaks(older: Schema, newer: Schema) -> Iterator[Incompatibility]:
-    promised, given = older.get("Output", {}), newer.get("Output", {})
-    for key, value, words in _WAYS:
-        before, now = (one.get(key) == value for one in (promised, given))
+def _output_breaks(older: OutputField, newer: OutputField) -> Iterator[Incompatibility]:
+    for before, now, words in (
+        (older.iterates, newer.iterates, "chunk by chunk"),
+        (older.concatenates, newer.concatenates, "as one text"),
+    ):
         if before is not now:
             yield Incompatibility("output", f"comes {words} now" if now else f"no longer comes {words}")
     # The other way round: a reader of what the older one promised has to understand what the newer one gives.
-    for clash in _Comparison(newer, older, with_null=True).clashes("output", given, promised):
+    for clash in _Comparison(with_null=True).clashes("output", newer.schema, older.schema):
         yield Incompatibility(clash.where, _output_words(clash))
 
 
@@ -89,21 +90,16 @@ class _Clash:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """Compares schemas of one document with those of another.
+    """Compares two schemas without references.
 
     Attributes:
-        givers: the schemas that references of the giving side point to, by name.
-        takers: the same for the taking side.
         with_null: whether ``nullable`` counts. It does in outputs; a null input counts as not given.
     """
 
-    givers: Schema
-    takers: Schema
     with_null: bool
 
-    def clashes(self, where: str, giving: Schema, taking: Schema) -> Iterator[_Clash]:
-        """Yield why ``taking`` does not accept all that ``giving`` gives; nothing where it does."""
-        given, taken = _plain(giving, self.givers), _plain(taking, self.takers)
+    def clashes(self, where: str, given: Schema, taken: Schema) -> Iterator[_Clash]:
+        """Yield why ``taken`` does not accept all that ``given`` gives; nothing where it does."""
         if self.with_null and given.get("nullable") and not taken.get("nullable"):
             yield _Clash(where, "null", given, taken)
         if "anyOf" in given or "anyOf" in taken:
@@ -134,15 +130,6 @@ class _Comparison:
         if isinstance(others, Mapping):
             values = given.get("additionalProperties")
             yield from self.clashes(f"{where}{{}}", values if isinstance(values, Mapping) else {}, others)
-
-
-def _plain(schema: Schema, schemas: Schema) -> dict[str, Any]:
-    """Return a schema without its references, which Cog writes as ``$ref`` or as ``allOf`` with one of them."""
-    result = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
-    for part in [{"$ref": schema["$ref"]}] if "$ref" in schema else schema.get("allOf", ()):
-        target = schemas.get(part["$ref"].rpartition("/")[2], {}) if "$ref" in part else part
-        result = {**_plain(target, schemas), **result}
-    return result
 
 
 def _fits(given: Schema, taken: Schema) -> bool:

@@ -13,6 +13,7 @@ from pilotlight.errors import UsageError
 from pilotlight.gateway.registry.digest import list_entries, version_id
 from pilotlight.gateway.registry.registry import PushedVersion, Registry
 from pilotlight.runtime import Project, schema_for
+from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.runtime.schema.validation import Validator
 
 # Who owns what is served from a folder, without a push.
@@ -51,10 +52,14 @@ class Version:
         return f"{self.owner}/{self.name}"
 
     @property
+    def schema(self) -> PredictorSchema:
+        """What the document says about its inputs and its output."""
+        return self.validator.schema
+
+    @property
     def iterates(self) -> bool:
         """Whether its output grows chunk by chunk."""
-        output = self.document.get("components", {}).get("schemas", {}).get("Output", {})
-        return bool(output.get("type") == "array" and output.get("x-cog-array-type") == "iterator")
+        return self.schema.output.iterates
 
 
 def load_version(root: Path, *, created_at: float, python: Path | None = None) -> Version:

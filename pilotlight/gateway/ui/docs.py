@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight.gateway.api.openai.inputs import is_text, properties_of
 from pilotlight.gateway.registry.versions import Version
-from pilotlight.gateway.ui.examples import example_input
+from pilotlight.runtime.example_inputs import example_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,13 @@ def usage_examples(versions: Sequence[Version], base: str, *, token: bool) -> li
     if not versions:
         return []
     first = versions[0]
-    body = {"input": example_input(first.document)}
+    body = {"input": example_input(first.schema)}
     python = f"""import replicate
 
 print(replicate.run({first.model!r}, input={body["input"]!r}))"""
     environment = f"REPLICATE_BASE_URL={base} REPLICATE_API_TOKEN={'$TOKEN' if token else 'any'} python example.py"
     create = _curl(f"{base}/v1/models/{first.model}/predictions", body, "Prefer: wait", token=token)
-    text = next((version for version in versions if is_text(version.document)), None)
+    text = next((version for version in versions if version.schema.completes_text), None)
     return [
         Example("One prediction", (_curl(f"{base}/predict", body, token=token),)),
         Example("Replicate's API: create, and wait for up to a minute", (create,)),
@@ -49,7 +48,7 @@ print(replicate.run({first.model!r}, input={body["input"]!r}))"""
 
 
 def _openai(version: Version, base: str, *, token: bool) -> list[Example]:
-    chat = "prompt" not in properties_of(version.document)
+    chat = "prompt" not in version.schema.inputs
     asked = {"messages": [{"role": "user", "content": "Hello"}]} if chat else {"prompt": "Hello"}
     url = f"{base}/openai/v1/{'chat/' if chat else ''}completions"
     stream = _curl(url, {"model": version.model, **asked, "stream": True}, token=token)

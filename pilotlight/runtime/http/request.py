@@ -1,16 +1,15 @@
 """From an input to the bytes of a request, and from a refusal to an ``InputError``. Pure.
 
-What is refused here would otherwise be dropped without a word (names that the predictor does not have), break the
-request as a whole (text that is not Unicode, NaN), or reach the server's disk (an id becomes a folder name there).
+What is refused here would otherwise break the request as a whole (text that is not Unicode, NaN), or reach the server's
+disk (an id becomes a folder name there).
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilotlight.errors import InputError, UsageError
@@ -45,32 +44,6 @@ def check_prediction_id(prediction_id: str) -> str:
             f"prediction id {prediction_id[:140]!r}: use 1 to 128 letters, digits, '-' and '_', not '-' or '_' first"
         )
     return prediction_id
-
-
-def check_names(given: Collection[str], known: Collection[str]) -> None:
-    """Refuses inputs that the predictor does not have, which the server would drop.
-
-    Raises:
-        InputError: names the first of them, the nearest known name, and all that there are.
-    """
-    for name in given:
-        if name in known:
-            continue
-        if not known:
-            raise InputError(name, "unknown input; this predictor takes none")
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f", did you mean {near[0]!r}?" if near else ";"
-        raise InputError(name, f"unknown input{hint} it takes {', '.join(known)}")
-
-
-def input_names(schema: Mapping[str, Any]) -> list[str] | None:
-    """The inputs in a project's OpenAPI document; ``None`` when it does not say."""
-    try:
-        properties = schema["components"]["schemas"]["Input"]["properties"]
-    except KeyError:
-        return None
-    # Cog writes them in alphabetical order, and the signature's order beside them.
-    return sorted(properties, key=lambda name: (properties[name].get("x-order", len(properties)), name))
 
 
 def encode_body(inputs: Mapping[str, Any], context: Mapping[str, str] | None = None) -> bytes:

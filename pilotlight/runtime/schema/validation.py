@@ -16,7 +16,8 @@ from typing import Any
 import jsonschema_rs
 
 from pilotlight.errors import InputError
-from pilotlight.runtime.http.request import check_names, encode_body, input_names
+from pilotlight.runtime.http.request import encode_body
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 REDACTED = "**********"
 
@@ -54,19 +55,23 @@ class InvalidInputError(InputError):
 
 
 class Validator:
-    """Checks inputs against one version's OpenAPI document."""
+    """Checks inputs against one version's OpenAPI document.
+
+    Attributes:
+        schema: what the document says.
+    """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
+        self.schema = PredictorSchema.of(document)
+        inputs = self.schema.inputs.values()
+        self._secrets = {one.name for one in inputs if one.secret}
+        #: The inputs that a worker makes files of, where they are URLs.
+        self.files = frozenset(one.name for one in inputs if one.file)
+        self._only_urls = {one.name for one in inputs if one.only_files}
         components = document.get("components", {})
         schema = components.get("schemas", {}).get("Input")
-        self._names = input_names(document)
-        properties = (schema or {}).get("properties", {})
-        self._secrets = {name for name, one in properties.items() if _mentions(one, "x-cog-secret", True)}
-        #: The inputs that a worker makes files of, where they are URLs.
-        self.files = frozenset(name for name, one in properties.items() if _mentions(one, "format", "uri"))
-        self._only_urls = {name for name in self.files if _is_url(properties[name])}
         # The references of the Input schema point into the document.
-        self._schema = None if schema is None else jsonschema_rs.validator_for({**schema, "components": components})
+        self._compiled = None if schema is None else jsonschema_rs.validator_for({**schema, "components": components})
 
     def check(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The input as it will be sent: without what is null, which to Cog is left out.
@@ -79,8 +84,7 @@ class Validator:
         if mistakes:
             raise InvalidInputError(mistakes)
         try:
-            if self._names is not None:
-                check_names(given, self._names)
+            self.schema.check_names(given)
             encode_body(given)
         except InputError as error:
             raise InvalidInputError([Mistake(error.name, error.problem, "value_error.extra")]) from None
@@ -105,23 +109,11 @@ class Validator:
         return {name: REDACTED if name in self._secrets else value for name, value in inputs.items()}
 
     def _mistakes(self, given: Mapping[str, Any]) -> list[Mistake]:
-        if self._schema is None or self._schema.is_valid(given):
+        if self._compiled is None or self._compiled.is_valid(given):
             return []
         # The server keeps a schema's keys in alphabetical order, and finds the mistakes in that order.
-        errors = sorted(self._schema.iter_errors(given), key=_place)
+        errors = sorted(self._compiled.iter_errors(given), key=_place)
         return [_mistake(error) for error in errors]
-
-
-def _mentions(schema: Any, key: str, value: object) -> bool:
-    """Whether an input, or what it is made of, says so."""
-    if isinstance(schema, Mapping):
-        return schema.get(key) == value or any(_mentions(one, key, value) for one in schema.values())
-    return isinstance(schema, list) and any(_mentions(one, key, value) for one in schema)
-
-
-def _is_url(schema: Mapping[str, Any]) -> bool:
-    """Whether it is a file or a list of files, and cannot be anything else."""
-    return bool(schema.get("format") == "uri" or schema.get("items", {}).get("format") == "uri")
 
 
 def _place(error: jsonschema_rs.ValidationError) -> list[str]:

@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from pilotlight.cli.common.output import OutputKind, Printer, kind_of
+from pilotlight.cli.common.output import Printer
 from pilotlight.errors import UsageError
+from pilotlight.runtime.predictor_schema import OutputKind
 from pilotlight.types import Prediction, Status
 
 URI = {"type": "string", "format": "uri"}
@@ -16,24 +17,6 @@ def done(output):
 
 def url(data, kind="text/plain"):
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-@pytest.mark.parametrize(
-    ("schema", "kind"),
-    [
-        ({"type": "string"}, OutputKind.TEXT),
-        ({"type": "array", "items": {"type": "string"}, "x-cog-array-display": "concatenate"}, OutputKind.TEXT),
-        ({"type": "array", "items": {"type": "object"}, "x-cog-array-type": "iterator"}, OutputKind.LINES),
-        ({"type": "array", "items": {"type": "string"}}, OutputKind.JSON),
-        ({"type": "integer"}, OutputKind.JSON),
-        ({"title": "Output"}, OutputKind.JSON),
-        (URI, OutputKind.FILE),
-        ({"type": "array", "items": URI}, OutputKind.FILES),
-        ({"type": "array", "items": URI, "x-cog-array-type": "iterator"}, OutputKind.FILES),
-    ],
-)
-def test_kinds(schema, kind):
-    assert kind_of({"components": {"schemas": {"Output": schema}}}) is kind
 
 
 def test_text_comes_as_it_is_and_ends_with_a_line_end(capsys):

@@ -6,6 +6,7 @@ import pytest
 
 from pilotlight.cli.common.values import inputs_from_flags, inputs_from_json
 from pilotlight.errors import InputError, UsageError
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 INPUTS = {
     "prompt": {"type": "string"},
@@ -22,10 +23,11 @@ INPUTS = {
 }
 
 
-def document(*required):
+def schema_of(*required):
     properties = {name: {"x-order": order, **schema} for order, (name, schema) in enumerate(INPUTS.items())}
     schema = {"properties": properties, "required": list(required)}
-    return {"components": {"schemas": {"Input": schema, "color": {"type": "integer", "enum": [1, 2]}}}}
+    color = {"type": "integer", "enum": [1, 2]}
+    return PredictorSchema.of({"components": {"schemas": {"Input": schema, "color": color}}})
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def document(*required):
     ],
 )
 def test_flags(flags, inputs):
-    assert inputs_from_flags(flags, document()) == inputs
+    assert inputs_from_flags(flags, schema_of()) == inputs
 
 
 @pytest.mark.parametrize(
@@ -74,18 +76,18 @@ def test_flags(flags, inputs):
 )
 def test_flags_that_are_wrong(flags, message):
     with pytest.raises(InputError, match=message):
-        inputs_from_flags(flags, document())
+        inputs_from_flags(flags, schema_of())
 
 
 @pytest.mark.parametrize("flag", ["prompt", "=x", ""])
 def test_a_flag_without_a_name_or_a_value(flag):
     with pytest.raises(UsageError, match="give it as name=value"):
-        inputs_from_flags([flag], document())
+        inputs_from_flags([flag], schema_of())
 
 
 def test_all_that_is_missing_is_named():
     with pytest.raises(InputError, match=r"^prompt: missing, and required .so are count, image.; give it with -i"):
-        inputs_from_flags(["flag=true"], document("image", "prompt", "count"))
+        inputs_from_flags(["flag=true"], schema_of("image", "prompt", "count"))
 
 
 def test_files_are_sent_as_data_urls(tmp_path):
@@ -95,19 +97,19 @@ def test_files_are_sent_as_data_urls(tmp_path):
     encoded = base64.b64encode(content).decode()
     png, unknown = f"data:image/png;base64,{encoded}", f"data:application/octet-stream;base64,{encoded}"
     flags = [f"image=@{tmp_path}/a.png", f"images=@{tmp_path}/a.png", f"images=@{tmp_path}/b"]
-    assert inputs_from_flags(flags, document()) == {"image": png, "images": [png, unknown]}
-    assert inputs_from_flags([f"images=@{tmp_path}/b"], document()) == {"images": [unknown]}
+    assert inputs_from_flags(flags, schema_of()) == {"image": png, "images": [png, unknown]}
+    assert inputs_from_flags([f"images=@{tmp_path}/b"], schema_of()) == {"images": [unknown]}
     as_json = json.dumps({"image": f"@{tmp_path}/a.png", "count": 1})
-    assert inputs_from_json(as_json, document()) == {"image": png, "count": 1}
+    assert inputs_from_json(as_json, schema_of()) == {"image": png, "count": 1}
 
 
 def test_json_from_a_file_and_from_the_standard_input(tmp_path, monkeypatch):
     path = tmp_path / "in.json"
     path.write_text('{"prompt": "é"}', encoding="utf-8")
-    assert inputs_from_json(f"@{path}", document()) == {"prompt": "é"}
+    assert inputs_from_json(f"@{path}", schema_of()) == {"prompt": "é"}
     for source in ("-", "@-"):
         monkeypatch.setattr("sys.stdin", io.StringIO('{"count": 2}'))
-        assert inputs_from_json(source, document()) == {"count": 2}
+        assert inputs_from_json(source, schema_of()) == {"count": 2}
 
 
 @pytest.mark.parametrize(
@@ -123,4 +125,4 @@ def test_json_from_a_file_and_from_the_standard_input(tmp_path, monkeypatch):
 )
 def test_json_that_is_wrong(source, message):
     with pytest.raises(UsageError, match=message):
-        inputs_from_json(source, document("prompt"))
+        inputs_from_json(source, schema_of("prompt"))

@@ -1,13 +1,15 @@
-"""Inputs meant to be too much, and inputs of modest work, from schemas."""
+"""Inputs meant to be too much, and small inputs, from schemas."""
 
 import pytest
 
 from pilotlight.doctor.observe.fuzz import cases
-from pilotlight.doctor.observe.small_inputs import with_modest_work
+from pilotlight.doctor.observe.small_inputs import with_small_work
+from pilotlight.runtime.predictor_schema import PredictorSchema
 
 
-def document(**properties):
-    return {"components": {"schemas": {"Input": {"properties": properties}}}}
+def schema_of(**properties):
+    choices = {"type": "string", "enum": ["x"]}
+    return PredictorSchema.of({"components": {"schemas": {"Input": {"properties": properties}, "a": choices}}})
 
 
 @pytest.mark.parametrize(
@@ -29,11 +31,11 @@ def document(**properties):
     ],
 )
 def test_cases(schema, values):
-    assert [case.value for case in cases(document(a=schema))] == values
+    assert [case.value for case in cases(schema_of(a=schema))] == values
 
 
 def test_text_without_a_limit_gets_a_lot_of_it_last():
-    *_, last = cases(document(a={"type": "string"}, b={"type": "integer"}))
+    *_, last = cases(schema_of(a={"type": "string"}, b={"type": "integer"}))
     assert (len(last.value), last.shown) == (100_000, "(100,000 characters)")
 
 
@@ -51,5 +53,5 @@ def test_text_without_a_limit_gets_a_lot_of_it_last():
         ({"prompt": {"type": "string"}}, {"prompt": "a"}, {"prompt": "a"}),
     ],
 )
-def test_modest_work(properties, given, result):
-    assert with_modest_work(given, document(**properties)) == result
+def test_small_work(properties, given, result):
+    assert with_small_work(given, schema_of(**properties)) == result

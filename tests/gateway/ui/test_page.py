@@ -12,7 +12,6 @@ from pilotlight.gateway.api.routing import by_group
 from pilotlight.gateway.app import ROUTES
 from pilotlight.gateway.scheduler.status import GatewayStatus, PredictionStatus
 from pilotlight.gateway.ui.docs import usage_examples
-from pilotlight.gateway.ui.examples import example_input
 from pilotlight.gateway.ui.format import seconds
 from pilotlight.gateway.ui.render import render
 from pilotlight.types import Status
@@ -153,24 +152,6 @@ def test_templates_are_loaded_when_the_page_is_asked_for():
     code = "import pilotlight.gateway.app, sys; print('jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
-
-
-@pytest.mark.parametrize(
-    ("declared", "value"),
-    [
-        ({"type": "string"}, "Hello"),
-        ({"type": "string", "format": "uri"}, "data:text/plain,hello"),
-        ({"type": "integer", "minimum": 3}, 3),
-        ({"type": "number"}, 1.0),
-        ({"type": "array"}, []),
-        ({"allOf": [{"$ref": "#/components/schemas/mode"}]}, "loud"),
-    ],
-)
-def test_an_example_has_something_of_the_right_kind_for_all_that_is_required(declared, value):
-    properties = {"given": declared, "prompt": {"type": "string"}, "other": {"type": "string"}}
-    mode = {"type": "string", "enum": ["loud", "quiet"]}
-    schemas = {"Input": {"properties": properties, "required": ["given"]}, "mode": mode}
-    assert example_input({"components": {"schemas": schemas}}) == {"given": value, "prompt": "Hello"}
 
 
 def test_the_page_lists_every_route_for_programs():

@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 from pilotlight.errors import InputError, UsageError
 from pilotlight.runtime.http.request import (
     MAX_BODY_BYTES,
-    check_names,
     check_prediction_id,
     encode_body,
-    input_names,
     new_prediction_id,
     refusal,
 )
@@ -25,25 +23,6 @@ def test_made_up_ids_are_accepted_and_differ():
 def test_an_id_that_could_leave_its_folder_is_refused(bad):
     with pytest.raises(UsageError, match="prediction id"):
         check_prediction_id(bad)
-
-
-def test_an_unknown_name_gets_the_nearest_and_all_known_ones():
-    with pytest.raises(
-        InputError, match=r"promt: unknown input, did you mean 'prompt'. it takes prompt, seed"
-    ) as caught:
-        check_names(["promt"], ["prompt", "seed"])
-    assert caught.value.name == "promt"
-
-
-def test_an_unknown_name_of_a_predictor_without_inputs():
-    with pytest.raises(InputError, match="this predictor takes none"):
-        check_names(["prompt"], [])
-
-
-def test_names_come_in_the_order_of_the_signature():
-    properties = {"a": {"x-order": 1}, "b": {"x-order": 0}}
-    assert input_names({"components": {"schemas": {"Input": {"properties": properties}}}}) == ["b", "a"]
-    assert input_names({}) is None
 
 
 @given(

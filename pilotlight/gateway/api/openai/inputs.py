@@ -15,6 +15,7 @@ from typing import Any
 
 from pilotlight.gateway.api.errors import ProblemError
 from pilotlight.gateway.api.openai.schemas import ChatBody, CompletionBody, Message
+from pilotlight.runtime.predictor_schema import InputField
 
 _LIMITS = ("max_tokens", "max_new_tokens", "max_output_tokens")
 # By parameter, the inputs that can stand for it, the best first; any other stands for itself.
@@ -66,24 +67,7 @@ def refused(param: str, problem: str, *, code: str | None = None) -> ProblemErro
     return ProblemError(HTTPStatus.BAD_REQUEST, f"{param}: {problem}", extra=extra)
 
 
-def is_text(document: Mapping[str, Any]) -> bool:
-    """Whether a predictor with this OpenAPI document completes text: from a prompt or messages, to strings."""
-    output = document.get("components", {}).get("schemas", {}).get("Output", {})
-    item = output.get("items", output)
-    return (
-        not {"prompt", "messages"}.isdisjoint(properties_of(document))
-        and item.get("type") == "string"
-        and item.get("format") != "uri"
-    )
-
-
-def properties_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The inputs that a predictor declares, by name."""
-    found: Mapping[str, Any] = document.get("components", {}).get("schemas", {}).get("Input", {}).get("properties", {})
-    return found
-
-
-def completion_inputs(body: CompletionBody, declared: Mapping[str, Any]) -> Mapped:
+def completion_inputs(body: CompletionBody, declared: Mapping[str, InputField]) -> Mapped:
     """The inputs for ``POST /completions``.
 
     Raises:
@@ -95,7 +79,7 @@ def completion_inputs(body: CompletionBody, declared: Mapping[str, Any]) -> Mapp
     return _with_settings(text, "prompt", body, {"max_tokens": body.max_tokens}, declared)
 
 
-def chat_inputs(body: ChatBody, declared: Mapping[str, Any]) -> Mapped:
+def chat_inputs(body: ChatBody, declared: Mapping[str, InputField]) -> Mapped:
     """The inputs for ``POST /chat/completions``: the conversation as ``messages`` where the predictor takes it.
 
     Else a conversation of one question, after system messages at most, becomes ``prompt`` and ``system_prompt``.
@@ -113,7 +97,7 @@ def _with_settings(
     source: str,
     body: CompletionBody | ChatBody,
     limit: Mapping[str, int | None],
-    declared: Mapping[str, Any],
+    declared: Mapping[str, InputField],
 ) -> Mapped:
     """``text``, which comes from the parameter ``source``, and everything else that the body asks for."""
     if body.n not in (None, 1):
@@ -154,10 +138,10 @@ def _one_prompt(prompt: str | Sequence[Any]) -> str:
     raise refused("prompt", "holds token ids, but this model takes text: send a string")
 
 
-def _stops(stop: str | list[str], declared: Mapping[str, Any]) -> str | list[str]:
+def _stops(stop: str | list[str], declared: InputField) -> str | list[str]:
     """As a list, or as Replicate's models have them: in one text, between commas."""
     stops = [stop] if isinstance(stop, str) else stop
-    if declared.get("type") == "array":
+    if "array" in declared.types:
         return stops
     for one in stops:
         if "," in one:
@@ -165,7 +149,9 @@ def _stops(stop: str | list[str], declared: Mapping[str, Any]) -> str | list[str
     return ",".join(stops)
 
 
-def _without_end(body: CompletionBody | ChatBody, limit: int | None, declared: Mapping[str, Any]) -> dict[str, Any]:
+def _without_end(
+    body: CompletionBody | ChatBody, limit: int | None, declared: Mapping[str, InputField]
+) -> dict[str, Any]:
     """``ignore_eos`` of vLLM, which benchmarks send: on to the last token that is allowed."""
     if "ignore_eos" in declared:
         return {"ignore_eos": True}
@@ -176,10 +162,10 @@ def _without_end(body: CompletionBody | ChatBody, limit: int | None, declared: M
     return {"min_tokens": limit}
 
 
-def _conversation(messages: Sequence[Message], declared: Mapping[str, Any]) -> dict[str, Any]:
+def _conversation(messages: Sequence[Message], declared: Mapping[str, InputField]) -> dict[str, Any]:
     turns = [_turn(number, message) for number, message in enumerate(messages)]
     if "messages" in declared:
-        as_text = declared["messages"].get("type") == "string"
+        as_text = declared["messages"].types == {"string"}
         return {"messages": json.dumps(turns, ensure_ascii=False) if as_text else turns}
     *system, last = turns
     if last["role"] != "user" or any(turn["role"] != "system" for turn in system):

@@ -19,7 +19,7 @@ from pilotlight.gateway.api.errors import ProblemError
 from pilotlight.gateway.api.openai import inputs as openai_inputs
 from pilotlight.gateway.api.openai import schemas as openai_schemas
 from pilotlight.gateway.api.openai.errors import error
-from pilotlight.gateway.api.openai.inputs import Mapped, properties_of
+from pilotlight.gateway.api.openai.inputs import Mapped
 from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, DONE, ChatBody, CompletionBody, Shape
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, list_of, record
 from pilotlight.gateway.api.replicate.predictions import accept
@@ -80,7 +80,7 @@ async def get_model(request: Request) -> Response:
 )
 async def complete(request: Request, body: CompletionBody) -> Response:
     destination = _route(request, body.model, body.end_user)
-    mapped = openai_inputs.completion_inputs(body, properties_of(destination.version.document))
+    mapped = openai_inputs.completion_inputs(body, destination.version.schema.inputs)
     return await _answer(request, destination, body, mapped, COMPLETION)
 
 
@@ -95,7 +95,7 @@ async def complete(request: Request, body: CompletionBody) -> Response:
 )
 async def chat(request: Request, body: ChatBody) -> Response:
     destination = _route(request, body.model, body.end_user)
-    mapped = openai_inputs.chat_inputs(body, properties_of(destination.version.document))
+    mapped = openai_inputs.chat_inputs(body, destination.version.schema.inputs)
     return await _answer(request, destination, body, mapped, CHAT)
 
 
@@ -209,7 +209,7 @@ def _invalid(mistakes: InvalidInputError, mapped: Mapped) -> ProblemError:
 
 
 def _is_text(version: Version) -> bool:
-    return openai_inputs.is_text(version.document)
+    return version.schema.completes_text
 
 
 def _route(request: Request, name: str | None, key: str | None = None) -> Destination:

@@ -4,9 +4,10 @@ import pytest
 
 from pilotlight.gateway.api.errors import ProblemError
 from pilotlight.gateway.api.openai import errors as openai_errors
-from pilotlight.gateway.api.openai.inputs import chat_inputs, completion_inputs, is_text
+from pilotlight.gateway.api.openai.inputs import chat_inputs, completion_inputs
 from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, ChatBody, CompletionBody
 from pilotlight.gateway.prediction import Status
+from pilotlight.runtime.predictor_schema import PredictorSchema
 from tests.gateway.made import made_record, made_version
 
 TEXT = {"type": "string"}
@@ -20,12 +21,16 @@ RICH = {
 HELLO = [{"role": "user", "content": "hello"}]
 
 
+def fields(declared):
+    return PredictorSchema.of({"components": {"schemas": {"Input": {"properties": declared}}}}).inputs
+
+
 def complete(declared, **body):
-    return completion_inputs(CompletionBody.model_validate({"prompt": "a", **body}), declared)
+    return completion_inputs(CompletionBody.model_validate({"prompt": "a", **body}), fields(declared))
 
 
 def converse(declared, messages=HELLO, **body):
-    return chat_inputs(ChatBody.model_validate({"messages": messages, **body}), declared)
+    return chat_inputs(ChatBody.model_validate({"messages": messages, **body}), fields(declared))
 
 
 def test_parameters_become_the_inputs_of_their_names():
@@ -139,22 +144,6 @@ def test_a_conversation_that_cannot_be_told_is_refused(declared, messages):
 def test_a_model_of_conversations_alone_completes_no_prompt():
     with pytest.raises(ProblemError, match="use /openai/v1/chat/completions"):
         complete({"messages": TEXT})
-
-
-@pytest.mark.parametrize(
-    ("inputs", "output", "text"),
-    [
-        (PLAIN, TEXT, True),
-        ({"messages": TEXT}, {"type": "array", "items": TEXT}, True),
-        (PLAIN, {"type": "string", "format": "uri"}, False),
-        (PLAIN, {"type": "array", "items": {"type": "string", "format": "uri"}}, False),
-        (PLAIN, {"type": "object"}, False),
-        ({"text": TEXT}, TEXT, False),
-    ],
-)
-def test_which_predictors_complete_text(inputs, output, text):
-    document = {"components": {"schemas": {"Input": {"properties": inputs}, "Output": output}}}
-    assert is_text(document) is text
 
 
 def test_usage_and_the_reason_of_the_end_are_what_the_predictor_reports_or_nothing():
