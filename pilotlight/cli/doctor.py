@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from pilotlight.doctor.render import doctor_report
 from pilotlight.doctor.results import DoctorResult, result_of
 from pilotlight.errors import UsageError
 from pilotlight.runtime import Project
+from pilotlight.util.durations import parse_duration
 
 __all__ = ["command"]
 
@@ -31,14 +31,13 @@ Examples:
   pilotlight doctor path/to/project -i prompt="a photo of a cat" --budget 5s
   pilotlight doctor --no-run --ignore no-metrics --json
 """
-_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0}
 
 
-def _seconds(ctx: click.Context, param: click.Parameter, given: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([a-z]*)", given.strip())
-    if match is None or match[2] not in _UNITS or float(match[1]) == 0:
+def _budget(ctx: click.Context, param: click.Parameter, given: str) -> float:
+    budget_s = parse_duration(given)
+    if not budget_s:
         raise UsageError(f"--budget {given!r}: give a time above 0, such as 10s or 800ms")
-    return float(match[1]) * _UNITS[match[2]]
+    return budget_s
 
 
 def _rules(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> frozenset[str]:
@@ -59,7 +58,7 @@ def _rules(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     "budget_s",
     default="10s",
     show_default=True,
-    callback=_seconds,
+    callback=_budget,
     help="Budget of a cold start, to the end of its first prediction.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Expected requests per second.")

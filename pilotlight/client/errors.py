@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +19,7 @@ from pilotlight.errors import (
     TargetMissingError,
     TargetUnavailableError,
 )
+from pilotlight.util.retry_after import retry_after_s
 
 _LONGEST_DETAIL = 600
 # What an API says to inputs that it does not take.
@@ -101,10 +100,11 @@ def raise_for_status(response: httpx2.Response) -> None:
         raise TargetAuthError(words)
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         raise TargetMissingError(words)
+    asked_s = retry_after_s(response.headers.get("Retry-After", ""), now=time.time())
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise TargetBusyError(words, retry_after_s=_asked_s(response))
+        raise TargetBusyError(words, retry_after_s=asked_s)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        raise TargetUnavailableError(words, retry_after_s=_asked_s(response))
+        raise TargetUnavailableError(words, retry_after_s=asked_s)
     raise TargetError(words)
 
 
@@ -127,24 +127,3 @@ def said_in(said: Any) -> str:
             if said.get(key):
                 return said_in(said[key])
     return json.dumps(said, ensure_ascii=False)
-
-
-def _asked_s(response: httpx2.Response) -> float | None:
-    return retry_after_s(response.headers.get("Retry-After", ""), now=time.time())
-
-
-def retry_after_s(value: str, *, now: float) -> float | None:
-    """The seconds that a ``Retry-After`` asks for, in either of its forms; ``None`` where it says nothing.
-
-    Args:
-        value: of the header: seconds, or a date.
-        now: seconds since 1970.
-    """
-    try:
-        asked_s = float(value)
-    except ValueError:
-        try:
-            asked_s = parsedate_to_datetime(value).timestamp() - now
-        except ValueError:
-            return None
-    return max(0.0, asked_s) if math.isfinite(asked_s) else None

@@ -1,20 +1,26 @@
-"""Lengths of time as people write them: ``90s``, ``1h30m``, ``7d``; a bare number is seconds. Pure."""
+"""Lengths of time as people write them: ``90s``, ``800ms``, ``1h30m``, ``7d``; a bare number is seconds. Pure."""
 
 from __future__ import annotations
 
 import re
 
-_UNITS_S = (86400, 3600, 60, 1)
-_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+__all__ = ["parse_duration"]
+
+_UNITS_S = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
+_BARE = re.compile(_NUMBER, re.ASCII)
+# Units from the largest to the smallest, each once at most.
+_UNITS = ("d", "h", "min|m(?!s)", "s", "ms")
+_DURATION = re.compile(r"\s*".join(rf"(?:({_NUMBER})\s*({unit}))?" for unit in _UNITS), re.ASCII)
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds; ``None`` when it is no duration."""
+    """Return the seconds that ``text`` names; ``None`` when it is no duration."""
     text = text.strip().lower()
-    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
+    if _BARE.fullmatch(text):
         return float(text)
     match = _DURATION.fullmatch(text)
-    if match is None or not match[0]:
+    if match is None or not text:
         return None
-    counts = (int(number or 0) for number in match.groups())
-    return float(sum(count * unit_s for count, unit_s in zip(counts, _UNITS_S, strict=True)))
+    found = zip(match.groups()[::2], match.groups()[1::2], strict=True)
+    return sum(float(number) * _UNITS_S[unit] for number, unit in found if number)

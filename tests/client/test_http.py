@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from pilotlight.client import Retry, Timeouts
-from pilotlight.client.errors import following, mapped_errors, retry_after_s, understood, unsent
+from pilotlight.client.errors import following, mapped_errors, understood, unsent
 from pilotlight.client.http import Http, decoded, is_local
 from pilotlight.errors import (
     InputError,
@@ -178,24 +178,6 @@ def test_whether_it_may_have_begun_depends_on_when_it_failed():
         with pytest.raises(TargetUnavailableError, match="p cannot be followed") as after, following("prediction p"):
             raise trouble
         assert after.value.sent
-
-
-@pytest.mark.parametrize(
-    ("value", "asked_s"),
-    [
-        ("7", 7),
-        ("0.5", 0.5),
-        ("-3", 0),
-        ("Wed, 21 Oct 2015 07:28:30 GMT", 30),
-        ("Wed, 21 Oct 2015 07:00:00 GMT", 0),
-        ("", None),
-        ("soon", None),
-        ("nan", None),
-        ("inf", None),
-    ],
-)
-def test_both_forms_of_retry_after_are_read(value, asked_s):
-    assert retry_after_s(value, now=1445412480.0) == asked_s
 
 
 def test_a_server_that_is_down_says_when_to_come_back_too():

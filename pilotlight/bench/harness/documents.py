@@ -7,7 +7,6 @@ holds raw values, so that a report can be made from the file alone.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pilotlight.errors import UsageError
+from pilotlight.util.files import write_atomically
 
 __all__ = [
     "Document",
@@ -108,12 +108,9 @@ def write_document(document: Document, path: Path) -> None:
     Raises:
         UsageError: it cannot be written there.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        draft.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_atomically(path, document.model_dump_json(indent=1) + "\n")
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written: {os.strerror(error.errno or 0)}; choose another --out") from error
 
 

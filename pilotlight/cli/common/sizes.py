@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
-__all__ = ["SIZE", "parse_size"]
+from pilotlight.util.sizes import parse_size
 
-_UNITS = {"": 1, "b": 1} | {
-    f"{prefix}{suffix}": base**power
-    for power, prefix in enumerate("kmgt", start=1)
-    for suffix, base in (("b", 1000), ("ib", 1024))
-}
-_SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e\d+)?)\s*([a-z]*)")
-
-
-def parse_size(text: str) -> int | None:
-    """Bytes; ``None`` when it is no size above zero."""
-    match = _SIZE.fullmatch(text.strip().lower())
-    if match is None or match[2] not in _UNITS:
-        return None
-    return int(float(match[1]) * _UNITS[match[2]]) or None
+__all__ = ["SIZE"]
 
 
 class _Size(click.ParamType[int]):

@@ -9,7 +9,6 @@ written beside the bytecode, in ``transformers/models/__pycache__``, by whoever 
 from __future__ import annotations
 
 import marshal
-import secrets
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from pilotlight.util.files import write_atomically
 
 __all__ = ["after_import", "keep_index"]
 
@@ -47,11 +48,9 @@ def keep_index(import_utils: ModuleType) -> None:
         with suppress(OSError, ValueError, EOFError, TypeError):
             return marshal.loads(kept.read_bytes())  # noqa: S302 - as trustworthy as the bytecode that it lies beside
         index = read_source(module_path)
-        draft = kept.with_name(f".{kept.name}.{secrets.token_hex(4)}")
         with suppress(OSError):
             kept.parent.mkdir(exist_ok=True)
-            draft.write_bytes(marshal.dumps(index))
-            draft.replace(kept)
+            write_atomically(kept, marshal.dumps(index))
         return index
 
     import_utils.create_import_structure_from_path = create_import_structure_from_path  # type: ignore[attr-defined]

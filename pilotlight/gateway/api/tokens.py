@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pilotlight.errors import StoreError, UsageError
+from pilotlight.util.files import write_atomically
 
 _NAME = "tokens.json"
 _PREFIX = "plt_"
@@ -144,13 +145,8 @@ class Tokens:
         self._seen, self._by_digest = mark, {token.digest: token for token in file.tokens}
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
-        draft = self._path.with_suffix(".new")
         text = _File(format=_FORMAT, tokens=tokens).model_dump_json(indent=2)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        write_atomically(self._path, f"{text}\n", fsync=True, mode=0o600)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -26,8 +27,9 @@ from huggingface_hub.hf_api import RepoSibling
 
 from pilotlight.errors import FetchError, UsageError
 from pilotlight.loading.fetch.sources import HubSource, Listing, Opened, RemoteFile, TransientError
-from pilotlight.loading.fetch.web import TRY_AGAIN, Web, open_web, retry_after_s
+from pilotlight.loading.fetch.web import TRY_AGAIN, Web, open_web
 from pilotlight.loading.files.names import choose_files
+from pilotlight.util.retry_after import retry_after_s
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 LISTING_TIMEOUT_S = 15.0
@@ -102,7 +104,8 @@ class HubRemote:
         status = error.response.status_code
         text = f"{self.source.label}: {self.api.endpoint} answered {status}"
         if status in TRY_AGAIN:
-            return TransientError(text, retry_after_s=retry_after_s(error.response))
+            asked_s = retry_after_s(error.response.headers.get("Retry-After", ""), now=time.time())
+            return TransientError(text, retry_after_s=asked_s)
         if status in (401, 403):
             return FetchError(f"{text}: set HF_TOKEN to a token that may read it")
         return FetchError(text)

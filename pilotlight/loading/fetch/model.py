@@ -29,9 +29,10 @@ from pilotlight.loading.fetch.transfer import Arrived, Transfer
 from pilotlight.loading.files.fetch_plan import PLAN_NAME, FetchPlan
 from pilotlight.loading.files.loadable import check_loadable, check_sizes
 from pilotlight.loading.files.lock import LOCK_NAME, folder_lock
-from pilotlight.loading.files.manifest import Manifest, read_manifest, save_manifest, write_atomically
+from pilotlight.loading.files.manifest import Manifest, read_manifest, save_manifest
 from pilotlight.loading.files.names import MANIFEST_NAME, PART_SUFFIX
 from pilotlight.loading.progress import Silent, Watcher
+from pilotlight.util.files import write_atomically
 
 DEFAULT_JOBS = 4  # one connection rarely fills a link to a content network; more than a few rarely help
 ENGINES = ("torch",)  # what plain safetensors serve
@@ -132,7 +133,7 @@ def _require_same(folder: Path, source: Source, there: str) -> None:
 
 
 def _write_plan(folder: Path, plan: FetchPlan) -> None:
-    write_atomically(folder / PLAN_NAME, plan.model_dump_json().encode())
+    write_atomically(folder / PLAN_NAME, plan.model_dump_json(), fsync=True)
 
 
 @dataclass(frozen=True, slots=True)

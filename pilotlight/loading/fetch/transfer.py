@@ -18,9 +18,10 @@ from pilotlight.errors import FetchError
 from pilotlight.loading.fetch.digest import Digest
 from pilotlight.loading.fetch.retry import Retries, RetryPolicy
 from pilotlight.loading.fetch.sources import Opened, RangeRefusedError, Remote, RemoteFile, TransientError
-from pilotlight.loading.files.manifest import ManifestFile, write_atomically
+from pilotlight.loading.files.manifest import ManifestFile
 from pilotlight.loading.files.names import PART_SUFFIX, STATE_SUFFIX
 from pilotlight.loading.progress import Watcher
+from pilotlight.util.files import write_atomically
 
 WRITE_BYTES = 1 << 18  # what a kill may lose and a bar may lag behind; below it the hand-over to a thread would show
 
@@ -153,7 +154,7 @@ class Transfer:
         """Append what comes to the part; what has come is on the disk however this ends."""
         total = self.file.size_bytes if self.file.size_bytes is not None else opened.total_bytes
         state = {"identity": self._identity, "etag": opened.etag, "size_bytes": total}
-        write_atomically(self.state, json.dumps(state).encode())
+        write_atomically(self.state, json.dumps(state), fsync=True)
         with self.part.open("r+b" if digest.size_bytes else "wb", buffering=0) as out:
             out.seek(digest.size_bytes)
             pending = bytearray()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import httpx2
@@ -26,6 +25,7 @@ from pilotlight.loading.fetch.sources import (
 )
 from pilotlight.loading.files.manifest import parse_manifest
 from pilotlight.loading.files.names import MANIFEST_NAME, choose_files
+from pilotlight.util.retry_after import retry_after_s
 
 TIMEOUT = httpx2.Timeout(30, connect=10)  # between two reads, not for the whole file
 LISTING_BYTES = 16 << 20
@@ -164,7 +164,8 @@ def _raise_for_status(response: httpx2.Response, name: str) -> None:
         return
     host = response.url.host
     if status in TRY_AGAIN:
-        raise TransientError(f"{name}: {host} answered {status}", retry_after_s=retry_after_s(response))
+        asked_s = retry_after_s(response.headers.get("Retry-After", ""), now=time.time())
+        raise TransientError(f"{name}: {host} answered {status}", retry_after_s=asked_s)
     if status == 416:
         raise RangeRefusedError(f"{name}: {host} has no bytes after those that we have")
     if status in (401, 403):
@@ -210,19 +211,6 @@ def _content_range(value: str) -> tuple[int, int | None]:
     span, _, total = value.removeprefix("bytes ").partition("/")
     first = _number(span.partition("-")[0])
     return (-1 if first is None else first), _number(total)
-
-
-def retry_after_s(response: httpx2.Response) -> float | None:
-    """What ``Retry-After`` asks for (seconds or a date), in seconds from now; ``None`` where it asks for nothing."""
-    value = response.headers.get("Retry-After", "").strip()
-    seconds = _number(value)
-    if seconds is not None:
-        return float(seconds)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at.tzinfo else None
 
 
 def _number(text: str | None) -> int | None:

@@ -6,7 +6,6 @@ It is written last and in one step: a folder without one is a folder whose fetch
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pilotlight.errors import FetchError, WeightsError
 from pilotlight.loading.files.names import MANIFEST_NAME, PART_SUFFIX, STATE_SUFFIX, safe_name
+from pilotlight.util.files import write_atomically
 
 CHUNK_BYTES = 1 << 20  # big enough for sha256 to release the interpreter lock, small enough for smooth progress
 
@@ -214,21 +214,8 @@ def save_manifest(
     )
     # Without artifacts it is as it was before there were any, so that older readers take it.
     text = manifest.model_dump_json(indent=2, exclude=None if artifacts else {"artifacts"})
-    write_atomically(folder / MANIFEST_NAME, text.encode() + b"\n")
+    write_atomically(folder / MANIFEST_NAME, f"{text}\n", fsync=True)
     return manifest
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``: whoever reads it sees all of the old or all of the new, after a crash too."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def folder_files(folder: Path) -> list[str]:

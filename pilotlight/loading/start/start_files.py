@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pilotlight.config.variables import READ_AHEAD
 from pilotlight.loading.start.residency import resident_share
+from pilotlight.util.files import write_atomically
 
 __all__ = ["NAME", "FileRanges", "Places", "read_ahead", "read_list", "write_list"]
 
@@ -79,12 +80,14 @@ class Places:
 
 
 def write_list(path: Path, files: Sequence[FileRanges]) -> None:
-    """Replaces ``path``; one line for each file, so that two lists can be compared."""
+    """Write the list to ``path``, one line for each file, so that two lists can be compared.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     lines = ",\n".join(json.dumps([file.path, file.ranges]) for file in files)
     head = json.dumps({"format": _FORMAT, "format_version": _VERSION})[:-1]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(f'{head}, "files": [\n{lines}\n]}}\n', encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, f'{head}, "files": [\n{lines}\n]}}\n')
 
 
 def read_list(path: Path) -> list[FileRanges]:

@@ -14,7 +14,7 @@ from typing import Any
 from pilotlight.errors import ConfigError
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.document import document, streaming_everywhere
-from pilotlight.runtime.schema.signature import IMPORT_LIMIT_S, read_signatures, write_atomically
+from pilotlight.runtime.schema.signature import IMPORT_LIMIT_S, read_signatures, save_for_server
 
 _OWN_SCHEMA = "COG_OPENAPI_SCHEMA"
 
@@ -57,7 +57,7 @@ def ensure_schema(project: Project, *, python: Path | None = None) -> Path:
     path = project.root / ".cog" / "openapi_schema.json"
     text = json.dumps(streaming_everywhere(schema_for(project, python=python)), separators=(",", ":"))
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_atomically(path, text)
+        save_for_server(path, text)
     return path
 
 

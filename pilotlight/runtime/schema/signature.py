@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, WorkerTimeoutError
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.document import Input, Signature
+from pilotlight.util.files import write_atomically
 
 __all__ = ["IMPORT_LIMIT_S", "Failure", "Findings", "Input", "Signature", "read_signatures"]
 
@@ -71,26 +70,20 @@ def read_signatures(
         findings = _probe(project, python, import_limit_s)
         files = {path: _digest(Path(path)) for path in findings["files"]}
         remembered = {"key": key, "cog": findings["cog"], "signatures": findings["signatures"], "files": files}
-        write_atomically(cache, json.dumps(remembered))
+        save_for_server(cache, json.dumps(remembered))
     return remembered["cog"], remembered["signatures"]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a file as a whole, so that a reader never sees half of it; creates its folder.
+def save_for_server(path: Path, text: str) -> None:
+    """Replace a file in the project's ``.cog`` folder, which is made where it is missing.
 
     Raises:
         ConfigError: it cannot be written.
     """
-    # Beside the file, because a rename is atomic only within one file system; with a name of its own, because
-    # several may write.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_atomically(path, text)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise ConfigError(f"{path} cannot be written: {error.strerror}; the Cog server needs it there") from error
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from pilotlight.errors import StoreError, UsageError
 from pilotlight.gateway import Rate, Scope, Tokens
 from pilotlight.gateway.api.rate_limit import Buckets
-from pilotlight.util.durations import parse_duration
 from tests.gateway.made import run, served
 
 
@@ -137,15 +136,3 @@ def test_rates_are_read(text, rate):
 def test_what_is_no_rate_is_refused(text):
     with pytest.raises(UsageError, match="such as 600/min"):
         Rate.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1h30m45s", 5445), ("7d", 604800), (" 1D ", 86400)]
-)
-def test_durations_are_read(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "s", "1.5h", "5m1h", "-1", "1w", "1 h", "٣"])
-def test_what_is_no_duration_is_none(text):
-    assert parse_duration(text) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import WeightsError
-from pilotlight.loading.files.manifest import parse_manifest, read_manifest, write_atomically, write_manifest
+from pilotlight.loading.files.manifest import parse_manifest, read_manifest, write_manifest
 from tests.loading.hub import sha256
 
 FILE = {"name": "config.json", "size_bytes": 2, "sha256": sha256(b"{}")}
@@ -71,11 +71,3 @@ def test_refuses_what_is_not_json(raw: bytes, tmp_path: Path) -> None:
 def test_a_folder_without_one_is_unfinished(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a finished one"):
         read_manifest(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "manifest.json"
-    path.mkdir()  # a folder cannot be replaced by a file: the write fails at its last step
-    with pytest.raises(OSError):
-        write_atomically(path, b"new")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]

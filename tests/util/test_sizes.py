@@ -1,6 +1,8 @@
+"""Sizes in bytes."""
+
 import pytest
 
-from pilotlight.cli.common.sizes import parse_size
+from pilotlight.util.sizes import parse_size
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,8 @@ from pilotlight.cli.common.sizes import parse_size
         ("8 apples", None),
         ("-1GB", None),
         ("", None),
+        ("1e400", None),
+        ("٣MB", None),
     ],
 )
 def test_sizes(text, size_bytes):
