@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.errors import ConfigError, WeightsError
-from pilotlight.gateway.registry.dockerignore import IGNORE_NAME, Ignored, parse_ignore
 from pilotlight.loading.files.manifest import read_manifest
 from pilotlight.loading.files.names import MANIFEST_NAME
+from pilotlight.runtime.dockerignore import IGNORE_NAME, DockerIgnore, parse_dockerignore
 from pilotlight.runtime.project import CONFIG_NAME
 
 # Above this a file is data: code and configuration stay far below it.
@@ -105,14 +105,14 @@ def _sources(root: Path) -> Iterator[Source]:
             yield Source(path.relative_to(root).as_posix(), path, size_bytes, found)
 
 
-def _ignored(root: Path) -> Ignored:
+def _ignored(root: Path) -> DockerIgnore:
     path = root / IGNORE_NAME
     if not path.is_file():
-        return Ignored()
-    return parse_ignore(path.read_text(encoding="utf-8", errors="replace"), where=str(path))
+        return DockerIgnore()
+    return parse_dockerignore(path.read_text(encoding="utf-8", errors="replace"), where=str(path))
 
 
-def _folders(root: Path, ignored: Ignored) -> Iterator[tuple[Path, list[Path]]]:
+def _folders(root: Path, ignored: DockerIgnore) -> Iterator[tuple[Path, list[Path]]]:
     """Yield every folder that counts, with its files; links are followed, but no folder is entered twice."""
     seen = set()
     for name, folders, files in os.walk(root, followlinks=True, onerror=_raise):
@@ -125,7 +125,9 @@ def _folders(root: Path, ignored: Ignored) -> Iterator[tuple[Path, list[Path]]]:
         folders[:] = sorted(
             one
             for one in folders
-            if not one.startswith(".") and one not in _LEFT_OUT and (ignored.takes_back or not ignored(within + one))
+            if not one.startswith(".")
+            and one not in _LEFT_OUT
+            and (ignored.has_exceptions or not ignored(within + one))
         )
         # Docker reads its own two files whatever is ignored, and so do we with ours.
         kept = [one for one in files if not one.startswith(".")]

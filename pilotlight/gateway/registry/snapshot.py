@@ -15,11 +15,11 @@ from pathlib import Path
 from pilotlight.errors import ConfigError, StoreError, UsageError
 from pilotlight.gateway.registry.blobs import Blobs
 from pilotlight.gateway.registry.digest import LARGE_BYTES, Entry, Source, by_content, list_sources, version_id
-from pilotlight.gateway.registry.dockerignore import IGNORE_NAME
 from pilotlight.loading.files.manifest import sha256_of
 from pilotlight.loading.files.names import MANIFEST_NAME
 from pilotlight.loading.progress import Watcher
 from pilotlight.runtime import Project
+from pilotlight.runtime.dockerignore import IGNORE_NAME
 
 # On a progress display one line is enough for all of them.
 _SMALL_FILES = "small files"

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from pilotlight.doctor.reading.context import ignored_by, image_files
+from pilotlight.doctor.reading.context import image_files
 from pilotlight.doctor.reading.project import is_pinned, read_project, requirements_in
 from pilotlight.runtime import Project
 from tests.paths import ROOT
@@ -92,36 +92,6 @@ def test_pinned(requirement, pinned):
 def test_lines_of_requirements():
     text = "# no\n\na==1 \\\n  --hash=sha256:00\nb==2 # why\n"
     assert list(requirements_in(text)) == [(3, "a==1"), (4, "b==2")]
-
-
-@pytest.mark.parametrize(
-    ("patterns", "path", "ignored"),
-    [
-        ("", "a.py", False),
-        ("# a.py", "a.py", False),
-        ("a.py", "a.py", True),
-        ("a.py", "b/a.py", False),
-        ("/a.py", "a.py", True),
-        ("tests", "tests/deep/a.py", True),
-        ("tests/", "tests/a.py", True),
-        ("*.md", "a.md", True),
-        ("*.md", "b/a.md", False),
-        ("**/*.md", "b/c/a.md", True),
-        ("**/*.md", "a.md", True),
-        ("**/__pycache__", "a/__pycache__/b.pyc", True),
-        ("weights/*\n!weights/mine", "weights/mine/a.bin", False),
-        ("weights/*\n!weights/mine", "weights/other/a.bin", True),
-        ("a?.py", "ab.py", True),
-        ("a?.py", "a/.py", False),
-        ("a[bc].py", "ac.py", True),
-        ("a[bc].py", "ad.py", False),
-        ("a[b.py", "a[b.py", True),
-        ("a/**/b", "a/x/y/b", True),
-        ("a/**", "a/x/y", True),
-    ],
-)
-def test_dockerignore(patterns, path, ignored):
-    assert ignored_by(patterns)(path) is ignored
 
 
 def test_files_of_the_image(tmp_path):

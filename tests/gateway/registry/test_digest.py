@@ -106,3 +106,13 @@ def test_a_file_that_cannot_be_read_is_named(project):
     assert names(project) == ["cog.yaml", "weights/big.bin"]
     with pytest.raises(ConfigError, match="nowhere cannot be read"):
         list_entries(project / "nowhere")
+
+
+def test_a_projects_version_is_without_them_but_never_without_its_configuration(tmp_path):
+    for path in ("cog.yaml", "a.txt", "b.md", "docs/deep/a.txt", "data/x.bin", "data/keep/x.bin", "x-1", "[odd]"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / ".dockerignore").write_text("*\n!data/keep\n")
+    assert [entry.path for entry in sorted(list_entries(tmp_path))] == ["cog.yaml", "data/keep/x.bin"]
+    (tmp_path / ".dockerignore").write_text("data\n**/*.txt\n")
+    assert [entry.path for entry in sorted(list_entries(tmp_path))] == ["[odd]", "b.md", "cog.yaml", "x-1"]
