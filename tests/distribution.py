@@ -63,7 +63,6 @@ COG: tuple[str, ...] = (
     "tests/cog/",
     "tests/scripts/checks/",
     "tests/scripts/measure/",
-    "tests/test_readme.py",
 )
 
 # What takes long without one: models, exports, many processes.
