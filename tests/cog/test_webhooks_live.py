@@ -109,7 +109,7 @@ def test_replicates_client_is_told_that_there_are_no_trainings_and_collections(t
             with pytest.raises(ReplicateError, match="404"):
                 ask()
         version = f"{MODEL}:{version_of(client).id}"
-        with pytest.raises(ReplicateError, match="trains nothing"):
+        with pytest.raises(ReplicateError, match="runs predictions only"):
             client.trainings.create(version=version, input={}, destination="local/other")
         assert [model.name for model in client.models.search("RUN")] == ["run_text"]
         assert list(client.models.search("nothing like it")) == []

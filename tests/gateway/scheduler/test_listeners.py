@@ -2,9 +2,13 @@
 
 import asyncio
 
+from pilotlight.gateway import Gateway, Store
+from pilotlight.gateway import prediction as lifecycle
 from pilotlight.gateway.scheduler.listeners import Listeners, NullListener
+from pilotlight.gateway.scheduler.metrics import ServingKey
+from pilotlight.gateway.scheduler.router import ByDeployment, ByModel
 from pilotlight.types import Status
-from tests.gateway.made import Fakes, Limits, made_record, opened, run, until
+from tests.gateway.made import Fakes, Limits, made_record, made_version, opened, run, until
 
 
 class Hearing(NullListener):
@@ -86,6 +90,37 @@ def test_what_is_refused_or_cancelled_in_the_queue_is_heard_and_never_starts(tmp
             await gateway.cancel(waits.id)
         ends = [heard for heard in hearing.heard if heard[0] != "output"]
         assert ends == [("started", "runs"), ("refused", "refused"), ("canceled", "waits"), ("failed", "runs")]
+
+    run(scenario())
+
+
+def test_what_ran_when_a_gateway_was_killed_is_heard_as_failed_from_the_next(tmp_path):
+    async def scenario():
+        async with opened(tmp_path) as gateway:
+            ran = made_record("ran")
+            await gateway.store.add(ran)
+            await gateway.store.save(lifecycle.begin(ran, 101.0))
+        hearing = Hearing()
+        async with Store(tmp_path / "test.sqlite3", to_disk=False) as store:
+            gateway = Gateway([made_version()], store, factory=Fakes())
+            gateway.listeners.add(hearing)
+            async with gateway:
+                assert hearing.heard == [("failed", "ran")]
+
+    run(scenario())
+
+
+def test_a_project_counts_once_whether_it_is_asked_for_as_a_model_or_as_its_own_deployment(tmp_path):
+    async def scenario():
+        async with opened(tmp_path) as gateway:
+            for asked in (ByModel("local/model1"), ByDeployment("local/model1")):
+                found = gateway.route(asked)
+                active = await gateway.create(found.version, {"prompt": "a"}, deployment=found.deployment)
+                assert await active.wait_ended()
+            (counted,) = gateway.metrics.of_model("local/model1")
+            assert counted.ended[Status.SUCCEEDED] == 2
+            (key,) = gateway.metrics.counted
+            assert key == ServingKey("local/model1", f"{1:064x}", None)
 
     run(scenario())
 
