@@ -37,6 +37,7 @@ pytestmark = pytest.mark.timeout(600)
 
 Opener = Callable[[int, int], BackendEngine]
 PENALIZED_TOKENS = 24
+WAIT_S = 120.0
 STOPS = ("two", " t", "\n", "e", "ne t")
 KINDS = ("continuous", "serial", "openvino", "first", "staged", "onnx")
 MAKERS = {"onnx": onnx_model, "first": staged_model, "staged": staged_model}
@@ -314,3 +315,27 @@ def test_closing_answers_everybody(opener: Opener) -> None:
     with pytest.raises(EngineStoppedError):
         engine.submit(greedy("one", 2))
     engine.close()
+
+
+def test_submits_that_race_a_close_are_all_answered(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = opener(2, 100)
+    closing = threading.Thread(target=engine.close)
+    healthy = BackendEngine.healthy
+
+    def close_meanwhile(self: BackendEngine) -> bool:
+        """Begin to close after the check: the requests that follow are on their way into the engine."""
+        found = healthy(self)
+        if found and not closing.ident:
+            closing.start()
+        return found
+
+    monkeypatch.setattr(BackendEngine, "healthy", close_meanwhile)
+    for _ in range(100):
+        try:
+            engine.submit(greedy("one two", 400, min_tokens=400)).text()  # the closing thread may be late
+        except EngineStoppedError:
+            break
+    closing.join(WAIT_S)
+    assert not closing.is_alive()
+    with pytest.raises(EngineStoppedError):
+        engine.submit(greedy("one", 2))

@@ -1,4 +1,4 @@
-"""The half of an encoder that is the same whatever computes: texts to tokens, a queue, and one thread that batches."""
+"""The encoder over any network: texts to tokens, a queue, and a thread that forms batches."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from dataclasses import dataclass, replace
 
 from pilotlight.engines.encoders.batch_planner import Cost, fit, next_batch, wait_s
 from pilotlight.engines.encoders.types import Encoded, EncoderInfo, Network, Rows, TextRequest
+from pilotlight.engines.request_thread import STOPPED, RequestThread
 from pilotlight.engines.text.types import TokenCodec
 from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError, WeightsError
 
-__all__ = ["BatchingEncoder", "Frame", "measure"]
+__all__ = ["BatchingEncoder", "SpecialTokens", "measure"]
 
 log = logging.getLogger(__name__)
 
-# What the cost of a batch is measured with: (rows, tokens of each).  Little enough for a start, and from one short row
-# to sixteen times as much.
+# The batches that measure the cost: (rows, tokens of each). Small enough for a start, and from one short row to sixteen
+# times as many tokens.
 SHAPES = ((1, 8), (1, 32), (4, 8), (4, 32))
 REPEATS = 2
 PROBE = "a"
-STOPPED = "the engine has stopped and takes no more requests; restart it"
-CLOSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """The special tokens that a model wants around every text.
+class SpecialTokens:
+    """The special tokens before and after every text of a model.
 
     Raises:
         WeightsError: the tokenizer changes the text's own tokens when it adds them.
@@ -41,104 +40,91 @@ class Frame:
     after: tuple[int, ...]
 
     @classmethod
-    def of(cls, codec: TokenCodec) -> Frame:
+    def of(cls, codec: TokenCodec) -> SpecialTokens:
+        """Find them by encoding a text with and without."""
         bare, framed = codec.encode(PROBE, special_tokens=False), codec.encode(PROBE)
         for at in range(len(framed) - len(bare) + 1):
             if bare and framed[at : at + len(bare)] == bare:
                 return cls(tuple(framed[:at]), tuple(framed[at + len(bare) :]))
         raise WeightsError(
-            f"the tokenizer reads {PROBE!r} as {bare} and, with special tokens, as {framed}: no encoder's"
+            f"the tokenizer reads {PROBE!r} as {bare} and, with special tokens, as {framed}: it is no encoder's"
         )
 
     def around(self, ids: Sequence[int], max_tokens: int) -> tuple[list[int], int]:
-        """(the row of at most ``max_tokens``, how many of ``ids`` it had no room for)."""
+        """Return the row of at most ``max_tokens``, and how many of ``ids`` were cut off."""
         room = max_tokens - len(self.before) - len(self.after)
         return [*self.before, *ids[:room], *self.after], max(0, len(ids) - room)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _QueuedText:
     name: str
     row: list[int]
     cut_tokens: int
     future: Future[Encoded]
     since_s: float
 
-    def gone(self) -> bool:
-        """Whether nobody wants it any more; whoever waits for the future's end learns of it now."""
-        return self.future.cancelled() and not self.future.set_running_or_notify_cancel()
-
 
 class BatchingEncoder:
-    """An encoder over a network; what real encoders inherit.
+    """An encoder over a network; every encoder inherits from it.
 
     Args:
         network: ready to compute.
         codec: of the model.
-        info: what to say of itself.  Where its cost is zero, it is measured now, which warms the network up too.
+        info: what the encoder reports of itself. Where its cost is zero it is measured now, which also warms the
+            network up.
+
+    Raises:
+        Exception: whatever the network raises while its cost is measured.
     """
 
     def __init__(self, network: Network, codec: TokenCodec, info: EncoderInfo) -> None:
-        self._network = network
         self._codec = codec
-        self._frame = Frame.of(codec)
-        self._changed = threading.Condition()
-        self._queue: list[_Waiting] = []
-        self._inside = 0
-        self._closed = False
+        self._frame = SpecialTokens.of(codec)
         self._info = info
-        self._measured = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="pilotlight-encoder", daemon=True)
+        self._inside = 0  # texts running and waiting
+        self._lock = threading.Lock()  # of the number above
+        self._thread = _EncoderThread(network, info)
         self._thread.start()
-        self._measured.wait()
-        if self._failure is not None:
-            raise self._failure
         atexit.register(self.close)
 
     @property
     def info(self) -> EncoderInfo:
-        return self._info
+        return replace(self._info, cost=self._thread.cost)
 
     def assume(self, cost: Cost) -> None:
-        """Cut batches from now on as if they cost this; for experiments."""
-        with self._changed:
-            self._info = replace(self._info, cost=cost)
+        """Plan batches from now on as if they had this cost; for experiments."""
+        self._thread.cost = cost
 
     def submit(self, requests: Sequence[TextRequest]) -> list[Future[Encoded]]:
+        """Queue texts; see ``EncoderEngine``."""
         rows = [(request.name, *self._encode(request)) for request in requests]
         now = time.monotonic()
-        waiting = [_Waiting(name, row, cut, Future(), now) for name, row, cut in rows]
-        with self._changed:
-            if not self.healthy():
-                raise EngineStoppedError(STOPPED)
-            if self._inside + len(waiting) > self._info.queue_size:
-                raise EngineBusyError(
-                    f"{self._inside} of {self._info.queue_size} places are taken and {len(waiting)} more were asked "
-                    "for; try again later"
-                )
-            self._inside += len(waiting)
-            self._queue += waiting
-            self._changed.notify()
-        for one in waiting:  # outside the lock, which it takes: a future that is done calls at once
-            one.future.add_done_callback(self._left)
-        return [one.future for one in waiting]
+        queued = [_QueuedText(name, row, cut, Future(), now) for name, row, cut in rows]
+        if not self.healthy():
+            raise EngineStoppedError(STOPPED)
+        self._enter(len(queued))
+        try:
+            self._thread.add(*queued)
+        except EngineStoppedError:
+            self._leave(len(queued))
+            raise
+        for one in queued:
+            one.future.add_done_callback(lambda _: self._leave(1))
+        return [one.future for one in queued]
 
     def healthy(self) -> bool:
-        return not self._closed and self._thread.is_alive()
+        return self._thread.alive()
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(CLOSE_S)
+        self._thread.close()
         atexit.unregister(self.close)
 
     def _encode(self, request: TextRequest) -> tuple[list[int], int]:
         limit = self._info.max_tokens
         ids = self._codec.encode(request.text, special_tokens=False)
         if not ids:
-            raise InputError(request.name, "is nothing to this model's tokenizer; give it other text")
+            raise InputError(request.name, "has no tokens for this model's tokenizer; give it other text")
         row, cut = self._frame.around(ids, limit)
         if cut and not request.truncate:
             raise InputError(
@@ -146,58 +132,80 @@ class BatchingEncoder:
             )
         return row, cut
 
-    def _left(self, future: Future[Encoded]) -> None:
-        with self._changed:
-            self._inside -= 1
+    def _enter(self, texts: int) -> None:
+        """Take places for texts, all or none."""
+        places = self._info.queue_size
+        with self._lock:
+            if self._inside + texts > places:
+                raise EngineBusyError(
+                    f"{self._inside} of {places} places are taken and {texts} more were asked for; try again later"
+                )
+            self._inside += texts
 
-    # The thread that computes
+    def _leave(self, texts: int) -> None:
+        with self._lock:
+            self._inside -= texts
 
-    def _run(self) -> None:
-        try:
-            if self._info.cost == Cost(0.0, 0.0):
-                self._info = replace(self._info, cost=measure(self._network, self._info.max_tokens))
-        except Exception as error:  # noqa: BLE001 - whoever constructs the engine gets it
-            self._failure = error
-            return
-        finally:
-            self._measured.set()
-        try:
-            while (batch := self._next()) is not None:
-                self._answer(batch)
-        finally:
-            self._end()
 
-    def _next(self) -> list[_Waiting] | None:
-        """The next batch, once it is due; ``None`` when the engine closes."""
-        with self._changed:
-            while not self._closed:
-                info = self._info
-                self._queue = [one for one in self._queue if not one.gone()]
-                if not self._queue:
-                    self._changed.wait()
-                    continue
-                oldest_s = time.monotonic() - self._queue[0].since_s
-                if (left_s := wait_s(len(self._queue), oldest_s, info.cost, info.limits)) > 0:
-                    self._changed.wait(left_s)
-                    continue
-                chosen = next_batch([len(one.row) for one in self._queue], info.cost, info.limits)
-                batch = [self._queue[i] for i in sorted(chosen)]
-                gone = set(chosen)
-                self._queue = [one for i, one in enumerate(self._queue) if i not in gone]
-                # From here on nobody can cancel them; who did so meanwhile leaves.
-                if batch := [one for one in batch if one.future.set_running_or_notify_cancel()]:
-                    return batch
-        return None
+class _EncoderThread(RequestThread[_QueuedText]):
+    """Forms batches of the queued texts and computes them.
 
-    def _answer(self, batch: list[_Waiting]) -> None:
-        """Compute a batch; where that fails, each text for itself, so that only the bad ones fail."""
+    Attributes:
+        cost: of a batch; batches are planned by it.
+    """
+
+    def __init__(self, network: Network, info: EncoderInfo) -> None:
+        super().__init__("pilotlight-encoder")
+        self.cost = info.cost
+        self._network = network
+        self._limits = info.limits
+        self._max_tokens = info.max_tokens
+        self._batch: list[_QueuedText] = []  # only the thread uses it
+
+    def prepare(self) -> None:
+        if self.cost == Cost(0.0, 0.0):
+            self.cost = measure(self._network, self._max_tokens)
+
+    def due_s(self) -> float | None:
+        self.waiting = [one for one in self.waiting if not self.gone(one)]
+        if not self.waiting:
+            return None
+        oldest_s = time.monotonic() - self.waiting[0].since_s
+        return wait_s(len(self.waiting), oldest_s, self.cost, self._limits)
+
+    def step(self) -> None:
+        with self.changed:
+            lengths = [len(one.row) for one in self.waiting]
+            chosen = set(next_batch(lengths, self.cost, self._limits)) if lengths else set()
+            batch = [one for i, one in enumerate(self.waiting) if i in chosen]
+            self.waiting = [one for i, one in enumerate(self.waiting) if i not in chosen]
+        # Whose future was cancelled meanwhile drops out here; the others can be cancelled no more.
+        self._batch = [one for one in batch if one.future.set_running_or_notify_cancel()]
+        if self._batch:
+            self._answer(self._batch)
+        self._batch = []
+
+    def running(self) -> list[_QueuedText]:
+        return self._batch
+
+    def gone(self, request: _QueuedText) -> bool:
+        """Whether it was cancelled; whoever waits for the future's end is told now."""
+        return request.future.cancelled() and not request.future.set_running_or_notify_cancel()
+
+    def fail(self, request: _QueuedText, error: EngineError) -> None:
+        future = request.future
+        if future.running() or (not future.done() and future.set_running_or_notify_cancel()):
+            future.set_exception(error)
+
+    def _answer(self, batch: list[_QueuedText]) -> None:
+        """Compute a batch; if that fails, compute each text alone, so that only the bad ones fail."""
         try:
             values = self._compute([one.row for one in batch])
         except Exception as error:  # noqa: BLE001 - the caller gets it
             if len(batch) == 1:
                 batch[0].future.set_exception(EngineError(f"{batch[0].name}: the engine failed: {error}"))
                 return
-            log.warning("a batch of %d texts failed (%s); each is tried alone", len(batch), error)
+            log.warning("a batch of %d texts failed (%s); each is computed alone", len(batch), error)
             for one in batch:
                 self._answer([one])
             return
@@ -206,7 +214,7 @@ class BatchingEncoder:
                 one.future.set_result(Encoded(tuple(row), len(one.row), one.cut_tokens))
             else:
                 one.future.set_exception(
-                    EngineError(f"{one.name}: the model gave numbers that are none (NaN or infinity); try float32")
+                    EngineError(f"{one.name}: the model returned NaN or infinity; try PILOTLIGHT_DTYPE=float32")
                 )
 
     def _compute(self, rows: Rows) -> list[list[float]]:
@@ -215,19 +223,9 @@ class BatchingEncoder:
             raise EngineError(f"{len(values)} results for {len(rows)} texts: this is a bug")
         return values
 
-    def _end(self) -> None:
-        with self._changed:
-            self._closed = True
-            queue, self._queue = self._queue, []
-        for one in queue:
-            if one.future.set_running_or_notify_cancel():
-                one.future.set_exception(
-                    EngineStoppedError("the engine was closed while this text waited; send it again")
-                )
-
 
 def measure(network: Network, max_tokens: int) -> Cost:
-    """What a batch costs, after one that is not counted."""
+    """Measure the cost of a batch, after a first one that is not counted."""
     samples = []
     for rows, longest in (SHAPES[0], *SHAPES):
         tokens = min(longest, max_tokens)

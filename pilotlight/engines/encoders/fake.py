@@ -1,4 +1,4 @@
-"""An encoder without a model, for the tests of everything above encoders: its numbers are counted characters."""
+"""An encoder without a model, for tests: its numbers are counts of characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["FakeEncoder", "FakeNetwork"]
 
 
 class FakeNetwork:
-    """Counts in each row how often each label's first character occurs.
+    """Counts how often each label's first character occurs in a row.
 
     Args:
         labels: not empty.
@@ -36,15 +36,16 @@ class FakeNetwork:
 
 
 class FakeEncoder(BatchingEncoder):
-    """A character is a token, and what the model makes of a text is how many of each label's first letter it has.
+    """A character is a token, and a text's numbers are how often it has the first letter of each label.
 
     Args:
         labels: such as ``("a", "b")``; they name the scores of a classifier and the directions of an embedder.
         before: as in FakeNetwork.
+        network: computes instead of a FakeNetwork of ``labels`` and ``before``.
         task, activation, max_tokens, queue_size, limits, cost: as in EncoderInfo.
 
     Attributes:
-        network: what it has computed.
+        network: with the batches that it has computed.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class FakeEncoder(BatchingEncoder):
         labels: tuple[str, ...] = ("a", "b"),
         *,
         before: Callable[[Rows], None] = lambda rows: None,
+        network: FakeNetwork | None = None,
         task: Task = Task.CLASSIFY,
         activation: Activation = Activation.SOFTMAX,
         max_tokens: int = 100,
@@ -59,7 +61,7 @@ class FakeEncoder(BatchingEncoder):
         limits: Limits | None = None,
         cost: Cost | None = None,
     ) -> None:
-        self.network = FakeNetwork(labels, before)
+        self.network = network or FakeNetwork(labels, before)
         info = EncoderInfo(
             engine="fake",
             model="fake",

@@ -1,4 +1,4 @@
-"""All requests together, token by token, in the rows of an ``OnnxModel``."""
+"""Continuous batching in the rows of an ``OnnxModel``: all requests advance together, token by token."""
 
 from __future__ import annotations
 
@@ -7,44 +7,45 @@ from dataclasses import dataclass
 from pilotlight.engines.onnx.model import OnnxModel
 from pilotlight.engines.text.cache_memory import CACHE_SHARE, free_memory_bytes
 from pilotlight.engines.text.generation import Generation
-from pilotlight.engines.text.sampling_numpy import Sampler
+from pilotlight.engines.text.sampling import SamplingState
+from pilotlight.engines.text.sampling_numpy import NumpySampler
 from pilotlight.engines.text.threaded import ThreadedBackend
 from pilotlight.errors import InputError
 from pilotlight.tracing import stage
 
 __all__ = ["OnnxBackend"]
 
-# A longer prompt is taken in pieces of so many tokens, so that the others wait for a piece only.
+# Tokens of a prompt that one step reads. Other requests wait for such a piece, not for the whole prompt.
 PIECE_TOKENS = 256
 
 
 @dataclass(slots=True)
-class _Place:
-    """A request in its row.
+class _Slot:
+    """A request and what the model has read of it.
 
     Attributes:
         sampler: of this request.
-        todo: tokens that the model has not taken in: what is left of the prompt, later the token chosen last.
-        taken: tokens that it has.
+        unread: tokens that the model has not read: the rest of the prompt, later the token chosen last.
+        read: tokens that it has read.
     """
 
     generation: Generation
-    sampler: Sampler
-    todo: list[int]
-    taken: int = 0
+    sampler: NumpySampler
+    unread: list[int]
+    read: int = 0
 
 
 class OnnxBackend(ThreadedBackend):
-    """A model and the thread that steps it.
+    """A model and the thread that runs it.
 
     Args:
-        model: loaded; nobody else runs it.
-        context_tokens: prompt and output together, at most; less where memory is short.
+        model: loaded; nothing else runs it.
+        context_tokens: prompt and output together, at most; fewer where memory is short.
         slots: requests that advance together, at most.
     """
 
     def __init__(self, model: OnnxModel, *, context_tokens: int, slots: int) -> None:
-        super().__init__("pilotlight-onnx")
+        super().__init__("pilotlight-onnx", waits_for_readers=True)
         self._model = model
         self.slots = slots
         affordable = int(CACHE_SHARE * free_memory_bytes()) // (model.token_bytes * slots)
@@ -52,78 +53,76 @@ class OnnxBackend(ThreadedBackend):
         self.cache_bytes = slots * self.context_tokens * model.token_bytes
         with stage("device"):
             model.reserve(slots, self.context_tokens)
-            model.run(0, [[0]], [1])  # what cannot work fails in set-up
-        self._rows: list[_Place | None] = [None] * slots  # only the thread touches it
-        self.begin()
+            model.run(0, [[0]], [1])  # an error shows in set-up
+        self._rows: list[_Slot | None] = [None] * slots  # only the thread uses it
+        self.start()
 
-    def refuse_unfit(self, generation: Generation) -> None:
+    def check(self, generation: Generation) -> None:
         if max(generation.prompt_ids) >= self._model.vocab_size:
             raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
-
-    # The thread's side
 
     def busy(self) -> bool:
         return any(self._rows)
 
     def advance(self) -> None:
-        self._let_go()
-        self._let_in()
+        self._drop_ended()
+        self._admit()
         self._read_piece()
-        self._step()
+        self._decode()
 
-    def inside(self) -> list[Generation]:
-        return [place.generation for place in self._rows if place is not None]
+    def running(self) -> list[Generation]:
+        return [slot.generation for slot in self._rows if slot is not None]
 
-    def _let_go(self) -> None:
-        """Free the rows of those who have ended, and close the gaps: a step computes every row up to the last."""
-        kept = [(row, place) for row, place in enumerate(self._rows) if place and not place.generation.ended]
-        places: list[_Place | None] = [None] * self.slots
-        for row, place in kept:
+    def _drop_ended(self) -> None:
+        """Free the rows of requests that have ended, and close the gaps: a step computes every row up to the last."""
+        kept = [(row, slot) for row, slot in enumerate(self._rows) if slot and not slot.generation.ended]
+        slots: list[_Slot | None] = [None] * self.slots
+        for row, slot in kept:
             if row < len(kept):
-                places[row] = place
-        gaps = (row for row in range(len(kept)) if places[row] is None)
-        for row, place in kept[::-1]:
+                slots[row] = slot
+        gaps = (row for row in range(len(kept)) if slots[row] is None)
+        for row, slot in kept[::-1]:
             if row >= len(kept):
                 gap = next(gaps)
-                self._model.move(row, gap, place.taken)
-                places[gap] = place
-        self._rows = places
+                self._model.move(row, gap, slot.read)
+                slots[gap] = slot
+        self._rows = slots
 
-    def _let_in(self) -> None:
+    def _admit(self) -> None:
         free = [row for row in range(self.slots) if self._rows[row] is None]
         for row, generation in zip(free, self.take(len(free)), strict=False):
-            rules, prompt = generation.request.sampling, generation.prompt_ids
-            self._rows[row] = _Place(generation, Sampler(rules, prompt, generation.eos_ids), list(prompt))
+            state = SamplingState(generation.request.sampling, generation.prompt_ids, generation.eos_ids)
+            self._rows[row] = _Slot(generation, NumpySampler(state), list(generation.prompt_ids))
 
     def _read_piece(self) -> None:
-        """Take in a piece of the first unread prompt; one that has a single token left is read by a step."""
-        for row, place in enumerate(self._rows):
-            if place is not None and len(place.todo) > 1:
-                piece, place.todo = place.todo[:PIECE_TOKENS], place.todo[PIECE_TOKENS:]
-                place.taken += len(piece)
-                scores = self._model.run(row, [piece], [place.taken])
-                if not place.todo:
-                    _push(place, place.sampler.choose(scores[0]))
+        """Read a piece of the first unread prompt; a prompt with a single token left is read by ``_decode``."""
+        for row, slot in enumerate(self._rows):
+            if slot is not None and len(slot.unread) > 1:
+                piece, slot.unread = slot.unread[:PIECE_TOKENS], slot.unread[PIECE_TOKENS:]
+                slot.read += len(piece)
+                scores = self._model.run(row, [piece], [slot.read])
+                if not slot.unread:
+                    _push(slot, slot.sampler.choose(scores[0]))
                 return
 
-    def _step(self) -> None:
-        """A token for everybody whose prompt has been read."""
-        inside = [place for place in self._rows if place is not None]
-        ready = [len(place.todo) == 1 and not place.generation.ended for place in inside]
+    def _decode(self) -> None:
+        """Compute a token for every request whose prompt has been read."""
+        inside = [slot for slot in self._rows if slot is not None]
+        ready = [len(slot.unread) == 1 and not slot.generation.ended for slot in inside]
         if not any(ready):
             return
-        # The others' rows are computed too. What is written there lies behind their text, where it is overwritten.
-        ids = [place.todo if one else [0] for place, one in zip(inside, ready, strict=True)]
-        scores = self._model.run(0, ids, [place.taken + 1 for place in inside])
-        for row, place in enumerate(inside):
+        # The other rows are computed too. What that writes lies behind their text and is overwritten later.
+        ids = [slot.unread if one else [0] for slot, one in zip(inside, ready, strict=True)]
+        scores = self._model.run(0, ids, [slot.read + 1 for slot in inside])
+        for row, slot in enumerate(inside):
             if ready[row]:
-                place.taken += 1
-                _push(place, place.sampler.choose(scores[row]))
+                slot.read += 1
+                _push(slot, slot.sampler.choose(scores[row]))
 
 
-def _push(place: _Place, token: int) -> None:
-    place.todo = [token]
+def _push(slot: _Slot, token: int) -> None:
+    slot.unread = [token]
     try:
-        place.generation.push(token)
-    except Exception as error:  # noqa: BLE001 - what fails one request on this thread must not fail them all
-        place.generation.fail(error)
+        slot.generation.push(token)
+    except Exception as error:  # noqa: BLE001 - an error in one request's text must not fail the others
+        slot.generation.fail(error)

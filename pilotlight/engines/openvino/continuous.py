@@ -1,4 +1,4 @@
-"""All requests together, token by token: OpenVINO GenAI's continuous batching, driven by a thread of ours."""
+"""OpenVINO GenAI's continuous batching: all requests advance together, token by token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["OpenVINOBackend"]
 
 
 class OpenVINOBackend(ThreadedBackend):
-    """A pipeline and the thread that steps it, for requests that are not ``is_apart``.
+    """A pipeline and the thread that runs it, for requests that do not need the fallback (``needs_fallback``).
 
     Args:
         runtime: the modules.
@@ -35,7 +35,7 @@ class OpenVINOBackend(ThreadedBackend):
     """
 
     def __init__(self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, plan: CachePlan) -> None:
-        super().__init__("pilotlight-openvino")
+        super().__init__("pilotlight-openvino", waits_for_readers=True)
         self._runtime = runtime
         self._vocab_size = facts.vocab_size
         self.slots = plan.slots
@@ -45,14 +45,14 @@ class OpenVINOBackend(ThreadedBackend):
         with stage("device"):
             self.cache_bytes = self._first_step()
         self._next_id = 1
-        self._running: dict[int, tuple[Generation, Any]] = {}  # only the thread touches it
-        self.begin()
+        self._running: dict[int, tuple[Generation, Any]] = {}  # only the thread uses it
+        self.start()
 
-    def refuse_unfit(self, generation: Generation) -> None:
+    def check(self, generation: Generation) -> None:
         require_embedded(generation, self._vocab_size)
 
     def _first_step(self) -> int:
-        """One token for nobody: what cannot work fails in set-up, and the cache is there; its size in bytes."""
+        """Compute one token, so that an error shows in set-up; return the size of the cache in bytes."""
         handle = self._request(0, [0], Sampling(temperature=0), max_tokens=1, eos_ids=())
         while self._pipeline.has_non_finished_requests():
             self._pipeline.step()
@@ -64,11 +64,10 @@ class OpenVINOBackend(ThreadedBackend):
     def _request(
         self, number: int, ids: list[int], sampling: Sampling, *, max_tokens: int, eos_ids: Sequence[int]
     ) -> Any:
+        assert not sampling.penalizes_output, "the pipeline gets penalties wrong: this is a bug, they have a fallback"
         rules = rules_of(sampling, max_tokens=max_tokens, eos_ids=eos_ids, vocab_size=self._vocab_size)
         config = generation_config(self._runtime.genai, rules, max_tokens=max_tokens, eos_ids=eos_ids)
         return add_request(self._runtime, self._pipeline, number, ids, config)
-
-    # The thread's side
 
     def busy(self) -> bool:
         return bool(self._pipeline.has_non_finished_requests())
@@ -76,17 +75,17 @@ class OpenVINOBackend(ThreadedBackend):
     def advance(self) -> None:
         for generation in self.take():
             self._start(generation)
-        self._let_go()
+        self._drop_ended()
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
         for number in list(self._running):
             self._deliver(number)
 
-    def inside(self) -> list[Generation]:
+    def running(self) -> list[Generation]:
         return [generation for generation, _ in self._running.values()]
 
-    def leave(self) -> None:
-        """Have the pipeline give back what cancelled requests hold: it complains at its end about what it misses."""
+    def finish(self) -> None:
+        """Let the pipeline free the blocks of cancelled requests: it warns about blocks that are missing at its end."""
         for _, handle in self._running.values():
             handle.cancel()
         while self._pipeline.has_non_finished_requests():
@@ -101,32 +100,32 @@ class OpenVINOBackend(ThreadedBackend):
                 max_tokens=generation.max_tokens,
                 eos_ids=sorted(generation.eos_ids),
             )
-        except RuntimeError as error:  # what the pipeline refuses concerns this request only
+        except RuntimeError as error:  # the pipeline refuses this request only
             generation.fail(error)
             return
         self._running[self._next_id] = (generation, handle)
         self._next_id += 1
 
-    def _let_go(self) -> None:
-        """Drop whom somebody has cancelled since the last step."""
+    def _drop_ended(self) -> None:
+        """Drop the requests that were cancelled since the last step."""
         for number, (generation, handle) in list(self._running.items()):
             if generation.ended:
                 handle.cancel()
                 del self._running[number]
 
     def _deliver(self, number: int) -> None:
-        """Hand a request its new tokens; forget it once it has ended."""
+        """Push a request's new tokens, and drop it when it has ended."""
         generation, handle = self._running[number]
         try:
             while not generation.ended and handle.can_read():
                 for output in handle.read().values():
                     for token in output.generated_ids:
                         generation.push(token)
-        except Exception as error:  # noqa: BLE001 - what fails one request on this thread must not fail them all
+        except Exception as error:  # noqa: BLE001 - an error in one request's text must not fail the others
             generation.fail(error)
         running = handle.get_status() == self._runtime.genai.GenerationStatus.RUNNING
         if not generation.ended and not running:
-            generation.fail(EngineError(f"the runtime let go of this request: {handle.get_status().name.lower()}"))
+            generation.fail(EngineError(f"the runtime ended this request: {handle.get_status().name.lower()}"))
         if generation.ended:
             if running:
                 handle.cancel()

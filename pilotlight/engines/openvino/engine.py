@@ -13,10 +13,10 @@ from pathlib import Path
 from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
 from pilotlight.engines.openvino.cache_plan import CachePlan, plan_cache
 from pilotlight.engines.openvino.runtime import Runtime, runtime
-from pilotlight.engines.openvino.sampling_config import is_apart
-from pilotlight.engines.openvino.serial import OpenVINOSerial
+from pilotlight.engines.openvino.sampling_config import needs_fallback
+from pilotlight.engines.openvino.serial import OpenVINOSerialBackend
 from pilotlight.engines.openvino.stateful import StageUnfitError, StatefulModel, import_stateful, open_stateful
-from pilotlight.engines.text.engine import Backend, BackendEngine
+from pilotlight.engines.text.engine import BackendEngine, TextBackend
 from pilotlight.engines.text.fallback import FallbackBackend
 from pilotlight.engines.text.model_config import ModelFacts, read_facts
 from pilotlight.engines.text.staged import StagedBackend
@@ -51,6 +51,9 @@ class OpenVINOEngine(BackendEngine):
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
         stages: which there are.
+
+    Attributes:
+        stages: the back end that goes from the first stage to the second; ``None`` where there is one stage only.
 
     Raises:
         ConfigError: the runtime is not installed.
@@ -92,13 +95,14 @@ class OpenVINOEngine(BackendEngine):
             slots=backend.slots,
             queue_size=queue_size,
         )
+        self.stages = backend if isinstance(backend, StagedBackend) else None
         self._starting_note = f"{plan.serial_bytes // 10**6} MB of it until requests are batched; one at a time so far"
         super().__init__(backend, codec, facts.eos_ids, info)
 
     @property
     def info(self) -> EngineInfo:
         """What it is now: the first stage's memory is counted for as long as there is one."""
-        starting = isinstance(self._backend, StagedBackend) and self._backend.starting
+        starting = self.stages is not None and self.stages.starting
         return replace(self._info, cache_bytes=self._backend.cache_bytes, note=self._starting_note if starting else "")
 
 
@@ -109,17 +113,19 @@ def _start(
     plan: CachePlan,
     opened: StatefulModel | None,
     stages: Stages,
-) -> Backend:
+) -> TextBackend:
     """The backend of ``stages``, as far as ``opened`` allows."""
     serial = partial(
-        OpenVINOSerial, modules, facts=facts, context_tokens=plan.context_tokens, cache_bytes=plan.serial_bytes
+        OpenVINOSerialBackend, modules, facts=facts, context_tokens=plan.context_tokens, cache_bytes=plan.serial_bytes
     )
 
-    def batching(before: OpenVINOSerial | None = None) -> Backend:
+    def batching(before: OpenVINOSerialBackend | None = None) -> TextBackend:
         from pilotlight.engines.openvino.continuous import OpenVINOBackend  # not before the first stage is up
 
         backend = OpenVINOBackend(modules, artifact.folder, precision=artifact.precision, facts=facts, plan=plan)
-        return FallbackBackend(backend, is_apart, lambda: serial(partial(_open_apart, modules, artifact, before)))
+        return FallbackBackend(
+            backend, needs_fallback, lambda: serial(partial(_open_fallback, modules, artifact, before))
+        )
 
     if opened is None:
         return batching()
@@ -162,14 +168,14 @@ def _opened(opening: Future[StatefulModel] | None, stages: Stages) -> StatefulMo
         return None
 
 
-def _open_apart(modules: Runtime, artifact: Artifact, before: OpenVINOSerial | None) -> StatefulModel:
+def _open_fallback(modules: Runtime, artifact: Artifact, before: OpenVINOSerialBackend | None) -> StatefulModel:
     """The model for what is not batched; ``before``, the first stage, has the memory for it until it has ended.
 
     Raises:
         StageUnfitError: there is no way to it.
     """
     if before is not None:
-        before.wait_ended()
+        before.join()
     started = time.monotonic()
     opened = open_stateful(modules, artifact.folder, artifact.precision)
     log.info(

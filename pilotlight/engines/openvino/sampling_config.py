@@ -1,7 +1,7 @@
-"""Our sampling rules in the words of OpenVINO GenAI, whose sampler then chooses the tokens.
+"""Our sampling rules as OpenVINO GenAI's configuration, for its sampler to choose the tokens.
 
-Its order is ours: end-of-text ban, penalties, top_k, temperature, top_p, then one number from the request's
-own generator (a 32-bit Mersenne twister). The same seed gives the same text again, but not that of another engine.
+Its rules have our order (``text.sampling``); its random numbers are other ones, so a seed gives the same text again,
+but not that of another engine.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.types import Sampling
 from pilotlight.errors import InputError
 
-__all__ = ["Rules", "generation_config", "is_apart", "require_embedded", "rules_of"]
+__all__ = ["Rules", "generation_config", "needs_fallback", "require_embedded", "rules_of"]
 
-# Below 1 the sampler ranks its candidates before it draws among them, else it takes them in the order of a heap, which
-# a last-bit difference of two scores can change altogether. The mass that this cuts off is below float32's resolution.
+# Below 1 GenAI's sampler ranks the candidates before it draws; else it has them in the order of a heap, which a
+# last-bit difference of two scores can change altogether. What this cuts off is below float32's resolution.
 RANKED_TOP_P = 1 - 2**-23
 SEEDS = 2**32
 
 
 def require_embedded(generation: Generation, vocab_size: int) -> None:
-    """Refuse a prompt that this model cannot read.
+    """Refuse a prompt with tokens that this model has no embedding for.
 
     Raises:
         InputError: naming the input.
@@ -32,25 +32,23 @@ def require_embedded(generation: Generation, vocab_size: int) -> None:
         raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
 
 
-def is_apart(generation: Generation) -> bool:
-    """Whether the pipeline is not to sample for this request, because it would not do as documented.
+def needs_fallback(generation: Generation) -> bool:
+    """Whether the pipeline would not sample for this request as documented.
 
-    GenAI's sampler (2026.4) takes a presence or frequency penalty off scores from zero up, and adds it to those below,
-    so that some tokens become likelier with every repetition. Handing it the negative turns this round for both.
+    GenAI's sampler (2026.4) subtracts a presence or frequency penalty from scores of zero and above, and adds it to
+    negative ones, so that some tokens become likelier with every repetition. A negated penalty reverses both.
     """
-    sampling = generation.request.sampling
-    return sampling.presence_penalty != 0 or sampling.frequency_penalty != 0
+    return generation.request.sampling.penalizes_output
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How one request's tokens are chosen, whichever stage of the engine does it.
+    """How one request's tokens are chosen, in either stage of the engine; penalties of the output are in ``Sampling``.
 
     Attributes:
-        sampled: whether by chance at all; what follows ``frequency_penalty`` means nothing where not.
+        sampled: whether a random number is drawn; if not, the attributes from ``temperature`` on have no effect.
         min_tokens: before so many, the end-of-text tokens cannot come.
         repetition_penalty: as in ``Sampling``.
-        presence_penalty, frequency_penalty: as in ``Sampling``; the pipeline is never given any, see ``is_apart``.
         temperature, top_p: as in ``Sampling``.
         top_k: candidates at most; 0 is all.
         seed: below 2**32.
@@ -59,8 +57,6 @@ class Rules:
     sampled: bool
     min_tokens: int
     repetition_penalty: float
-    presence_penalty: float
-    frequency_penalty: float
     temperature: float
     top_k: int
     top_p: float
@@ -68,10 +64,10 @@ class Rules:
 
 
 def rules_of(sampling: Sampling, *, max_tokens: int, eos_ids: Collection[int], vocab_size: int) -> Rules:
-    """The request's rules in a form that leaves nothing to decide.
+    """Return the request's rules with every special case resolved.
 
     Args:
-        sampling: as it was asked for.
+        sampling: of the request.
         max_tokens: output tokens at most, the end-of-text token included.
         eos_ids: tokens that end a text, all below ``vocab_size``; may be empty.
         vocab_size: scores per token.
@@ -81,8 +77,6 @@ def rules_of(sampling: Sampling, *, max_tokens: int, eos_ids: Collection[int], v
         sampled=not (sampling.greedy or top_k == 1 or sampling.top_p == 0),
         min_tokens=min(sampling.min_tokens, max_tokens) if eos_ids else 0,
         repetition_penalty=sampling.repetition_penalty,
-        presence_penalty=sampling.presence_penalty,
-        frequency_penalty=sampling.frequency_penalty,
         temperature=sampling.temperature,
         top_k=top_k,
         top_p=min(sampling.top_p, RANKED_TOP_P) if top_k else sampling.top_p,
@@ -91,7 +85,7 @@ def rules_of(sampling: Sampling, *, max_tokens: int, eos_ids: Collection[int], v
 
 
 def generation_config(genai: Any, rules: Rules, *, max_tokens: int, eos_ids: Collection[int]) -> Any:
-    """What to hand to the pipeline for one request; stop sequences stay with our own text layer.
+    """Return the pipeline's configuration of one request; stop sequences are handled by our own text layer.
 
     Args:
         genai: the module.
@@ -99,11 +93,9 @@ def generation_config(genai: Any, rules: Rules, *, max_tokens: int, eos_ids: Col
         max_tokens: output tokens at most, the end-of-text token included.
         eos_ids: tokens that end a text; may be empty.
     """
-    assert not rules.presence_penalty, "this is for the other stage: this is a bug"
-    assert not rules.frequency_penalty, "this is for the other stage: this is a bug"
     config = genai.GenerationConfig()
     config.max_new_tokens = max_tokens
-    # The pipeline takes no empty set: where nothing ends a text, it is told to ignore a token that stands for none.
+    # The pipeline does not accept an empty set: where nothing ends a text, it gets token 0 and is told to ignore it.
     config.eos_token_id = next(iter(eos_ids), 0)
     config.stop_token_ids = set(eos_ids) or {0}
     config.ignore_eos = not eos_ids

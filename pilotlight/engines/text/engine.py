@@ -1,4 +1,4 @@
-"""The half of a batching engine that is the same whatever computes: admission, handles, closing."""
+"""The engine over any text back end: it checks requests, counts them, and closes."""
 
 from __future__ import annotations
 
@@ -6,57 +6,61 @@ import atexit
 import threading
 from typing import Protocol
 
-from pilotlight.engines.text.admission import Admission
+from pilotlight.engines.request_thread import STOPPED
+from pilotlight.engines.text.admission import encode_prompt
 from pilotlight.engines.text.generation import Generation
-from pilotlight.engines.text.types import EngineInfo, FinishReason, GenerationRequest, TokenCodec
-from pilotlight.errors import PilotlightError
+from pilotlight.engines.text.types import EngineInfo, GenerationRequest, TokenCodec
+from pilotlight.errors import EngineBusyError, EngineStoppedError
 
-__all__ = ["Backend", "BackendEngine"]
+__all__ = ["BackendEngine", "TextBackend"]
 
 
-class Backend(Protocol):
-    """Advances generations until they end."""
+class TextBackend(Protocol):
+    """Advances generations until they end. It notices by itself when one was cancelled, within a token."""
 
-    slots: int
-    context_tokens: int
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def context_tokens(self) -> int: ...
 
     @property
     def cache_bytes(self) -> int: ...
 
-    def add(self, generation: Generation) -> None:
-        """Take it in.
+    def add(self, generation: Generation, /) -> None:
+        """Queue a generation; the back end ends it, with its output or with an error.
 
         Raises:
-            InputError: this backend cannot do what the request asks for.
+            InputError: this back end cannot do what the request asks for.
             EngineStoppedError: it is closed or dead.
         """
 
-    def cancel(self, generation: Generation) -> None: ...
+    def alive(self) -> bool:
+        """Whether it takes requests."""
 
-    def alive(self) -> bool: ...
-
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Fail every generation that has not ended. Safe to call again."""
 
 
 class BackendEngine:
-    """An engine over a backend; what real engines inherit.
+    """An engine over a back end; every engine inherits from it.
 
     Args:
         backend: already running.
         codec: of the model.
         eos_ids: tokens that end a text; may be empty.
-        info: what to say of itself; its slots and context are those of the backend.
+        info: what the engine reports of itself; its slots and context are those of the back end.
     """
 
-    def __init__(self, backend: Backend, codec: TokenCodec, eos_ids: tuple[int, ...], info: EngineInfo) -> None:
+    def __init__(self, backend: TextBackend, codec: TokenCodec, eos_ids: tuple[int, ...], info: EngineInfo) -> None:
         self._backend = backend
         self._codec = codec
         self._eos_ids = eos_ids
         self._info = info
-        self._admission = Admission(codec, info.context_tokens, info.slots + info.queue_size)
-        self._live: set[Generation] = set()
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._places = info.slots + info.queue_size
+        self._live: set[Generation] = set()  # running and waiting
+        self._closed = False
+        self._lock = threading.Lock()  # of the two above
         atexit.register(self.close)
 
     @property
@@ -68,8 +72,10 @@ class BackendEngine:
         return self._codec
 
     def submit(self, request: GenerationRequest) -> Generation:
-        prompt_ids = self._admission.encode(request)
-        self._admission.enter(stopped=not self.healthy())
+        """Check a request and queue it; see ``Engine`` for what it raises."""
+        prompt_ids = encode_prompt(request, self._codec, self._info.context_tokens)
+        if not self.healthy():
+            raise EngineStoppedError(STOPPED)
         generation = Generation(
             request,
             prompt_ids,
@@ -78,31 +84,35 @@ class BackendEngine:
             eos_ids=self._eos_ids,
             on_end=self._ended,
         )
-        with self._lock:
-            self._live.add(generation)
+        self._enter(generation)
         try:
             self._backend.add(generation)
-        except PilotlightError as error:
-            generation.fail(error)
+        except Exception as error:
+            generation.fail(error)  # gives the place back
             raise
         return generation
 
     def healthy(self) -> bool:
-        return not self._closed.is_set() and self._backend.alive()
+        return not self._closed and self._backend.alive()
 
     def close(self) -> None:
-        if not self._closed.is_set():
-            self._closed.set()
-            with self._lock:
-                live = list(self._live)
-            for generation in live:
-                generation.stop()
-            self._backend.close()
-            atexit.unregister(self.close)
+        with self._lock:
+            self._closed = True
+            live = list(self._live)
+        for generation in live:
+            generation.stop()
+        self._backend.close()
+        atexit.unregister(self.close)
 
-    def _ended(self, generation: Generation, reason: FinishReason | None) -> None:
+    def _enter(self, generation: Generation) -> None:
+        """Take a place. A generation that has one when the engine closes is stopped by ``close``."""
+        with self._lock:
+            if self._closed:
+                raise EngineStoppedError(STOPPED)
+            if len(self._live) >= self._places:
+                raise EngineBusyError(f"all {self._places} places are taken, running and waiting; try again later")
+            self._live.add(generation)
+
+    def _ended(self, generation: Generation) -> None:
         with self._lock:
             self._live.discard(generation)
-        self._admission.leave()
-        if reason is FinishReason.CANCELED:
-            self._backend.cancel(generation)

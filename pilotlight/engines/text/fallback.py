@@ -1,11 +1,12 @@
-"""Requests that a backend would not do as documented, served by another one beside it."""
+"""Sends requests that a back end cannot serve as documented to a second back end beside it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from pilotlight.engines.text.engine import Backend
+from pilotlight.engines.request_thread import STOPPED
+from pilotlight.engines.text.engine import TextBackend
 from pilotlight.engines.text.generation import Generation
 from pilotlight.errors import EngineStoppedError
 
@@ -13,59 +14,59 @@ __all__ = ["FallbackBackend"]
 
 
 class FallbackBackend:
-    """``batching`` for all requests but those that ``is_apart`` finds: they go to a backend of their own.
+    """``main`` for all requests but those that ``needs_fallback`` selects.
 
-    That one is opened when the first of them comes, and kept.
+    The fallback is opened when the first of them comes, and stays open.
 
     Args:
-        batching: running.
-        is_apart: whether a request is not for ``batching``.
-        open_apart: returns at once; called once, if at all, by whichever thread submits.
+        main: running.
+        needs_fallback: whether ``main`` cannot serve a request.
+        open_fallback: returns at once; called once at most, by whichever thread submits.
 
     Attributes:
-        cache_bytes: of both, as far as they are there.
+        cache_bytes: of the back ends that are open.
     """
 
     def __init__(
-        self, batching: Backend, is_apart: Callable[[Generation], bool], open_apart: Callable[[], Backend]
+        self,
+        main: TextBackend,
+        needs_fallback: Callable[[Generation], bool],
+        open_fallback: Callable[[], TextBackend],
     ) -> None:
-        self.slots = batching.slots
-        self.context_tokens = batching.context_tokens
-        self._batching = batching
-        self._is_apart = is_apart
-        self._open_apart = open_apart
-        self._apart: Backend | None = None
+        self.slots = main.slots
+        self.context_tokens = main.context_tokens
+        self._main = main
+        self._needs_fallback = needs_fallback
+        self._open_fallback = open_fallback
+        self._fallback: TextBackend | None = None
         self._closed = False
         self._lock = threading.Lock()
 
     @property
     def cache_bytes(self) -> int:
-        return sum(backend.cache_bytes for backend in self._there())
+        return sum(backend.cache_bytes for backend in self._opened())
 
-    def add(self, generation: Generation) -> None:
-        self._of(generation).add(generation)
-
-    def cancel(self, generation: Generation) -> None:
-        self._of(generation).cancel(generation)
+    def add(self, generation: Generation, /) -> None:
+        backend = self._open() if self._needs_fallback(generation) else self._main
+        backend.add(generation)
 
     def alive(self) -> bool:
-        return all(backend.alive() for backend in self._there())
+        return all(backend.alive() for backend in self._opened())
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-        for backend in self._there():
+            opened = self._opened()
+        for backend in opened:
             backend.close()
 
-    def _of(self, generation: Generation) -> Backend:
-        if not self._is_apart(generation):
-            return self._batching
+    def _open(self) -> TextBackend:
         with self._lock:
-            if self._apart is None:
+            if self._fallback is None:
                 if self._closed:
-                    raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
-                self._apart = self._open_apart()
-            return self._apart
+                    raise EngineStoppedError(STOPPED)
+                self._fallback = self._open_fallback()
+            return self._fallback
 
-    def _there(self) -> list[Backend]:
-        return [self._batching] if self._apart is None else [self._batching, self._apart]
+    def _opened(self) -> list[TextBackend]:
+        return [self._main] if self._fallback is None else [self._main, self._fallback]

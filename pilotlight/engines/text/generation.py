@@ -1,4 +1,4 @@
-"""The handle on one running generation: an engine's thread feeds it tokens, a caller's thread reads chunks."""
+"""The handle of one generation: the engine's thread pushes tokens, the caller's thread reads chunks of text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 
+from pilotlight.engines.request_thread import CLOSED
 from pilotlight.engines.text.detokenize import TextStream
 from pilotlight.engines.text.handoff import ReaderHandoff
 from pilotlight.engines.text.types import Chunk, FinishReason, GenerationRequest, TokenCodec, Usage
@@ -16,16 +17,16 @@ __all__ = ["Generation"]
 
 
 class Generation:
-    """One request on its way.  Iterate it once for its chunks; ``cancel`` from any thread.
+    """A request that is being served. Iterate it once for its chunks; ``cancel`` from any thread.
 
     Args:
-        request: what was asked for.
+        request: the request.
         prompt_ids: its prompt in tokens, shape (input_tokens,).
         codec: of the engine.
         max_tokens: output tokens at most, the end-of-text token included.
         eos_ids: tokens that end the text and are not part of it.
-        on_end: tells the engine that the place is free, and why (``None`` for an error); called once, before the
-            reader learns of the end, so that whoever saw one request end can submit the next.
+        on_end: tells the engine that the place is free; called once, before the reader gets the end, so that a caller
+            who saw one request end can submit the next. Called with this generation's lock held.
 
     Attributes:
         output_ids: tokens so far, an end-of-text token and those of a stop sequence included.
@@ -39,7 +40,7 @@ class Generation:
         *,
         max_tokens: int,
         eos_ids: Collection[int],
-        on_end: Callable[[Generation, FinishReason | None], None],
+        on_end: Callable[[Generation], None],
     ) -> None:
         self.request = request
         self.prompt_ids = prompt_ids
@@ -49,8 +50,8 @@ class Generation:
         self._text = TextStream(codec.decode, request.sampling.stop, request.sampling.min_tokens)
         self._on_end = on_end
         self._chunks: queue.SimpleQueue[Chunk | EngineError] = queue.SimpleQueue()
-        self._turns: ReaderHandoff | None = None
-        self._lock = threading.Lock()  # the end is decided once, by whichever thread comes first
+        self._handoff: ReaderHandoff | None = None
+        self._lock = threading.Lock()  # the first of push, cancel and fail that ends it wins
         self._ended = False
         self._submitted_at = time.monotonic()
         self._first_token_at: float | None = None
@@ -59,15 +60,15 @@ class Generation:
     # The caller's side
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Chunks as they come, the last with a finish reason.
+        """Yield chunks as they come, the last with a finish reason.
 
         Raises:
-            EngineError: the engine failed under this request; EngineStoppedError where it died or was closed.
+            EngineError: the engine failed on this request, or died; EngineStoppedError where it was closed.
         """
         try:
             while True:
-                if self._turns is not None:
-                    self._turns.ask(self)
+                if self._handoff is not None:
+                    self._handoff.ask(self)
                 item = self._chunks.get()
                 if isinstance(item, EngineError):
                     raise item
@@ -75,27 +76,28 @@ class Generation:
                 if item.finish is not None:
                     return
         finally:
-            self.cancel()  # a reader that goes away frees the place; no effect after the end
-            if self._turns is not None:
-                self._turns.leave(self)
+            self.cancel()  # a reader that stops reading frees the place; no effect after the end
+            if self._handoff is not None:
+                self._handoff.leave(self)
 
     def text(self) -> str:
-        """Wait for the end; the whole output."""
+        """Wait for the end and return the whole output."""
         return "".join(chunk.text for chunk in self)
 
     def cancel(self) -> None:
-        """End it now: the reader gets what was certain and ``canceled``, the engine frees the place within a token."""
+        """End it now: the reader gets the text so far and ``canceled``, the engine frees the slot within a token."""
         with self._lock:
             if not self._ended:
                 self._finish(FinishReason.CANCELED)
 
     @property
     def ended(self) -> bool:
+        """Whether nothing more comes: it is complete, was cancelled, or failed."""
         return self._ended
 
     @property
     def usage(self) -> Usage:
-        """What it has taken so far; final once it has ended."""
+        """Tokens and times so far; final once it has ended."""
         now = self._ended_at if self._ended_at is not None else time.monotonic()
         first = self._first_token_at if self._first_token_at is not None else now
         return Usage(
@@ -107,13 +109,13 @@ class Generation:
 
     # The engine's side
 
-    def take_turns(self, turns: ReaderHandoff) -> None:
-        """Have the reader take turns with the thread that pushes tokens."""
-        turns.ask(self)
-        self._turns = turns
+    def use_handoff(self, handoff: ReaderHandoff) -> None:
+        """Tell ``handoff`` when the reader waits for a chunk and when it gets one."""
+        handoff.ask(self)
+        self._handoff = handoff
 
     def push(self, token: int) -> bool:
-        """Take the next token; whether the generation has ended with it (or had ended before)."""
+        """Take the next token and return whether the generation has ended, with it or before."""
         with self._lock:
             if self._ended:
                 return True
@@ -129,34 +131,34 @@ class Generation:
             elif len(self.output_ids) >= self.max_tokens:
                 self._finish(FinishReason.LENGTH, text)
             elif text:
-                self._give(Chunk(text, len(self.output_ids)))
+                self._send(Chunk(text, len(self.output_ids)))
             return self._ended
 
     def fail(self, error: Exception) -> None:
-        """End it with an error, which the reader gets."""
+        """End it with an error, which the reader gets; no effect after the end."""
         with self._lock:
             if self._ended:
                 return
-            self._mark_ended(None)
+            self._mark_ended()
             known = error if isinstance(error, EngineError) else EngineError(f"the engine failed: {error}")
-            self._give(known)
+            self._send(known)
 
     def stop(self) -> None:
         """End it because the engine closes."""
-        self.fail(EngineStoppedError("the engine was closed while this request ran; send it again"))
+        self.fail(EngineStoppedError(CLOSED))
 
     def _finish(self, reason: FinishReason, text: str = "") -> None:
-        # The text of a stream is closed only here: whatever comes later finds it ended.
-        self._mark_ended(reason)
+        # The text stream is finished only here, under the lock: every later push finds the generation ended.
+        self._mark_ended()
         text += self._text.finish()
-        self._give(Chunk(text, len(self.output_ids), reason))
+        self._send(Chunk(text, len(self.output_ids), reason))
 
-    def _give(self, item: Chunk | EngineError) -> None:
-        if self._turns is not None:
-            self._turns.give(self)
+    def _send(self, item: Chunk | EngineError) -> None:
+        if self._handoff is not None:
+            self._handoff.give(self)
         self._chunks.put(item)
 
-    def _mark_ended(self, reason: FinishReason | None) -> None:
+    def _mark_ended(self) -> None:
         self._ended = True
         self._ended_at = time.monotonic()
-        self._on_end(self, reason)
+        self._on_end(self)

@@ -1,4 +1,4 @@
-"""A start in two stages: a backend that is up at once serves until the one that serves many is up behind it."""
+"""A start in two stages: a back end that is ready at once serves until the one that batches is ready."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from pilotlight.engines.text.engine import Backend
+from pilotlight.engines.request_thread import STOPPED
+from pilotlight.engines.text.engine import TextBackend
 from pilotlight.engines.text.generation import Generation
-from pilotlight.errors import EngineError, EngineStoppedError, PilotlightError
+from pilotlight.errors import EngineError, EngineStoppedError
 
 __all__ = ["FirstStage", "StagedBackend"]
 
 log = logging.getLogger(__name__)
 
 
-class FirstStage(Backend, Protocol):
-    """A backend that can leave: what it has begun it ends, what waits goes elsewhere."""
+class FirstStage(TextBackend, Protocol):
+    """A back end that can be replaced while it serves, such as ``SerialBackend``."""
 
     def wait_settled(self) -> None:
-        """Wait until it has answered once (that is the warm-up), or somebody waits behind another, or it leaves."""
+        """Wait until one request has been answered (the warm-up), or one waits behind another, or no more are taken."""
 
-    def hand_over(self) -> list[Generation]:
-        """Take nothing more; those not begun yet, in order, which are now the caller's."""
+    def drain(self) -> list[Generation]:
+        """Take nothing more; return the requests that were not begun, oldest first, which the caller answers."""
 
-    def wait_ended(self) -> None:
-        """Wait, after ``hand_over``, until the last request has ended and the memory is free."""
+    def join(self) -> object:
+        """Wait, after ``drain``, until the last request has ended and the memory is free."""
 
 
 class StagedBackend:
-    """``first``, then what ``open_second`` brings up on a thread; each request is served by one of them to its end.
+    """Serve from ``first`` until the second stage is ready; each request is served by one of them to its end.
 
-    The second is begun when the first has settled: until then the processor belongs to the first answer. From the
-    moment that it is up, it gets the requests that wait, in their order, and all later ones. Should it fail to come up,
-    the engine is dead: serving on, one at a time, would hide it.
+    The second stage starts when the first has settled: until then the first answer has the processor to itself. When it
+    is ready it gets the waiting requests, in their order, and all later ones. If it fails to start, the engine is dead:
+    going on with one request at a time would hide the failure.
 
     Args:
         first: running.
-        open_second: blocks until the second is up; called once, on a thread.
-        slots, context_tokens, cache_bytes: of the second.
+        open_second: blocks until the second stage is ready; called once, on a thread.
+        slots, context_tokens, cache_bytes: of the second stage.
 
     Attributes:
-        cache_bytes: of whatever stages there are; the second's count from the start, for they are not to be given away.
+        cache_bytes: of the stages that exist, and the planned bytes of the second one while it starts.
     """
 
     def __init__(
         self,
         first: FirstStage,
-        open_second: Callable[[], Backend],
+        open_second: Callable[[], TextBackend],
         *,
         slots: int,
         context_tokens: int,
@@ -60,9 +61,9 @@ class StagedBackend:
         self._planned_bytes = cache_bytes
         self._first: FirstStage | None = first
         self._open_second = open_second
-        self._second: Backend | None = None
+        self._second: TextBackend | None = None
         self._closed = False
-        self._reason: str | None = None  # why the second failed
+        self._failed = False  # the second stage did not start
         self._lock = threading.Lock()
         self._taken_over = threading.Event()
         self._up = threading.Event()
@@ -81,30 +82,27 @@ class StagedBackend:
         return self._second is None
 
     def wait_taken_over(self, timeout_s: float) -> bool:
-        """Wait until the second stage gets all new requests, or never will; whether that has come."""
+        """Wait until the second stage gets all new requests, or has failed; whether that has happened."""
         return self._taken_over.wait(timeout_s)
 
     def wait_up(self, timeout_s: float) -> bool:
-        """Wait until the first stage is gone, too; whether that has come."""
+        """Wait until the first stage has ended, too; whether that has happened."""
         return self._up.wait(timeout_s)
 
-    def add(self, generation: Generation) -> None:
+    def add(self, generation: Generation, /) -> None:
         with self._lock:
-            if self._closed or self._reason is not None:
-                raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
+            if self._closed or self._failed:
+                raise EngineStoppedError(STOPPED)
             (self._second or self._serving_first()).add(generation)
-
-    def cancel(self, generation: Generation) -> None:
-        """Nothing to do: both stages look at their generations before every token."""
 
     def alive(self) -> bool:
         with self._lock:
-            if self._closed or self._reason is not None:
+            if self._closed or self._failed:
                 return False
             return (self._second or self._serving_first()).alive()
 
     def close(self) -> None:
-        """Returns when no thread is left; a second stage that is on its way up is waited for, then closed."""
+        """Close both stages and wait until no thread is left; a second stage that is starting is waited for."""
         with self._lock:
             self._closed = True
             first, second = self._first, self._second
@@ -112,13 +110,14 @@ class StagedBackend:
             first.close()
         if second is not None:
             second.close()
-        self._thread.join()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def _serving_first(self) -> FirstStage:
-        assert self._first is not None, "the first stage left before the second was up: this is a bug"
+        assert self._first is not None, "the first stage ended before the second was ready: this is a bug"
         return self._first
 
-    # The thread's side
+    # The thread that starts the second stage
 
     def _bring_up(self, first: FirstStage) -> None:
         try:
@@ -131,22 +130,22 @@ class StagedBackend:
                 return
             self._taken_over.set()
             log.info("requests are batched from now on; that took %.2f s in the background", time.monotonic() - started)
-            first.wait_ended()
+            first.join()
             self._first = None
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and nobody is left waiting
+        except Exception as error:  # noqa: BLE001 - it is logged, and every request is answered
             self._fail(first, error)
         finally:
             self._taken_over.set()
             self._up.set()
 
-    def _take_over(self, first: FirstStage, second: Backend) -> bool:
-        """Whether ``second`` serves now; ``False`` where the engine was closed meanwhile."""
+    def _take_over(self, first: FirstStage, second: TextBackend) -> bool:
+        """Send requests to ``second`` from now on; ``False`` where the engine was closed meanwhile."""
         with self._lock:
             if not self._closed:
-                for generation in first.hand_over():
+                for generation in first.drain():
                     try:
                         second.add(generation)
-                    except PilotlightError as error:
+                    except Exception as error:  # noqa: BLE001 - its caller gets it
                         generation.fail(error)
                 self._second = second
                 return True
@@ -154,10 +153,10 @@ class StagedBackend:
         return False
 
     def _fail(self, first: FirstStage, error: Exception) -> None:
-        log.error("the engine is dead: the stage that batches requests did not come up: %s", error)
+        log.error("the engine is dead: the stage that batches requests did not start: %s", error)
         with self._lock:
-            self._reason = str(error)
-            waiting = first.hand_over()
+            self._failed = True
+            waiting = first.drain()
         for generation in waiting:
             generation.fail(EngineError(f"the engine died as it started: {error}"))
         first.close()

@@ -91,11 +91,18 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
+        """Whether the highest score wins, without a random number."""
         return self.temperature < GREEDY_BELOW
 
     @property
     def penalizes(self) -> bool:
-        return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
+        """Whether any penalty changes a score."""
+        return self.repetition_penalty != 1.0 or self.penalizes_output
+
+    @property
+    def penalizes_output(self) -> bool:
+        """Whether a penalty counts the tokens of the output."""
+        return self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""All requests together, token by token: transformers' own continuous batching, with our sampling in it.
+"""transformers' continuous batching with our thread and our sampling: all requests advance together, token by token.
 
 It brings paged attention, prefix sharing, and requests that join and leave between tokens.
 """
@@ -6,7 +6,6 @@ It brings paged attention, prefix sharing, and requests that join and leave betw
 from __future__ import annotations
 
 import mmap
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from pilotlight.engines.text.cache_memory import CACHE_SHARE, free_memory_bytes
 from pilotlight.engines.text.generation import Generation
+from pilotlight.engines.text.threaded import ThreadedBackend
 from pilotlight.engines.torch.lean_transformers import (
     ContinuousBatchingConfig,
     ContinuousBatchingLogitsProcessor,
@@ -25,26 +25,26 @@ from pilotlight.engines.torch.lean_transformers import (
     infer_max_single_request_tokens,
 )
 from pilotlight.engines.torch.load import Loaded
-from pilotlight.engines.torch.sampling import Row, choose
-from pilotlight.errors import EngineError, EngineStoppedError
+from pilotlight.engines.torch.sampling import TorchSamplingState, choose
+from pilotlight.errors import EngineError
 from pilotlight.tracing import stage
 
-__all__ = ["ContinuousBackend", "UnsupportedModelError"]
+__all__ = ["TorchBackend", "UnsupportedModelError"]
 
-# Tokens of one forward pass.  A long prompt is taken in pieces of so many, so that the others wait for a piece only.
+# Tokens of one forward pass. Other requests wait for a piece of a long prompt of so many tokens, not for all of it.
 MAX_BATCH_TOKENS = 1024
-# Tokens per cache page where no kernel asks for a certain size: fine enough that a short request wastes little.
+# Tokens per cache page where no kernel asks for a certain size: a short request wastes little.
 CPU_PAGE_TOKENS = 32
-# Zeros from here on are worth a mapping of their own.
+# Zeros from this size on get a mapping of their own.
 LARGE_BYTES = 1 << 24
 
 
 class UnsupportedModelError(EngineError):
-    """transformers' continuous batching cannot take this model; the message says why."""
+    """transformers' continuous batching does not support this model; the message says why."""
 
 
-class ContinuousBackend:
-    """All requests together.
+class TorchBackend(ThreadedBackend):
+    """transformers' continuous batching, driven step by step by our thread.
 
     Args:
         loaded: the model.
@@ -52,98 +52,97 @@ class ContinuousBackend:
         threads: that compute, on a CPU.
 
     Raises:
-        UnsupportedModelError: the model has attention or state that the paged cache does not know.
+        UnsupportedModelError: the model has attention or state that the paged cache does not support.
     """
 
     def __init__(self, loaded: Loaded, slots: int, threads: int) -> None:
+        super().__init__("pilotlight-torch", waits_for_readers=False)
         model = loaded.model
         if getattr(model, "_is_stateful", False) or not getattr(model, "_supports_attention_backend", False):
             raise UnsupportedModelError(
                 f"{type(model).__name__} keeps a state that a paged attention cache cannot hold"
             )
         self.slots = slots
-        self._live: dict[str, tuple[Generation, Row]] = {}
-        self._lock = threading.Lock()
+        self._model = model
+        self._threads = threads
+        self._live: dict[str, tuple[Generation, TorchSamplingState]] = {}  # only the thread uses it
         self._next_id = 0
         config = GenerationConfig(do_sample=False, eos_token_id=list(loaded.eos_ids) or -1)
         try:
             with stage("compile"), _UntouchedZeros():
                 self._manager = model.init_continuous_batching(config, _batching_config(loaded, slots))
-                self._manager.logit_processor = _processor_list(self._row_of)
+                self._manager.logit_processor = _processor_list(self._state_of)
                 self._manager.output_router = _Router(self._deliver)
-                self._manager.warmup()  # builds the cache here and now, so that what cannot work fails in set-up
+                self._manager.warmup()  # builds the cache now, so that an error shows in set-up
         except (ValueError, AttributeError, NotImplementedError, KeyError) as error:
             raise UnsupportedModelError(str(error)) from error
-        cache = self._manager.batch_processor.cache
+        self._processor = self._manager.batch_processor
+        cache = self._processor.cache
         self.context_tokens = min(loaded.context_tokens, infer_max_single_request_tokens(cache))
         self.cache_bytes: int = cache.cache_tensor.numel()
-        # A thread inherits its starter's daemon flag, and a loop that nobody closed must not keep the process alive.
-        starter = threading.Thread(target=self._start, args=(threads,), daemon=True)
-        starter.start()
-        starter.join()
+        self.start()
 
-    def _start(self, threads: int) -> None:
-        torch.set_num_threads(threads)  # a new thread begins with what was set last, wherever that was
-        self._manager.start()
+    def prepare(self) -> None:
+        torch.set_num_threads(self._threads)  # a new thread begins with what was set last, on whichever thread
+        if self._model.device.type == "cuda" and self._model.device.index is not None:
+            torch.cuda.set_device(self._model.device)
+        self._processor.reset()  # after the warm-up
 
-    def add(self, generation: Generation) -> None:
-        row = Row(generation.request.sampling, generation.prompt_ids, generation.eos_ids)
-        with self._lock:
-            request_id = f"r{self._next_id}"
-            self._next_id += 1
-            self._live[request_id] = (generation, row)
-        added = self._manager.add_request(
+    def busy(self) -> bool:
+        return bool(self._live) or bool(self._processor.has_pending_requests())
+
+    def running(self) -> list[Generation]:
+        return [generation for generation, _ in self._live.values()]
+
+    def advance(self) -> None:
+        for generation in self.take():
+            self._admit(generation)
+        for request_id, (generation, _) in list(self._live.items()):
+            if generation.ended:
+                self._drop(request_id)
+        if self._processor.prepare_next_batch():
+            self._processor._generation_step(self._model)
+            self._processor.update_batch()
+
+    def finish(self) -> None:
+        self._manager.batch_processor = self._processor = None  # frees the cache
+
+    def _admit(self, generation: Generation) -> None:
+        request_id = f"r{self._next_id}"
+        self._next_id += 1
+        self._live[request_id] = (
+            generation,
+            TorchSamplingState(generation.request.sampling, generation.prompt_ids, generation.eos_ids),
+        )
+        self._manager.add_request(
             generation.prompt_ids, request_id=request_id, max_new_tokens=generation.max_tokens, streaming=True
         )
-        # The loop may die between the manager's check and its queue; whoever is in the queue then would wait for ever.
-        if added is None or self._manager.background_thread_status.can_accept_new_requests() is not None:
-            self._forget(request_id)
-            raise EngineStoppedError("the engine has stopped and takes no more requests; restart it")
 
-    def cancel(self, generation: Generation) -> None:
-        with self._lock:
-            found = next((key for key, (one, _) in self._live.items() if one is generation), None)
-        if found is not None:
-            self._manager.cancel_request(found)
-            self._forget(found)
+    def _drop(self, request_id: str) -> None:
+        """Forget a request that has ended; transformers frees its pages at the next step."""
+        del self._live[request_id]
+        self._manager.cancel_request(request_id)
 
-    def alive(self) -> bool:
-        return bool(self._manager.is_running()) and self._manager.background_thread_status.fatal_error is None
-
-    def close(self) -> None:
-        if self._manager.is_running():
-            self._manager.stop(block=True, timeout=10.0, hard_stop=True)
-
-    def _row_of(self, request_id: str) -> Row | None:
-        entry = self._live.get(request_id)
-        return entry[1] if entry is not None else None
-
-    def _forget(self, request_id: str) -> None:
-        with self._lock:
-            self._live.pop(request_id, None)
+    def _state_of(self, request_id: str) -> TorchSamplingState:
+        return self._live[request_id][1]
 
     def _deliver(self, output: Any) -> None:
-        """A request has a new token, or has failed.  Runs on the generation thread, once per request and step."""
+        """Push a request's new token, or fail it; called within the step, once per request."""
         entry = self._live.get(output.request_id)
         if entry is None:
-            # Its cancel overtook its arrival in the manager's two queues, so it was let in after all: cancel it again.
-            if not output.is_finished():
-                self._manager.cancel_request(output.request_id)
             return
-        generation = entry[0]
+        generation, _ = entry
         if output.error is not None:
-            self._forget(output.request_id)
             generation.fail(EngineError(f"the model failed on this request: {output.error}"))
-            return
-        try:
-            ended = generation.push(output.generated_tokens[-1])
-        except Exception as error:  # noqa: BLE001 - what fails one request on this thread must not fail them all
-            generation.fail(error)
-            ended = True
-        if ended:
-            if not output.is_finished():
-                self._manager.cancel_request(output.request_id)
-            self._forget(output.request_id)
+        else:
+            try:
+                generation.push(output.generated_tokens[-1])
+            except Exception as error:  # noqa: BLE001 - an error in one request's text must not fail the others
+                generation.fail(error)
+        if generation.ended and output.is_finished():
+            del self._live[output.request_id]
+        elif generation.ended:
+            self._drop(output.request_id)
 
 
 def _batching_config(loaded: Loaded, slots: int) -> ContinuousBatchingConfig:
@@ -171,10 +170,10 @@ def _batching_config(loaded: Loaded, slots: int) -> ContinuousBatchingConfig:
 
 
 class _UntouchedZeros(TorchFunctionMode):
-    """Has the system hand out large zeros on the CPU page by page, as they are used.
+    """Make ``torch.zeros`` map large buffers on the CPU, so that the system allocates their pages as they are used.
 
-    torch writes each of them first. For a cache with room for every slot's whole context that is gigabytes, most of
-    which no request ever reaches: half a second of a start, and memory that others could use.
+    torch writes every zero at once. A cache with room for every slot's whole context is gigabytes, most of which no
+    request ever reaches: writing them takes half a second of a start, and memory that could serve something else.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -188,7 +187,7 @@ class _UntouchedZeros(TorchFunctionMode):
 
 
 class _Router(OutputRouter):  # type: ignore[misc]  # transformers is untyped
-    """Hands outputs to a function on the generation thread, without an event loop in between."""
+    """Calls a function with each output, on the thread that computes it."""
 
     def __init__(self, deliver: Callable[[Any], None]) -> None:
         super().__init__()
@@ -203,30 +202,27 @@ class _Router(OutputRouter):  # type: ignore[misc]  # transformers is untyped
 
 
 class _Choice(ContinuousBatchingLogitsProcessor):  # type: ignore[misc]  # transformers is untyped
-    """Our sampling as a processor of the batch: rows are noted while the batch is prepared, and used in its step."""
+    """Our sampling as a logits processor; ``state_of`` gives the sampling state of a request."""
 
     supported_kwargs: dict[str, type] = {}  # noqa: RUF012 - the base class declares it so
     ignored_kwargs: tuple[str, ...] = ()
 
-    def __init__(self, row_of: Callable[[str], Row | None]) -> None:
-        self._row_of = row_of
-        self._requests: list[str] = []
+    def __init__(self, state_of: Callable[[str], TorchSamplingState]) -> None:
+        self._state_of = state_of
+        self._states: list[TorchSamplingState] = []  # of the batch that was prepared last
 
     def fill_defaults(self, int32_tensor: torch.Tensor) -> None:
         int32_tensor.zero_()
 
     def prepare_tensor_args(self, requests_with_new_token: list[Any]) -> torch.Tensor:
-        self._requests = [request.state.request_id for request in requests_with_new_token]
-        return torch.zeros(len(self._requests), dtype=torch.int32)
+        self._states = [self._state_of(request.state.request_id) for request in requests_with_new_token]
+        return torch.zeros(len(self._states), dtype=torch.int32)
 
     def __call__(self, scores: torch.Tensor, tensor_arg: torch.Tensor) -> torch.Tensor:
-        rows = [self._row_of(request_id) for request_id in self._requests]
-        known = [i for i, row in enumerate(rows) if row is not None]  # the others were cancelled since
-        chosen = choose(scores[known], [row for row in rows if row is not None])
-        return scores.index_copy(0, torch.tensor(known, device=scores.device, dtype=torch.long), chosen)
+        return choose(scores, self._states)
 
 
-def _processor_list(row_of: Callable[[str], Row | None]) -> Any:
-    processors = ContinuousBatchingLogitsProcessorList(LogitsProcessorList([_Choice(row_of)]))
+def _processor_list(state_of: Callable[[str], TorchSamplingState]) -> Any:
+    processors = ContinuousBatchingLogitsProcessorList(LogitsProcessorList([_Choice(state_of)]))
     processors.tensors_required = 1  # counted only for the classes that transformers converts itself
     return processors

@@ -21,7 +21,7 @@ from pilotlight.engines.torch.lean_transformers import (
 )
 from pilotlight.engines.torch.load import TransformersCodec, pick_device, pick_dtype
 from pilotlight.engines.torch.load_mapped import load_direct
-from pilotlight.engines.torch.threads import alone
+from pilotlight.engines.torch.threads import single_threaded
 from pilotlight.errors import WeightsError
 from pilotlight.tracing import stage
 
@@ -61,7 +61,7 @@ class TorchEncoder(BatchingEncoder):
         limits: Limits | None = None,
     ) -> None:
         facts = read_encoder(folder, task, pooling=pooling)
-        with alone() as threads:
+        with single_threaded() as threads:
             model, codec = _load(folder, task, device=device, dtype=dtype)
         network = TorchNetwork(model, facts, task, threads)
         info = EncoderInfo(

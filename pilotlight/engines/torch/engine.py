@@ -1,4 +1,4 @@
-"""The engine that takes any causal language model transformers loads, on any device torch runs on."""
+"""The engine for every causal language model that transformers loads, on every device that torch runs on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 
 from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
-from pilotlight.engines.text.engine import Backend, BackendEngine
+from pilotlight.engines.text.engine import BackendEngine, TextBackend
 from pilotlight.engines.text.types import EngineInfo
-from pilotlight.engines.torch.continuous import ContinuousBackend, UnsupportedModelError
+from pilotlight.engines.torch.continuous import TorchBackend, UnsupportedModelError
 from pilotlight.engines.torch.load import load
-from pilotlight.engines.torch.serial import SerialBackend
-from pilotlight.engines.torch.threads import alone
+from pilotlight.engines.torch.serial import TorchSerialBackend
+from pilotlight.engines.torch.threads import single_threaded
 
 __all__ = ["TorchEngine"]
 
@@ -30,7 +30,7 @@ class TorchEngine(BackendEngine):
         serial: one request at a time even where the model could be batched.
 
     Raises:
-        ConfigError, WeightsError: as ``torch_load.load``.
+        ConfigError, WeightsError: as ``load``.
     """
 
     def __init__(
@@ -44,17 +44,16 @@ class TorchEngine(BackendEngine):
         serial: bool = False,
     ) -> None:
         note = "one at a time, as asked" if serial else ""
-        backend: Backend | None = None
-        with alone() as threads:
+        backend: TextBackend | None = None
+        with single_threaded() as threads:
             loaded = load(Path(folder), device=device, dtype=dtype)
             if not serial:
                 try:
-                    backend = ContinuousBackend(loaded, slots, threads)
+                    backend = TorchBackend(loaded, slots, threads)
                 except UnsupportedModelError as error:
-                    note = f"one at a time: continuous batching cannot take this model ({error})"
+                    note = f"one at a time: continuous batching does not support this model ({error})"
                     log.warning("%s: %s", folder, note)
-        backend = backend or SerialBackend(loaded)
-        self._loaded = loaded
+        backend = backend or TorchSerialBackend(loaded)
         info = EngineInfo(
             engine="torch",
             model=str(folder),

@@ -1,58 +1,37 @@
-"""One request after the other, for the models that continuous batching cannot take: ``generate`` with a streamer."""
+"""One request at a time with transformers' ``generate``, for models that continuous batching does not support."""
 
 from __future__ import annotations
-
-import queue
-import threading
 
 import torch
 
 from pilotlight.engines.text.generation import Generation
+from pilotlight.engines.text.serial import SerialBackend
 from pilotlight.engines.torch.lean_transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 from pilotlight.engines.torch.load import Loaded
-from pilotlight.engines.torch.sampling import Row, choose
+from pilotlight.engines.torch.sampling import TorchSamplingState, choose
 
-__all__ = ["SerialBackend"]
+__all__ = ["TorchSerialBackend"]
 
 
-class SerialBackend:
-    """One request after the other, each through ``generate``; the rest wait in order."""
+class TorchSerialBackend(SerialBackend):
+    """``generate`` with our sampling, a streamer that pushes tokens, and a stop when the generation has ended.
 
-    slots = 1
+    Args:
+        loaded: the model.
+    """
+
     cache_bytes = 0
 
     def __init__(self, loaded: Loaded) -> None:
+        super().__init__("pilotlight-serial")
         self._loaded = loaded
         self.context_tokens = loaded.context_tokens
-        self._waiting: queue.SimpleQueue[Generation | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="pilotlight-serial", daemon=True)
-        self._thread.start()
-
-    def add(self, generation: Generation) -> None:
-        self._waiting.put(generation)
-
-    def cancel(self, generation: Generation) -> None:
-        """Nothing to do: an ended generation is skipped in the queue and stops ``generate`` after its next token."""
-
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def close(self) -> None:
-        self._waiting.put(None)
-        self._thread.join(timeout=10.0)
-
-    def _run(self) -> None:
-        while (generation := self._waiting.get()) is not None:
-            if not generation.ended:
-                try:
-                    self._generate(generation)
-                except Exception as error:  # noqa: BLE001 - the caller gets it, and the next request its turn
-                    generation.fail(error)
+        self.start()
 
     @torch.inference_mode()
-    def _generate(self, generation: Generation) -> None:
+    def generate(self, generation: Generation) -> None:
         model = self._loaded.model
-        row = Row(generation.request.sampling, generation.prompt_ids, generation.eos_ids)
+        state = TorchSamplingState(generation.request.sampling, generation.prompt_ids, generation.eos_ids)
         ids = torch.tensor([generation.prompt_ids], device=model.device)
         eos_ids = list(generation.eos_ids)
         model.generate(
@@ -64,24 +43,24 @@ class SerialBackend:
                 eos_token_id=eos_ids or None,
                 pad_token_id=eos_ids[0] if eos_ids else 0,
             ),
-            logits_processor=LogitsProcessorList([_SerialChoice(row)]),
+            logits_processor=LogitsProcessorList([_SerialChoice(state)]),
             stopping_criteria=StoppingCriteriaList([lambda ids, _: torch.full((len(ids),), generation.ended)]),
             streamer=_Streamer(generation),
         )
 
 
 class _SerialChoice:
-    """The same sampling for ``generate``."""
+    """Our sampling as a logits processor of ``generate``."""
 
-    def __init__(self, row: Row) -> None:
-        self._row = row
+    def __init__(self, state: TorchSamplingState) -> None:
+        self._state = state
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        return choose(scores.float(), [self._row])
+        return choose(scores.float(), [self._state])
 
 
 class _Streamer:
-    """Takes tokens from ``generate``; the first call brings the prompt."""
+    """Pushes the tokens that ``generate`` streams; its first call brings the prompt."""
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
@@ -94,4 +73,4 @@ class _Streamer:
         self._generation.push(int(value.flatten()[-1]))
 
     def end(self) -> None:
-        """The last token has ended the generation already."""
+        """Do nothing: the last token has ended the generation."""

@@ -1,4 +1,4 @@
-"""Which thread gets torch's helpers on a CPU."""
+"""Which thread gets torch's worker threads on a CPU."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["alone"]
+__all__ = ["single_threaded"]
 
 
 @contextmanager
-def alone() -> Generator[int]:
-    """Has this thread compute without helpers in here; gives how many threads there are otherwise.
+def single_threaded() -> Generator[int]:
+    """Make this thread compute without worker threads in the block; yield how many threads it had.
 
-    Every thread that computes gets a team of helpers of its own, for good. With a second team there are more threads
-    than processors, and OpenMP then puts all of them to sleep after every operation: on two cores a step of a small
-    model took 55 ms instead of 36. So the thread that only loads a model stays alone, and the one that runs it is the
-    first to get helpers.
+    OpenMP gives every thread that computes a team of worker threads, permanently. With a second team there are more
+    threads than processors, and OpenMP then puts all of them to sleep after every operation: on two cores a step of a
+    small model took 55 ms instead of 36. Therefore the thread that loads a model computes alone, and the thread that
+    runs it is the first one with a team.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

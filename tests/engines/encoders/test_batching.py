@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, wait
 import pytest
 
 from pilotlight.engines.encoders.batch_planner import Cost, Limits
-from pilotlight.engines.encoders.batching import Frame, measure
+from pilotlight.engines.encoders.batching import SpecialTokens, measure
 from pilotlight.engines.encoders.fake import FakeEncoder, FakeNetwork
 from pilotlight.engines.encoders.types import Encoded, Rows, TextRequest
 from pilotlight.engines.text.fake import CharacterCodec
@@ -106,11 +106,10 @@ class Broken(FakeNetwork):
 
 
 def test_numbers_that_are_none_fail_the_text_that_has_them() -> None:
-    engine = FakeEncoder(**TOGETHER)
-    engine._network = Broken(("a",))
+    engine = FakeEncoder(network=Broken(("a",)), **TOGETHER)
     good, bad = engine.submit(requests("a", "aaa"))
     assert good.result(DEADLINE_S).values == (1.0,)
-    with pytest.raises(EngineError, match=r"texts\[1\]: the model gave numbers that are none"):
+    with pytest.raises(EngineError, match=r"texts\[1\]: the model returned NaN or infinity"):
         bad.result(DEADLINE_S)
     engine.close()
 
@@ -161,7 +160,7 @@ def test_closing_fails_what_waits_and_lets_what_runs_end() -> None:
     gate.opened.set()
     closing.join(DEADLINE_S)
     assert running.result(0).values == (1, 0)
-    with pytest.raises(EngineStoppedError, match="closed while this text waited"):
+    with pytest.raises(EngineStoppedError, match="closed before this request was answered"):
         waiting.result(DEADLINE_S)
     assert not engine.healthy()
     with pytest.raises(EngineStoppedError, match="takes no more requests"):
@@ -208,13 +207,13 @@ class Framed(CharacterCodec):
 
 
 def test_special_tokens_stay_when_a_text_is_cut() -> None:
-    frame = Frame.of(Framed())
-    assert frame == Frame((60,), (62,))
+    frame = SpecialTokens.of(Framed())
+    assert frame == SpecialTokens((60,), (62,))
     assert frame.around([1, 2, 3], 5) == ([60, 1, 2, 3, 62], 0)
     assert frame.around([1, 2, 3], 4) == ([60, 1, 2, 62], 1)
-    assert Frame.of(CharacterCodec()) == Frame((), ())
+    assert SpecialTokens.of(CharacterCodec()) == SpecialTokens((), ())
     with pytest.raises(WeightsError, match="the tokenizer reads 'a' as"):
-        Frame.of(Framed(broken=True))
+        SpecialTokens.of(Framed(broken=True))
 
 
 def test_the_cost_is_measured_within_the_model_s_limit() -> None:

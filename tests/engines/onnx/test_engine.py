@@ -14,7 +14,9 @@ import pytest
 
 from pilotlight.engines.onnx import logprobs as onnx_logprobs
 from pilotlight.engines.onnx.engine import OnnxEngine
+from pilotlight.engines.onnx.model import OnnxModel
 from pilotlight.engines.text.engine import BackendEngine
+from pilotlight.engines.text.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
 from pilotlight.engines.torch import logprobs as torch_logprobs
 from pilotlight.engines.torch.engine import TorchEngine
@@ -142,39 +144,21 @@ def test_the_memory_that_it_states_is_that_of_its_cache(engine: OnnxEngine) -> N
 
 
 def test_a_token_beyond_the_vocabulary_is_refused(engine: OnnxEngine) -> None:
-    class Codec:
-        """The engine's, that knows a token more than the model."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(engine.codec, name)
-
-        def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
-            return [1, 512]
-
-    admission: Any = engine._admission
-    codec, admission._codec = admission._codec, Codec()
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TokenizerCodec, "encode", lambda self, text, **kwargs: [1, 512])
         with pytest.raises(InputError, match="prompt: holds a token that this model has no embedding for"):
             engine.submit(GenerationRequest("one"))
-    finally:
-        admission._codec = codec
     assert engine.submit(GenerationRequest("one two", Sampling(max_tokens=2))).text() is not None
 
 
-def test_a_dead_engine_says_so(llama: Model) -> None:
+def test_a_dead_engine_says_so(llama: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = OnnxEngine(*llama)
     engine.submit(GenerationRequest("one", Sampling(max_tokens=2))).text()
 
-    class Broken:
-        """A model that fails at its next step."""
+    def broken(*args: object) -> None:
+        raise RuntimeError("out of memory, say")
 
-        vocab_size = 512
-
-        def run(self, *args: object) -> None:
-            raise RuntimeError("out of memory, say")
-
-    backend: Any = engine._backend
-    backend._model = Broken()
+    monkeypatch.setattr(OnnxModel, "run", broken)
     with pytest.raises(EngineError, match="out of memory, say"):
         engine.submit(GenerationRequest("one")).text()
     assert not engine.healthy()
@@ -234,6 +218,8 @@ import sys
 from pathlib import Path
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.engines.onnx.engine import OnnxEngine
+from pilotlight.engines.onnx.model import OnnxModel
+from pilotlight.engines.text.tokenizer import TokenizerCodec
 from pilotlight.loading.files.artifacts import Artifact
 engine = OnnxEngine(Path({str(model)!r}), Artifact(Path({str(artifact.folder)!r}), "onnx", "fp32", "cpu"))
 assert engine.submit(GenerationRequest("one two", Sampling(max_tokens=3))).usage is not None

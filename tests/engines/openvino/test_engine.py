@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pilotlight.engines.openvino import continuous, pipeline
 from pilotlight.engines.openvino.engine import OpenVINOEngine
 from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
@@ -185,25 +186,33 @@ def test_the_memory_that_it_states_is_that_of_its_cache(llama: Model) -> None:
     assert info.cache_bytes == (info.slots * info.context_tokens + info.slots * 32) * token_bytes
 
 
-def test_a_dead_engine_says_so(llama: Model) -> None:
+class Pipeline:
+    """A pipeline whose steps fail once ``broken`` is set."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pipeline, name)
+
+    def step(self) -> None:
+        if self.broken:
+            raise RuntimeError("out of memory, say")
+        self.pipeline.step()
+
+
+def test_a_dead_engine_says_so(llama: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Pipeline] = []
+
+    def open_pipeline(*args: Any, **kwargs: Any) -> Pipeline:
+        opened.append(Pipeline(pipeline.open_pipeline(*args, **kwargs)))
+        return opened[0]
+
+    monkeypatch.setattr(continuous, "open_pipeline", open_pipeline)
     engine = OpenVINOEngine(*llama)
     engine.submit(GenerationRequest("one", Sampling(max_tokens=2))).text()
-
-    class Broken:
-        """A pipeline that fails at its next step."""
-
-        def __init__(self, pipeline: Any) -> None:
-            self.pipeline = pipeline
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.pipeline, name)
-
-        def step(self) -> None:
-            raise RuntimeError("out of memory, say")
-
-    split: Any = engine._backend
-    backend = split._batching
-    backend._pipeline = Broken(backend._pipeline)
+    opened[0].broken = True
     with pytest.raises(EngineError, match="out of memory, say"):
         engine.submit(GenerationRequest("one")).text()
     assert not engine.healthy()
@@ -251,6 +260,7 @@ def test_it_serves_without_torch_without_transformers_and_without_telling_anybod
 import sys
 from pathlib import Path
 from pilotlight.engines.text.types import GenerationRequest, Sampling
+from pilotlight.engines.openvino import continuous, pipeline
 from pilotlight.engines.openvino.engine import OpenVINOEngine
 from pilotlight.loading.files.artifacts import Artifact
 engine = OpenVINOEngine(Path({str(model)!r}), Artifact(Path({str(artifact.folder)!r}), "openvino", "fp32", "cpu"))

@@ -93,8 +93,8 @@ def outputs(engine: BackendEngine, **rules: Any) -> list[tuple[list[int], str]]:
 
 
 def staged(engine: OpenVINOEngine) -> StagedBackend:
-    assert isinstance(engine._backend, StagedBackend)
-    return engine._backend
+    assert engine.stages is not None
+    return engine.stages
 
 
 @pytest.mark.parametrize("arch", [arch for arch in ARCHITECTURES if arch != "mixtral"])
@@ -180,7 +180,7 @@ def test_a_cancel_reaches_the_first_stage_within_a_token(llama: Model, opener: O
 
 
 def test_what_the_runtime_samples_wrongly_is_still_wrong(llama: Model, opener: Opener) -> None:
-    """Were it not, requests with these penalties should be batched, too: no ``is_apart``, and no ``SplitBackend``."""
+    """Were it not, these requests could be batched, too: no ``needs_fallback`` and no ``FallbackBackend``."""
     modules = runtime()
     first = opener(llama, Stages.FIRST)
     pipeline = open_pipeline(modules, llama[1].folder, precision="fp32", blocks=64, slots=4)

@@ -1,4 +1,4 @@
-"""Two backends side by side, over ones that do what the test says."""
+"""A back end and its fallback, over ones that only remember."""
 
 from __future__ import annotations
 
@@ -20,16 +20,12 @@ class Hand:
     def __init__(self, cache_bytes: int) -> None:
         self.cache_bytes = cache_bytes
         self.inside: list[Generation] = []
-        self.canceled: list[Generation] = []
         self.closed = False
 
     def add(self, generation: Generation) -> None:
         if self.closed:
             raise EngineStoppedError("closed")
         self.inside.append(generation)
-
-    def cancel(self, generation: Generation) -> None:
-        self.canceled.append(generation)
 
     def alive(self) -> bool:
         return not self.closed
@@ -40,13 +36,11 @@ class Hand:
 
 def generation(prompt: str) -> Generation:
     request = GenerationRequest(prompt, Sampling())
-    return Generation(
-        request, [1], CharacterCodec(), max_tokens=9, eos_ids=(0,), on_end=lambda generation, reason: None
-    )
+    return Generation(request, [1], CharacterCodec(), max_tokens=9, eos_ids=(0,), on_end=lambda generation: None)
 
 
-class Split:
-    """A split backend whose requests with the prompt ``apart`` are apart."""
+class Pair:
+    """A back end and its fallback for requests with the prompt ``apart``."""
 
     def __init__(self) -> None:
         self.batching = Hand(100)
@@ -59,37 +53,34 @@ class Split:
 
 
 def test_each_goes_where_it_belongs_and_the_other_backend_is_opened_when_it_is_needed() -> None:
-    split = Split()
+    pair = Pair()
     plain, first, second = generation("plain"), generation("apart"), generation("apart")
-    split.backend.add(plain)
-    assert (split.opened, split.backend.cache_bytes) == ([], 100)
-    split.backend.add(first)
-    split.backend.add(second)
-    (apart,) = split.opened
-    assert (split.batching.inside, apart.inside) == ([plain], [first, second])
-    assert (split.backend.cache_bytes, split.backend.slots, split.backend.context_tokens) == (107, 2, 100)
-    for one in (plain, second):
-        split.backend.cancel(one)
-    assert (split.batching.canceled, apart.canceled) == ([plain], [second])
+    pair.backend.add(plain)
+    assert (pair.opened, pair.backend.cache_bytes) == ([], 100)
+    pair.backend.add(first)
+    pair.backend.add(second)
+    (apart,) = pair.opened
+    assert (pair.batching.inside, apart.inside) == ([plain], [first, second])
+    assert (pair.backend.cache_bytes, pair.backend.slots, pair.backend.context_tokens) == (107, 2, 100)
 
 
 def test_it_is_alive_while_both_are() -> None:
-    split = Split()
-    assert split.backend.alive()
-    split.backend.add(generation("apart"))
-    assert split.backend.alive()
-    split.opened[0].close()
-    assert not split.backend.alive()
+    pair = Pair()
+    assert pair.backend.alive()
+    pair.backend.add(generation("apart"))
+    assert pair.backend.alive()
+    pair.opened[0].close()
+    assert not pair.backend.alive()
 
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_closing_closes_both_and_opens_nothing(opened: bool) -> None:
-    split = Split()
+    pair = Pair()
     if opened:
-        split.backend.add(generation("apart"))
-    split.backend.close()
-    assert not split.backend.alive()
+        pair.backend.add(generation("apart"))
+    pair.backend.close()
+    assert not pair.backend.alive()
     for prompt in ("plain", "apart"):
         with pytest.raises(EngineStoppedError):
-            split.backend.add(generation(prompt))
-    assert [hand.closed for hand in split.opened] == [True] * opened
+            pair.backend.add(generation(prompt))
+    assert [hand.closed for hand in pair.opened] == [True] * opened

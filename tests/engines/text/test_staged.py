@@ -39,9 +39,6 @@ class Hand:
             raise EngineStoppedError(f"{self.letter} takes no more")
         self.inside.append(generation)
 
-    def cancel(self, generation: Generation) -> None:
-        raise AssertionError("nobody cancels through a stage")
-
     def alive(self) -> bool:
         return not self.closed
 
@@ -67,14 +64,14 @@ class Hand:
     def wait_settled(self) -> None:
         assert self.settled.wait(WAIT_S)
 
-    def hand_over(self) -> list[Generation]:
+    def drain(self) -> list[Generation]:
         self.left = True
         waiting, self.inside = self.inside[1:], self.inside[:1]
         if not self.inside:
             self.ended.set()
         return waiting
 
-    def wait_ended(self) -> None:
+    def join(self) -> None:
         assert self.ended.wait(WAIT_S)
 
 
@@ -184,7 +181,7 @@ def test_a_second_stage_that_fails_is_the_end_of_the_engine_and_the_log_says_why
         one.submit()
     (record,) = caplog.records
     assert (record.levelno, record.name) == (logging.ERROR, "pilotlight.engines.text.staged")
-    assert record.getMessage().endswith("did not come up: no memory for it")
+    assert record.getMessage().endswith("did not start: no memory for it")
 
 
 @pytest.mark.parametrize("stage", ["idle", "coming up", "both", "second"])

@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from pilotlight.engines.text.types import Sampling
-from pilotlight.engines.torch.sampling import Row, choose
+from pilotlight.engines.torch.sampling import TorchSamplingState, choose
 from pilotlight.errors import InputError
 
 VOCAB = 64
@@ -25,7 +25,7 @@ def logits() -> torch.Tensor:
 
 
 def pick(logits: torch.Tensor, samplings: list[Sampling]) -> list[int]:
-    rows = [Row(sampling, [1, 2], [0]) for sampling in samplings]
+    rows = [TorchSamplingState(sampling, [1, 2], [0]) for sampling in samplings]
     tokens: list[int] = choose(logits.expand(len(rows), -1), rows).argmax(dim=-1).tolist()
     return tokens
 
@@ -67,7 +67,7 @@ def test_greedy_is_the_arg_max_and_top_k_1_too(logits: torch.Tensor) -> None:
 def test_repetition_penalty_is_transformers(logits: torch.Tensor) -> None:
     prompt = [3, 9, 9, 20, 41]
     expected = RepetitionPenaltyLogitsProcessor(1.7)(torch.tensor([prompt]), logits[None].clone())[0]
-    row = Row(Sampling(temperature=0, repetition_penalty=1.7), prompt, [0])
+    row = TorchSamplingState(Sampling(temperature=0, repetition_penalty=1.7), prompt, [0])
     assert int(choose(logits[None], [row]).argmax()) == int(expected.argmax())
     # and it holds for what was chosen: the same token does not win for ever
     chosen = [int(choose(logits[None], [row]).argmax()) for _ in range(5)]
@@ -77,15 +77,15 @@ def test_repetition_penalty_is_transformers(logits: torch.Tensor) -> None:
 def test_presence_and_frequency_penalties_count_output_only() -> None:
     flat = torch.zeros(1, 4)
     flat[0, 2] = 1.0
-    presence = Row(Sampling(temperature=0, presence_penalty=1.5), [2, 2, 2], [])
+    presence = TorchSamplingState(Sampling(temperature=0, presence_penalty=1.5), [2, 2, 2], [])
     assert [int(choose(flat, [presence]).argmax()) for _ in range(2)] == [2, 0]
-    frequency = Row(Sampling(temperature=0, frequency_penalty=0.4), [2], [])
+    frequency = TorchSamplingState(Sampling(temperature=0, frequency_penalty=0.4), [2], [])
     assert [int(choose(flat, [frequency]).argmax()) for _ in range(4)] == [2, 2, 2, 0]
 
 
 def test_min_tokens_holds_back_the_end() -> None:
     scores = torch.tensor([[5.0, 1.0, 0.0]])
-    row = Row(Sampling(temperature=0, min_tokens=2), [1], [0])
+    row = TorchSamplingState(Sampling(temperature=0, min_tokens=2), [1], [0])
     assert [int(choose(scores, [row]).argmax()) for _ in range(3)] == [1, 1, 0]
 
 
@@ -94,7 +94,7 @@ def test_extreme_values_choose_a_token_and_fail_nobody(logits: torch.Tensor) -> 
     extreme = [Sampling(temperature=1e-300), Sampling(temperature=1e-5), Sampling(top_k=2**80, temperature=1e-4)]
     assert pick(logits, extreme) == [best] * 3
     broken = torch.full((2, VOCAB), float("nan"))
-    rows = [Row(Sampling(), [1], [0]), Row(Sampling(top_k=0), [1], [0])]
+    rows = [TorchSamplingState(Sampling(), [1], [0]), TorchSamplingState(Sampling(top_k=0), [1], [0])]
     assert choose(broken, rows).shape == (2, VOCAB)
 
 
@@ -125,6 +125,6 @@ def test_stop_sequences_are_bounded(stop: tuple[str, ...]) -> None:
 
 def test_padding_rows_are_left_alone(logits: torch.Tensor) -> None:
     scores = logits.expand(4, -1)
-    out = choose(scores, [Row(Sampling(temperature=0), [1], [0])])
+    out = choose(scores, [TorchSamplingState(Sampling(temperature=0), [1], [0])])
     assert out.shape == scores.shape
     assert int(out[0].argmax()) == int(logits.argmax())
