@@ -1,4 +1,4 @@
-"""The predictor that Cog serves: typed inputs here, all work in ``pilotlight.adapters.text``."""
+"""The predictor that Cog serves: the typed inputs; the rest is in ``pilotlight.adapters.text``."""
 
 import logging
 from pathlib import Path
@@ -30,7 +30,7 @@ class Predictor(BasePredictor):
     @concurrent(max=32)
     async def predict(
         self,
-        prompt: str = Input(description="Text to go on from; required unless messages is given", default=""),
+        prompt: str = Input(description="Text to continue; required unless messages is given", default=""),
         system_prompt: str | None = Input(
             description="Instructions before the conversation; for models with a chat template", default=None
         ),

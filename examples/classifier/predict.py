@@ -1,4 +1,4 @@
-"""The text classifier that Cog serves: typed inputs here, all work in ``pilotlight.adapters.encoder``."""
+"""The text classifier that Cog serves: the typed inputs; the rest is in ``pilotlight.adapters.encoder``."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ class Score(BaseModel):
 
 
 class Classified(BaseModel):
-    """What one text is."""
+    """One text's labels."""
 
     label: str
     score: float

@@ -1,4 +1,4 @@
-"""The text embedder that Cog serves: typed inputs here, all work in ``pilotlight.adapters.encoder``."""
+"""The text embedder that Cog serves: the typed inputs; the rest is in ``pilotlight.adapters.encoder``."""
 
 import logging
 from pathlib import Path

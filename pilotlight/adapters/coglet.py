@@ -1,18 +1,17 @@
-"""Streaming, concurrency and cancel at once, under coglet 0.23.
+"""Streaming, concurrency and cancel together, under coglet 0.23.
 
 coglet offers any two of the three: a sync generator streams and cancels but runs alone; an async generator runs with
-others but is collected and sent at its end; an ``async def predict`` that *returns* a sync generator streams and runs
-with others, but a cancel never reaches it.  This module repairs that last one.
+others but its output is sent at its end; an ``async def predict`` that *returns* a sync generator streams and runs with
+others, but does not get cancels. This module makes cancels reach the last one.
 
 coglet submits each prediction through ``asyncio.run_coroutine_threadsafe``, looked up by name, keeps the future it gets
 and calls its ``cancel`` when the prediction is cancelled, whether or not the coroutine has already returned its
-generator.  ``install`` wraps that function: the coroutine runs with a fresh ``CancelSignal`` as ``current_signal()``,
+generator. ``install`` wraps that function: the coroutine runs with a fresh ``CancelSignal`` as ``current_signal()``,
 and the future's ``cancel`` sets it.
 
-What it costs: one more coroutine frame per prediction, and a wrapped function of the standard library in the process
-that imports ``predict.py``.  Should coglet stop to work this way, the signal is ``None`` or never set: predictions
-still stream and run together, and a cancelled one runs on to its end.  ``tests/cog/test_predictor.py`` holds this to
-the pinned coglet.
+It costs one more coroutine frame per prediction, and wraps a function of the standard library in the process that
+imports ``predict.py``. If coglet changes, the signal is ``None`` or never set: predictions still stream and run
+together, and a cancelled one runs to its end. ``tests/cog/test_predictor.py`` tests this with the pinned coglet.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _current: ContextVar[CancelSignal | None] = ContextVar("pilotlight_cancel_signal
 
 
 class CancelSignal:
-    """Set once, from any thread; tells those who asked, at once or as soon as they ask."""
+    """A cancel: set once, from any thread; its callbacks are called once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,6 +39,7 @@ class CancelSignal:
         self._is_set = False
 
     def set(self) -> None:
+        """Call the callbacks; no effect the second time."""
         with self._lock:
             if self._is_set:
                 return
@@ -49,7 +49,7 @@ class CancelSignal:
             callback()
 
     def call_on_set(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called by the thread that sets the signal; now, where it is set already."""
+        """Call ``callback`` on the thread that sets the signal, or now if it is set already."""
         with self._lock:
             if not self._is_set:
                 self._callbacks.append(callback)
@@ -58,7 +58,7 @@ class CancelSignal:
 
 
 def current_signal() -> CancelSignal | None:
-    """The cancel signal of the prediction that this coroutine serves; ``None`` outside of one."""
+    """Return the cancel signal of the prediction that this coroutine serves; ``None`` outside of one."""
     return _current.get()
 
 
@@ -82,8 +82,8 @@ def install(module: Any = asyncio) -> None:
             signal.set()
             return cancel()
 
-        future.cancel = cancel_and_signal  # type: ignore[method-assign]  # the point of this module
+        future.cancel = cancel_and_signal  # type: ignore[method-assign]  # the purpose of this module
         return future
 
-    run_coroutine_threadsafe._pilotlight = True  # type: ignore[attr-defined]  # our mark
+    run_coroutine_threadsafe._pilotlight = True  # type: ignore[attr-defined]  # marks it as wrapped
     module.run_coroutine_threadsafe = run_coroutine_threadsafe

@@ -1,4 +1,4 @@
-"""The classifier and the embedder behind ``predict.py``: an encoder chosen by the environment, and its answers."""
+"""The classifier and the embedder behind the examples' ``predict.py``: opens the encoder that the environment names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from pilotlight.adapters.encoder_inputs import read_texts
-from pilotlight.adapters.text import Scope
+from pilotlight.adapters.text import MetricScope
 from pilotlight.config.encoder import EncoderSettings
 from pilotlight.config.variables import unknown_variables
-from pilotlight.engines.encoders.batch_planner import Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits
 from pilotlight.engines.encoders.scores import scores, unit
 from pilotlight.engines.encoders.types import Encoded, EncoderEngine, Task, TextRequest
 from pilotlight.engines.select_encoder import open_encoder
@@ -49,18 +49,18 @@ class Embedding:
     truncated: bool
 
 
-class _Predictor:
-    """What both have in common.
+class _EncoderPredictor:
+    """The part that both predictors share.
 
     Args:
-        engine: asked for one answer here, so that the first caller does not wait for what is made on first use.
+        engine: warmed up by the constructor, with one text.
     """
 
     task: Task
 
     def __init__(self, engine: EncoderEngine) -> None:
         if engine.info.task is not self.task:
-            raise ValueError(f"{engine.info} is not to {self.task}: this is a bug")
+            raise ValueError(f"{engine.info} does not {self.task}: this is a bug")
         self.engine = engine
         started = time.monotonic()
         with stage("warmup"):
@@ -120,28 +120,28 @@ class _Predictor:
             settings.engine,
             pooling=settings.pooling,
             queue_size=settings.queue_size,
-            limits=Limits(max_rows=settings.max_rows, max_wait_s=settings.max_wait_s),
+            limits=BatchLimits(max_rows=settings.max_rows, max_wait_s=settings.max_wait_s),
         )
         return cls(engine)
 
-    async def encode(self, requests: Sequence[TextRequest], scope: Scope | None) -> list[Encoded]:
-        """What the model makes of each.  Cancelling this takes all that still wait out of the queue.
+    async def encode(self, requests: Sequence[TextRequest], scope: MetricScope | None) -> list[Encoded]:
+        """Return the model's numbers for each text. Cancelling this takes the texts that wait out of the queue.
 
         Args:
             requests: the texts.
-            scope: gets the metrics: how many texts, how many tokens were read, how many texts were cut off.
+            scope: gets the metrics: the number of texts, of tokens read, and of texts that were cut off.
         """
-        # Reading the texts may take a while, which others need not wait for.
+        # Tokenizing many texts takes a while; it must not hold up the event loop.
         submitting = asyncio.ensure_future(asyncio.to_thread(self.engine.submit, requests))
         try:
             futures = await asyncio.shield(submitting)
         except asyncio.CancelledError:
-            submitting.add_done_callback(_forget)  # that thread cannot be stopped, and queues them yet
+            submitting.add_done_callback(_cancel_all)  # that thread cannot be stopped, and will queue them
             raise
         try:
             found: list[Encoded] = await asyncio.gather(*map(asyncio.wrap_future, futures))
         finally:
-            for future in futures:  # one has failed, or the caller has gone: nobody wants the rest
+            for future in futures:  # one has failed, or the caller has gone: the rest is not needed
                 future.cancel()
         if scope is not None:
             scope.record_metric("text_count", len(found))
@@ -150,14 +150,15 @@ class _Predictor:
         return found
 
     def healthy(self) -> bool:
+        """Whether the engine can still answer."""
         return self.engine.healthy()
 
     def close(self) -> None:
         self.engine.close()
 
 
-class ClassifyPredictor(_Predictor):
-    """Says which labels texts have.
+class ClassifyPredictor(_EncoderPredictor):
+    """Labels texts.
 
     Args:
         engine: a classifier.
@@ -166,9 +167,9 @@ class ClassifyPredictor(_Predictor):
     task = Task.CLASSIFY
 
     async def classify(
-        self, text: str, texts: str, *, top_k: int, truncate: bool = True, scope: Scope | None = None
+        self, text: str, texts: str, *, top_k: int, truncate: bool = True, scope: MetricScope | None = None
     ) -> list[Labeled]:
-        """The ``top_k`` likeliest labels of each text.
+        """Return the ``top_k`` likeliest labels of each text.
 
         Raises:
             InputError, EngineError: as ``read_texts`` and ``EncoderEngine.submit``.
@@ -185,7 +186,7 @@ class ClassifyPredictor(_Predictor):
         return found
 
 
-class EmbedPredictor(_Predictor):
+class EmbedPredictor(_EncoderPredictor):
     """Turns texts into vectors.
 
     Args:
@@ -195,9 +196,9 @@ class EmbedPredictor(_Predictor):
     task = Task.EMBED
 
     async def embed(
-        self, text: str, texts: str, *, normalize: bool = True, truncate: bool = True, scope: Scope | None = None
+        self, text: str, texts: str, *, normalize: bool = True, truncate: bool = True, scope: MetricScope | None = None
     ) -> list[Embedding]:
-        """The vector of each text, of length 1 where it is to be normalized.
+        """Return the vector of each text, of length 1 where ``normalize`` is set.
 
         Raises:
             InputError, EngineError: as ``read_texts`` and ``EncoderEngine.submit``.
@@ -208,14 +209,14 @@ class EmbedPredictor(_Predictor):
         ]
 
 
-def _forget(submitting: asyncio.Future[list[Future[Encoded]]]) -> None:
+def _cancel_all(submitting: asyncio.Future[list[Future[Encoded]]]) -> None:
     if submitting.exception() is None:
         for future in submitting.result():
             future.cancel()
 
 
 def _weights_dir(root: Path) -> Path:
-    """The example projects lie in a folder of the one that has the weights."""
+    """Return the nearest ``weights/``: the example projects are in a folder of the project that has the weights."""
     return next(
         (folder / "weights" for folder in (root, *root.parents) if (folder / "weights").is_dir()), root / "weights"
     )

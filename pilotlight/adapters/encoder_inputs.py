@@ -1,4 +1,4 @@
-"""The inputs of a classifier or an embedder: one text, or a list of them as JSON."""
+"""Reads the inputs of a classifier or an embedder: one text, or a list of them as JSON."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MAX_TOTAL_CHARS = 1_000_000  # of one prediction: a second of tokenizing
 
 
 def read_texts(text: str, texts: str, *, truncate: bool) -> list[TextRequest]:
-    """The texts to encode, in order.
+    """Return the texts to encode, in order.
 
     Args:
-        text: one of them.
-        texts: or a list of strings, as JSON.
-        truncate: cut off what does not fit the model, instead of refusing it.
+        text: a single text.
+        texts: several instead, as a JSON list of strings.
+        truncate: cut off what does not fit the model; otherwise the engine refuses such a text.
 
     Raises:
-        InputError: both are given or neither, ``texts`` is no list of strings, or there are too many or too long.
+        InputError: both are given or neither, ``texts`` is not a list of strings, or there is too much of it.
     """
     if text and texts:
         raise InputError("texts", "is given together with text; give one of them")
@@ -43,7 +43,7 @@ def _parse(texts: str) -> list[str]:
     try:
         found = json.loads(texts)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError("texts", f'is no JSON ({error}); expected a list of strings such as ["one", "two"]') from None
+        raise InputError("texts", f'is not JSON ({error}); expected a list of strings such as ["one", "two"]') from None
     if not isinstance(found, list) or not found:
         raise InputError("texts", "is not a list with at least one text; expected a list of strings")
     for i, one in enumerate(found):

@@ -1,4 +1,4 @@
-"""The text predictor behind ``predict.py``: an engine chosen by the environment, warmed up, and streamed from."""
+"""The text predictor behind ``predict.py``: opens the engine that the environment names, warms it up, and streams."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pilotlight.errors import EngineError
 from pilotlight.loading.locate import check_loadable, find_model
 from pilotlight.tracing import stage
 
-__all__ = ["Scope", "TextPredictor"]
+__all__ = ["MetricScope", "TextPredictor"]
 
 log = logging.getLogger(__name__)
 
 WARM_UP_PROMPT = "def main(args):"
 
 
-class Scope(Protocol):
-    """Where a prediction's metrics go; coglet's ``current_scope()`` is one."""
+class MetricScope(Protocol):
+    """Takes a prediction's metrics; coglet's ``current_scope()`` is one."""
 
     def record_metric(self, key: str, value: Any, mode: str = "replace") -> None: ...
 
@@ -38,7 +38,7 @@ class TextPredictor:
     """Streams completions from an engine.
 
     Args:
-        engine: warmed up here, by one prediction.
+        engine: warmed up by the constructor, with one prediction.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -102,19 +102,19 @@ class TextPredictor:
         self,
         inputs: TextInputs,
         *,
-        scope: Scope,
+        scope: MetricScope,
         signal: CancelSignal | None = None,
         canceled: Callable[[], BaseException],
     ) -> Iterator[str]:
         """Start a prediction and return its chunks.
 
-        What is wrong with the inputs is raised here, before the first chunk is asked for.
+        Errors in the inputs are raised here, before the first chunk is asked for.
 
         Args:
             inputs: as the caller gave them.
             scope: gets the metrics: token counts, times, finish reason, the seed used.
             signal: cancels the prediction when set.
-            canceled: makes the exception that says so to the runtime.
+            canceled: makes the exception that tells the runtime that the prediction was cancelled.
 
         Raises:
             InputError, EngineError: as ``Engine.submit``.
@@ -126,12 +126,15 @@ class TextPredictor:
         return self._chunks(generation, scope, canceled)
 
     def healthy(self) -> bool:
+        """Whether the engine can still answer."""
         return self.engine.healthy()
 
     def close(self) -> None:
         self.engine.close()
 
-    def _chunks(self, generation: Generation, scope: Scope, canceled: Callable[[], BaseException]) -> Iterator[str]:
+    def _chunks(
+        self, generation: Generation, scope: MetricScope, canceled: Callable[[], BaseException]
+    ) -> Iterator[str]:
         finish: FinishReason | None = None
         try:
             for chunk in generation:
@@ -146,7 +149,7 @@ class TextPredictor:
             raise EngineError("the generation ended without a reason: this is a bug")
 
 
-def _record(scope: Scope, generation: Generation, finish: FinishReason | None) -> None:
+def _record(scope: MetricScope, generation: Generation, finish: FinishReason | None) -> None:
     usage = generation.usage
     metrics = {
         "input_token_count": usage.input_tokens,

@@ -1,4 +1,4 @@
-"""The inputs of a text prediction, as users of Replicate know them, and the request that they mean to an engine."""
+"""Turns the inputs of a text prediction, with Replicate's usual names, into an engine's request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROLES = ("system", "user", "assistant", "tool")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextInputs:
-    """One prediction's inputs; what each means is written once, in ``predict.py``, where callers read it."""
+    """One prediction's inputs; their descriptions are in ``predict.py``, where the schema has them from."""
 
     prompt: str = ""
     system_prompt: str | None = None
@@ -36,11 +36,11 @@ class TextInputs:
     seed: int | None = None
 
     def request(self, codec: TokenCodec) -> GenerationRequest:
-        """What to ask the engine.
+        """Return the engine's request.
 
         Raises:
-            InputError: inputs that contradict each other, a conversation that is none, or a template that this model
-                lacks.
+            InputError: inputs contradict each other, ``messages`` is not a conversation, or the model has no chat
+                template.
         """
         prompt, special_tokens = self._prompt(codec)
         max_tokens = self.max_tokens if self.max_new_tokens is None else self.max_new_tokens
@@ -65,7 +65,7 @@ class TextInputs:
         )
 
     def _prompt(self, codec: TokenCodec) -> tuple[str, bool]:
-        """(the prompt as the model shall see it, whether the tokenizer may add special tokens)."""
+        """Return the prompt with its template applied, and whether the tokenizer adds special tokens."""
         if self.messages:
             if self.prompt:
                 raise InputError("messages", "is given together with prompt; give one of them")
@@ -73,7 +73,7 @@ class TextInputs:
                 raise InputError("prompt_template", "is given together with messages, which it cannot hold; drop one")
             return self._chat(codec, _parse_messages(self.messages), "messages"), False
         if not self.prompt:
-            return "", True  # the engine says what is wrong with that
+            return "", True  # the engine refuses it with a message
         if self.prompt_template is not None:
             return _fill(self.prompt_template, self.prompt, self.system_prompt), True
         turn = [{"role": "user", "content": self.prompt}]
@@ -95,7 +95,7 @@ def _parse_messages(text: str) -> list[dict[str, str]]:
     try:
         turns = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError("messages", f"is no JSON ({error}); expected a list of {{role, content}}") from None
+        raise InputError("messages", f"is not JSON ({error}); expected a list of {{role, content}}") from None
     if not isinstance(turns, list) or not turns:
         raise InputError("messages", "is not a list with at least one message; expected a list of {role, content}")
     for i, turn in enumerate(turns):
@@ -107,9 +107,9 @@ def _parse_messages(text: str) -> list[dict[str, str]]:
 
 
 def _fill(template: str, prompt: str, system_prompt: str | None) -> str:
-    """Put the texts into the template in one pass, so that braces within them stay what they are."""
+    """Put the texts into the template in one pass, so that braces within them are not replaced."""
     if "{prompt}" not in template:
-        raise InputError("prompt_template", "lacks {prompt}, the place where the prompt goes")
+        raise InputError("prompt_template", "lacks {prompt}, which the prompt replaces")
     if system_prompt and "{system_prompt}" not in template:
         raise InputError("prompt_template", "lacks {system_prompt}, though a system_prompt is given")
     texts = {"{prompt}": prompt, "{system_prompt}": system_prompt or ""}

@@ -1,7 +1,8 @@
-"""Engines: what turns a model folder into text.
+"""Engines: they turn prompts into text with the model in a folder, and texts into numbers.
 
-The engines themselves are imported from their own modules (``pilotlight.engines.torch.engine``), so that whoever needs
-the protocol only does not load torch.
+``text`` and ``encoders`` hold the contracts, the batching and the fakes; each back end has a folder of its own
+(``torch``, ``openvino``, ``onnx``). Import an engine from its module (``pilotlight.engines.torch.engine``), or let
+``select`` choose: this package imports no back end.
 """
 
 from pilotlight.engines.text.fake import FakeEngine

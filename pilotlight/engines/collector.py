@@ -1,4 +1,4 @@
-"""Python's garbage collector, out of the way while a process starts."""
+"""Pauses Python's garbage collector while a process starts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ __all__ = ["paused_collector"]
 
 @contextmanager
 def paused_collector() -> Generator[None]:
-    """No collections in here, and none of what was made in here afterwards.
+    """Collect no garbage in the block, and leave the objects that exist at its end out of later collections.
 
-    Imports make hundreds of thousands of objects that stay, and the collector looks through them again and again. What
-    is there at the end is set aside for good, so that later collections do not look at it either.
+    Imports create hundreds of thousands of permanent objects, which each collection would traverse again.
     """
     enabled = gc.isenabled()
     gc.disable()

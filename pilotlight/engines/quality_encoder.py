@@ -1,4 +1,4 @@
-"""How good an encoder's artifact is beside its source: the same texts through both."""
+"""Compares an encoder's artifact with its source model: the same texts through both."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ MIN_PIECES = 20
 
 
 def pieces(content: str) -> list[str]:
-    """Texts from all over ``content``.
+    """Return texts from all parts of ``content``.
 
     Raises:
-        UsageError: it is too short to check anything with.
+        UsageError: it is too short for the check.
     """
     found = [content[at : at + PIECE_CHARS].strip() for at in range(0, len(content), PIECE_CHARS)]
     found = [piece for piece in found if piece][:PIECES]
     if len(found) < MIN_PIECES:
         raise UsageError(
-            f"the check's text is too short to check anything with: it is {len(found)} pieces of {PIECE_CHARS} "
+            f"the check's text is too short: it is {len(found)} pieces of {PIECE_CHARS} "
             f"characters, and {MIN_PIECES} are needed"
         )
     return found
 
 
-def check_encoder(model: Path, artifact: Artifact, words: str, content: str) -> EncoderCheck:
+def check_encoder(model: Path, artifact: Artifact, description: str, content: str) -> EncoderCheck:
     """Compare ``artifact`` with ``model``, which torch computes in float32.
 
     Args:
         model: a classifier's or an embedder's folder.
         artifact: of it.
-        words: what the text is.
-        content: something the model was not trained on; as much of it as the check needs is used.
+        description: of the text, for the manifest.
+        content: text that the model was not trained on; the check uses as much as it needs.
 
     Raises:
         UsageError: the text is too short.
-        WeightsError: the model's tokenizer says something else without transformers.
+        WeightsError: the model's tokenizer gives other tokens without transformers.
     """
-    from pilotlight.engines.torch.encoder import TorchEncoder  # heavy, and the artifact's side works without
+    from pilotlight.engines.torch.encoder import TorchEncoder  # heavy
 
     task = native_task(model)
     assert task is not None, "not an encoder: this is a bug, the caller asks first"
@@ -62,7 +62,7 @@ def check_encoder(model: Path, artifact: Artifact, words: str, content: str) -> 
     for mine, other in zip(ours, theirs, strict=True):
         if (mine.tokens, mine.cut_tokens) != (other.tokens, other.cut_tokens):
             raise WeightsError(
-                "without transformers this model's tokenizer reads the same text as other tokens "
+                "without transformers this model's tokenizer gives other tokens for the same text "
                 f"({mine.tokens + mine.cut_tokens} for {other.tokens + other.cut_tokens}): serve it with the torch "
                 "engine"
             )
@@ -76,7 +76,7 @@ def check_encoder(model: Path, artifact: Artifact, words: str, content: str) -> 
         difference = max(1 - _dot(a, b) for a, b in zip(*units, strict=True))
         same = [_nearest(units[0], i) == _nearest(units[1], i) for i in range(len(texts))]
     return EncoderCheck(
-        text=words,
+        text=description,
         text_sha256=hashlib.sha256("".join(texts).encode()).hexdigest(),
         task="classify" if task is Task.CLASSIFY else "embed",
         texts=len(texts),

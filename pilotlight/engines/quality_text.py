@@ -1,4 +1,4 @@
-"""How good an artifact is beside its source: bits per byte of a text, and greedy output side by side."""
+"""Compares a language model's artifact with its source: bits per byte of a text, and greedy outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pilotlight.errors import UsageError, WeightsError
 from pilotlight.loading.files.artifacts import Artifact
 from pilotlight.loading.files.manifest import ArtifactCheck
 
-__all__ = ["Text", "agreement", "check", "require_enough"]
+__all__ = ["SampleText", "agreement", "check", "require_enough"]
 
 # Enough to see a percent, and seconds of work for a model of 100 million parameters.
 CHECK_TOKENS = 4096
@@ -29,25 +29,25 @@ GREEDY_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """Something the model was not trained on.
+class SampleText:
+    """Text that the model was not trained on.
 
     Attributes:
-        words: what it is.
-        content: as much of it as the check needs is used, from its beginning.
+        description: of the text, for the manifest.
+        content: the check uses as much as it needs, from the beginning.
     """
 
-    words: str
+    description: str
     content: str
 
 
-def check(model: Path, artifact: Artifact, text: Text) -> ArtifactCheck:
-    """Compare ``artifact`` with ``model``, which torch computes in float32; ``require_enough`` has let the text pass.
+def check(model: Path, artifact: Artifact, text: SampleText) -> ArtifactCheck:
+    """Compare ``artifact`` with ``model``, which torch computes in float32; ``require_enough`` has accepted the text.
 
     An artifact of the openvino engine gets its first stage here, compiled by the runtime that will serve it.
 
     Raises:
-        WeightsError: the model's tokenizer says something else without transformers.
+        WeightsError: the model's tokenizer gives other tokens without transformers.
     """
     codec = TokenizerCodec(model)
     facts = read_facts(model, codec.token_id)
@@ -65,7 +65,7 @@ def check(model: Path, artifact: Artifact, text: Text) -> ArtifactCheck:
     _require_same_tokens(reference, greedy)
     read = codec.decode(ids).encode()
     return ArtifactCheck(
-        text=text.words,
+        text=text.description,
         text_sha256=hashlib.sha256(read).hexdigest(),
         tokens=sum(len(window) - 1 for window in windows),
         source_bits_per_byte=_bits(theirs) / len(read),
@@ -76,22 +76,22 @@ def check(model: Path, artifact: Artifact, text: Text) -> ArtifactCheck:
     )
 
 
-def require_enough(model: Path, text: Text) -> None:
-    """Refuse a text that says nothing.
+def require_enough(model: Path, text: SampleText) -> None:
+    """Refuse a text that is too short.
 
     Raises:
-        UsageError: it is too short.
+        UsageError: it is too short for the check.
         WeightsError: the model has no tokenizer that can be read without transformers.
     """
     tokens = len(TokenizerCodec(model).encode(text.content, special_tokens=False))
     if tokens < MIN_TOKENS:
         raise UsageError(
-            f"{text.words} is too short to check anything with: it has {tokens} tokens, and {MIN_TOKENS} are needed"
+            f"{text.description} is too short for the check: it has {tokens} tokens, and {MIN_TOKENS} are needed"
         )
 
 
 def agreement(reference: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> float:
-    """The share of the reference's tokens that come before the first difference of their output."""
+    """Return the share of the reference's tokens that come before the first difference of their output."""
     same = 0
     for expected, found in zip(reference, outputs, strict=True):
         pairs = zip(expected, found, strict=False)
@@ -105,7 +105,7 @@ def _agreement(reference: list[tuple[list[int], list[int]]], found: list[tuple[l
 
 
 def _artifact_probabilities(artifact: Artifact, windows: list[list[int]], vocab_size: int) -> list[list[float]]:
-    # Each engine brings its own heavy packages.
+    # Imported here: each engine brings its own heavy packages.
     if artifact.engine == "onnx":
         from pilotlight.engines.onnx import logprobs as onnx_logprobs
 
@@ -121,7 +121,7 @@ def _artifact_probabilities(artifact: Artifact, windows: list[list[int]], vocab_
 def _first_stage_greedy(
     model: Path, artifact: Artifact, prompts: list[str]
 ) -> list[tuple[list[int], list[int]]] | None:
-    """What the first stage, made here, goes on with; ``None`` where there can be none."""
+    """Return the first stage's outputs, after compiling it; ``None`` where the artifact can have none."""
     if artifact.engine != "openvino":
         return None
     from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
@@ -156,7 +156,7 @@ def _source_greedy(model: Path, prompts: list[str]) -> list[tuple[list[int], lis
 
 
 def _greedy(engine: Engine, prompts: list[str]) -> list[tuple[list[int], list[int]]]:
-    """(prompt, output) of each prompt in tokens, computed together."""
+    """Return (prompt, output) of each prompt in tokens, computed together."""
     rules = Sampling(temperature=0, max_tokens=GREEDY_TOKENS)
     running = [engine.submit(GenerationRequest(prompt, rules)) for prompt in prompts]
     for generation in running:
@@ -170,13 +170,13 @@ def _require_same_tokens(
     for (expected, _), (prompt, _) in zip(reference, found, strict=True):
         if expected != prompt:
             raise WeightsError(
-                "without transformers this model's tokenizer reads the same text as other tokens "
+                "without transformers this model's tokenizer gives other tokens for the same text "
                 f"({prompt[:5]} for {expected[:5]}): serve it with the torch engine"
             )
 
 
 def _prompts(content: str) -> list[str]:
-    """Pieces from all over the text."""
+    """Return prompts from all parts of the text."""
     step = max(1, len(content) // PROMPTS)
     pieces = [content[at : at + PROMPT_CHARS].strip() for at in range(0, len(content), step)][:PROMPTS]
     return [piece for piece in pieces if piece]

@@ -1,4 +1,4 @@
-"""Which engine serves a model: the best artifact that is here for the device, or what was asked for."""
+"""Chooses the engine that serves a language model, and opens it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-# Those that load artifacts, all of them on a processor; the one preferred first.
+# The engines that load artifacts, all of them on a CPU; the preferred one first.
 EXPORTED = ("openvino", "onnx")
 PACKAGES = {
     "openvino": ("openvino", "openvino_genai"),
@@ -39,14 +39,14 @@ PACKAGES = {
     "torch": ("torch", "transformers"),
 }
 SOURCES = {"openvino": "requirements.txt", "onnx": "pilotlight[onnx]"}
-# What a torch precision is called as an artifact; the names of artifacts' precisions are understood too.
+# The precision of an artifact for each of torch's names; PILOTLIGHT_DTYPE takes either.
 PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 QUANTIZED = ("int8", "int4")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The engine, what it loads (``None``: the model's own weights), and why, in words."""
+    """The engine, the artifact that it loads (``None``: the model's own weights), and the reason, for the log."""
 
     engine: str
     artifact: Artifact | None
@@ -61,17 +61,17 @@ def choose(
     installed: Sequence[str],
     model: str,
 ) -> Choice:
-    """Decide.
+    """Choose the engine: the one that was asked for, else the fastest artifact for the device, else torch.
 
     Args:
-        options: what was asked for.
-        artifacts: of the model, those preferred first.
+        options: the settings.
+        artifacts: of the model, the preferred ones first.
         accelerator: ``cuda`` or ``mps`` where the machine has one.
-        installed: engines whose packages are there.
+        installed: engines whose packages are installed.
         model: its name, for messages.
 
     Raises:
-        ConfigError: what was asked for is not to be had; says what to change.
+        ConfigError: the settings cannot be met; the message says what to change.
     """
     if options.engine not in ENGINES:
         raise ConfigError(f"PILOTLIGHT_ENGINE is {options.engine!r}; expected one of {', '.join(ENGINES)}")
@@ -106,7 +106,7 @@ def _fitting(
     accelerator: str | None,
     installed: Sequence[str],
 ) -> tuple[str, Artifact | None]:
-    """(what speaks against this engine, the artifact to run if nothing does)."""
+    """Return (why this engine cannot serve, or the empty string; the artifact to run, or ``None``)."""
     if options.device not in ("auto", "cpu"):
         return f"the device asked for is {options.device}", None
     if options.device == "auto" and options.engine == "auto" and accelerator is not None:
@@ -124,10 +124,10 @@ def _fitting(
 
 
 def open_engine(model: Path, options: EngineOptions, *, slots: int, queue_size: int) -> Engine:
-    """The engine for the model in this folder, ready; one log line says which and why.
+    """Open the engine for the model in this folder; one log line says which and why.
 
     Raises:
-        ConfigError: what was asked for is not to be had.
+        ConfigError: the settings cannot be met.
         WeightsError: the model or its artifact cannot be loaded.
     """
     installed = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
@@ -153,13 +153,13 @@ def _open(model: Path, choice: Choice, options: EngineOptions, *, slots: int, qu
 def open_artifact(
     model: Path, artifact: Artifact, *, slots: int, queue_size: int, staged: bool = False
 ) -> BackendEngine:
-    """The engine that an artifact is for, ready; ``staged`` as in ``EngineOptions``.
+    """Open the engine of an artifact; ``staged`` as in ``EngineOptions``.
 
     Raises:
         ConfigError: its packages are not installed.
         WeightsError: the model or the artifact cannot be loaded.
     """
-    # Each engine brings its own heavy packages.
+    # Imported here: each engine brings its own heavy packages.
     if artifact.engine == "onnx":
         from pilotlight.engines.onnx.engine import OnnxEngine
 
@@ -171,7 +171,7 @@ def open_artifact(
 
 
 def find_accelerator(root: Path = Path("/")) -> str | None:
-    """What beside the processor torch would compute on, found without importing it."""
+    """Return the accelerator that torch would compute on, without importing torch; ``None`` for the CPU."""
     if (root / "dev/nvidiactl").exists():
         return "cuda"
     return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else None

@@ -1,4 +1,4 @@
-"""Which engine serves an encoder: decided by the same rules as for language models, see ``choice``."""
+"""Chooses the engine that serves an encoder, by the rules of ``select``, and opens it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pilotlight.engines.collector import paused_collector
-from pilotlight.engines.encoders.batch_planner import Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits
 from pilotlight.engines.encoders.model_config import native_task
 from pilotlight.engines.encoders.types import EncoderEngine, Task
 from pilotlight.engines.select import EngineOptions, choose, find_accelerator
@@ -23,24 +23,24 @@ PACKAGES = {"openvino": ("openvino", "tokenizers"), "torch": ("torch", "transfor
 
 
 def open_encoder(
-    model: Path, task: Task, options: EngineOptions, *, pooling: str = "auto", queue_size: int, limits: Limits
+    model: Path, task: Task, options: EngineOptions, *, pooling: str = "auto", queue_size: int, limits: BatchLimits
 ) -> EncoderEngine:
-    """The encoder in this folder, ready; one log line says which engine and why.
+    """Open the encoder in this folder; one log line says which engine and why.
 
     Args:
         model: a checked model folder.
-        task: what it is wanted for.
-        options: what was asked for.
+        task: what it is to do.
+        options: the settings.
         pooling: as for ``read_encoder``.
         queue_size: texts inside at most.
         limits: of a batch.
 
     Raises:
-        ConfigError: what was asked for is not to be had.
+        ConfigError: the settings cannot be met.
         WeightsError: the model or its artifact cannot be loaded, or is not for this task.
     """
     installed = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
-    # An artifact gives what the model was made for: a classifier's has no vectors.
+    # An artifact does what the model was trained for: that of a classifier gives no vectors.
     artifacts = find_artifacts(model) if native_task(model) is task else ()
     choice = choose(options, artifacts, accelerator=find_accelerator(), installed=installed, model=str(model))
     log.info("engine: %s (%s)", choice.engine, choice.why)
@@ -48,7 +48,7 @@ def open_encoder(
         raise ConfigError(f"torch and transformers are not installed, and {choice.why}: install requirements.txt")
     Prefetch(model if choice.artifact is None else choice.artifact.folder)
     with paused_collector():
-        # Each engine brings its own heavy packages.
+        # Imported here: each engine brings its own heavy packages.
         if choice.artifact is not None:
             from pilotlight.engines.openvino.encoder import OpenVINOEncoder
 

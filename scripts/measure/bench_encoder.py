@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.model_config import native_task
 from pilotlight.engines.encoders.types import EncoderInfo, TextRequest
@@ -95,9 +95,9 @@ def main() -> None:
     try:
         task = native_task(args.model)
         if task is None:
-            raise UsageError(f"{args.model} is no encoder")
+            raise UsageError(f"{args.model} is not an encoder")
         options = EngineOptions(args.engine, args.device, args.dtype)
-        engine = open_encoder(args.model, task, options, queue_size=args.texts, limits=Limits(max_rows=ROWS))
+        engine = open_encoder(args.model, task, options, queue_size=args.texts, limits=BatchLimits(max_rows=ROWS))
     except PilotlightError as error:
         parser.error(str(error))
     _, held_out = snippets()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.adapters.encoder import ClassifyPredictor, EmbedPredictor
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.fake import FakeEncoder
 from pilotlight.engines.encoders.types import Activation, Encoded, Rows, Task, TextRequest
 from pilotlight.errors import ConfigError, EngineError, InputError, WeightsError
@@ -57,7 +57,7 @@ def test_several_texts_keep_their_order_and_say_what_was_cut() -> None:
 
 
 def test_predictions_that_come_together_are_computed_together() -> None:
-    engine = FakeEncoder(cost=Cost(1.0, 0.0), limits=Limits(max_rows=8, max_wait_s=5.0))
+    engine = FakeEncoder(cost=Cost(1.0, 0.0), limits=BatchLimits(max_rows=8, max_wait_s=5.0))
     predictor = ClassifyPredictor(engine)
     before = len(engine.network.batches)
 
@@ -73,7 +73,7 @@ class Announcing(FakeEncoder):
     """Remembers what it was asked for, and holds whoever asks for two texts until it may go on."""
 
     def __init__(self, before: Callable[[Rows], None]) -> None:
-        super().__init__(before=before, limits=Limits(max_wait_s=0.0))
+        super().__init__(before=before, limits=BatchLimits(max_wait_s=0.0))
         self.asked: queue.SimpleQueue[list[Future[Encoded]]] = queue.SimpleQueue()
         self.held = threading.Event()
         self.go_on = threading.Event()
@@ -187,10 +187,10 @@ def test_the_environment_chooses_the_model_and_the_batches(tmp_path: Path, caplo
     assert "PILOTLIGHT_BATHC is set, but pilotlight has no such setting; did you mean PILOTLIGHT_BATCH?" in caplog.text
     info = predictor.engine.info
     assert (info.engine, info.task) == ("torch", Task.EMBED)
-    assert info.limits == Limits(max_rows=7, max_wait_s=0.0025)
+    assert info.limits == BatchLimits(max_rows=7, max_wait_s=0.0025)
     assert info.cost.of(1, 8) > 0
     assert predictor.healthy()
     predictor.close()
     assert not predictor.healthy()
-    with pytest.raises(WeightsError, match="is no classifier"):
+    with pytest.raises(WeightsError, match="is not a classifier"):
         ClassifyPredictor.from_environment(project, environ)

@@ -22,8 +22,8 @@ def test_one_text_or_a_list_in_its_order() -> None:
     [
         ("", "", "text: is empty"),
         ("x", '["y"]', "texts: is given together with text"),
-        ("", "one", "texts: is no JSON"),
-        ("", "[" * 100_000, "texts: is no JSON"),
+        ("", "one", "texts: is not JSON"),
+        ("", "[" * 100_000, "texts: is not JSON"),
         ("", '"one"', "texts: is not a list"),
         ("", "[]", "texts: is not a list with at least one text"),
         ("", '["one", 2]', "texts: item 1 is int, not a string"),

@@ -65,7 +65,7 @@ def test_the_older_name_of_max_tokens_wins() -> None:
     [
         ({"prompt": "x", "messages": TURNS}, "messages: is given together with prompt"),
         ({"messages": TURNS, "prompt_template": "{prompt}"}, "prompt_template: is given together with messages"),
-        ({"messages": "[1"}, "messages: is no JSON"),
+        ({"messages": "[1"}, "messages: is not JSON"),
         ({"messages": "[]"}, "messages: is not a list with at least one"),
         ({"messages": '{"role": "user"}'}, "messages: is not a list"),
         ({"messages": '[{"role": "user"}]'}, "messages: item 0 is not an object of role and content"),

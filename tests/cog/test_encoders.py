@@ -80,7 +80,7 @@ async def refuses(worker: Worker) -> None:
     for inputs, message in [
         ({}, "text: is empty"),
         ({"text": "x", "texts": '["y"]'}, "texts: is given together with text"),
-        ({"texts": "one, two"}, "texts: is no JSON"),
+        ({"texts": "one, two"}, "texts: is not JSON"),
         ({"texts": '["x", ""]'}, "texts[1]: is empty"),
         ({"texts": json.dumps(["x"] * 257)}, "texts: has 257 texts and at most 256 are taken"),
         ({"text": "x" * 100_001}, "text: has 100001 characters and at most 100000 are taken"),

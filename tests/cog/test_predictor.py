@@ -271,7 +271,7 @@ def test_extreme_values_within_bounds_work(loop: Loop, worker: Worker, inputs: d
         ({"prompt": "x", "stop_sequences": "a" * 10_000_000}, "stop_sequences: takes at most 64 sequences"),
         ({"prompt": "x", "prompt_template": "{prompt}" + "y" * 10_000_000}, "prompt: has 10000001 characters"),
         ({"prompt": "x", "system_prompt": "y" * 10_000_000}, "system_prompt: needs a chat template"),
-        ({"messages": "[" * 100_000}, "messages: is no JSON"),
+        ({"messages": "[" * 100_000}, "messages: is not JSON"),
         ({"prompt": "x", "prompt_template": ""}, "prompt_template: lacks {prompt}"),
     ],
 )

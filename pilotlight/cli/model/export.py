@@ -91,14 +91,16 @@ def command(
     """
     from pilotlight.engines.encoders.model_config import native_task
     from pilotlight.engines.quality_encoder import check_encoder, pieces
-    from pilotlight.engines.quality_text import Text, check, require_enough
+    from pilotlight.engines.quality_text import SampleText, check, require_enough
     from pilotlight.loading.export.build import export, openvino_files, require_kind
     from pilotlight.loading.files.loadable import check_loadable
     from pilotlight.loading.files.verify import resolve_folder
 
     require_kind(engine, precision, device)
     folder = resolve_folder(model, weights_dir)
-    text = Text(text_file.name, _read(text_file)) if text_file else Text("pilotlight's own source", own_source())
+    text = SampleText("pilotlight's own source", own_source())
+    if text_file:
+        text = SampleText(text_file.name, _read(text_file))
 
     check_loadable(folder)
     encodes = native_task(folder) is not None
@@ -111,7 +113,7 @@ def command(
 
     def measure(artifact: Artifact) -> ArtifactCheck | EncoderCheck:
         if encodes:
-            return check_encoder(folder, artifact, text.words, text.content)
+            return check_encoder(folder, artifact, text.description, text.content)
         return check(folder, artifact, text)
 
     with _steps(quiet=as_json) as watcher:

@@ -1,8 +1,8 @@
-"""Which waiting texts make up the next batch: decided from their lengths and from what a batch costs on this machine.
+"""Plans the next batch of the waiting texts from their lengths and from the cost of a batch on this machine.
 
-Every row of a batch is padded to its longest one.  Where a call is dear and a token cheap (a GPU) large batches pay
-whatever their lengths; where a token is dear (a CPU) padding may cost more than the calls that it saves.  So nothing is
-assumed: the cost of a batch is measured at the start (``fit``), and batches are cut where that makes them cheapest.
+Every row of a batch is padded to its longest one. Where a call is expensive and a token cheap (a GPU), large batches
+pay whatever their lengths; where a token is expensive (a CPU), padding may cost more than the calls that it saves. So
+the cost of a batch is measured at the start (``fit``), and batches are cut where that makes them cheapest.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 
 from pilotlight.config.encoder import DEFAULT_ENCODER
 
-__all__ = ["Cost", "Limits", "fit", "next_batch", "partition", "wait_s"]
+__all__ = ["BatchLimits", "Cost", "fit", "next_batch", "partition", "wait_s"]
 
-# So many of the oldest texts are looked at for one batch, as multiples of the largest batch: enough to find company of
-# the same length, and little to decide about.
+# A batch is chosen among so many of the oldest texts, in multiples of the largest batch: enough to find texts of the
+# same length, and quick to plan.
 WINDOW = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Of a batch.
+class BatchLimits:
+    """The limits of a batch.
 
     Attributes:
         max_rows: texts at most.
         max_tokens: padding included, at most; a single text may have more.
-        max_wait_s: a text waits at most so long for company, and only as long as company would save time.
+        max_wait_s: a text waits at most so long for others to join, and only where joining saves time.
     """
 
     max_rows: int = DEFAULT_ENCODER.max_rows
@@ -40,9 +40,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of a batch: so many for the call, and so many for each token, padding included.
+    """Seconds of a batch: for the call, and for each token, padding included.
 
-    That attention costs more per token in a long row is left out: it would only make padding look dearer.
+    Attention costs more per token in a long row; that is left out, as it would only make padding more expensive.
     """
 
     call_s: float
@@ -53,7 +53,7 @@ class Cost:
 
 
 def fit(samples: Sequence[tuple[int, float]]) -> Cost:
-    """The cost that fits measurements best: the least squares of the relative errors, and nothing below zero.
+    """Fit a cost to measurements: least squares of the relative errors, without negative costs.
 
     Args:
         samples: (tokens of a batch, padding included; seconds that it took), of two numbers of tokens at least.
@@ -68,16 +68,16 @@ def fit(samples: Sequence[tuple[int, float]]) -> Cost:
     )
     token_s = max(0.0, joint / spread)
     call_s = mean_s - token_s * mean_tokens
-    if call_s < 0:  # it grows faster than in proportion: then calls cost nothing
+    if call_s < 0:  # it grows faster than proportionally: then a call costs nothing
         return Cost(0.0, mean_s / mean_tokens)
     return Cost(call_s, token_s)
 
 
-def partition(lengths: Sequence[int], cost: Cost, limits: Limits) -> list[list[int]]:
-    """All texts in the batches that are cheapest together, as lists of indices; each batch has similar lengths.
+def partition(lengths: Sequence[int], cost: Cost, limits: BatchLimits) -> list[list[int]]:
+    """Divide all texts into the batches that are cheapest together, as lists of indices.
 
-    Sorted by length, a cheapest way has no batch that reaches across another; so every way to cut the sorted row is
-    looked at, by the cheapest way to cut what comes before.
+    In a cheapest division each batch is a run of the texts sorted by length, so dynamic programming finds it: the
+    cheapest batches of the first n texts extend those of fewer.
 
     Args:
         lengths: tokens of each text.
@@ -90,7 +90,7 @@ def partition(lengths: Sequence[int], cost: Cost, limits: Limits) -> list[list[i
     for end in range(1, len(order) + 1):
         longest = lengths[order[end - 1]]
         rows = min(end, limits.max_rows, max(1, limits.max_tokens // longest))
-        # Of equally cheap ways the one with the larger batch.
+        # Of equally cheap ones that with the larger batch.
         took_s, begin = min((cheapest[end - n] + cost.of(n, longest), end - n) for n in range(rows, 0, -1))
         cheapest.append(took_s)
         begins.append(begin)
@@ -102,8 +102,8 @@ def partition(lengths: Sequence[int], cost: Cost, limits: Limits) -> list[list[i
     return batches[::-1]
 
 
-def next_batch(lengths: Sequence[int], cost: Cost, limits: Limits) -> list[int]:
-    """The batch to run now: the one with the text that has waited longest, so that none waits for ever.
+def next_batch(lengths: Sequence[int], cost: Cost, limits: BatchLimits) -> list[int]:
+    """Return the batch to run now: the one with the oldest text, so that every text gets its turn.
 
     Args:
         lengths: tokens of each waiting text, the oldest first; not empty.
@@ -114,14 +114,14 @@ def next_batch(lengths: Sequence[int], cost: Cost, limits: Limits) -> list[int]:
     return next(batch for batch in partition(window, cost, limits) if 0 in batch)
 
 
-def wait_s(waiting: int, oldest_s: float, cost: Cost, limits: Limits) -> float:
-    """How much longer to wait for company before a batch is formed; 0 is not at all.
+def wait_s(waiting: int, oldest_s: float, cost: Cost, limits: BatchLimits) -> float:
+    """Return how much longer to wait for further texts before a batch is formed.
 
-    Joining a batch saves the call, so nobody waits longer for it than a call takes.
+    Joining a batch saves a call, so no text waits longer for that than a call takes.
 
     Args:
         waiting: texts.
-        oldest_s: for how long the oldest of them has waited.
+        oldest_s: how long the oldest of them has waited.
         cost: of a batch.
         limits: of a batch.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.types import Activation, EncoderInfo, Rows, Task
 from pilotlight.engines.text.fake import CharacterCodec
@@ -58,7 +58,7 @@ class FakeEncoder(BatchingEncoder):
         activation: Activation = Activation.SOFTMAX,
         max_tokens: int = 100,
         queue_size: int = 64,
-        limits: Limits | None = None,
+        limits: BatchLimits | None = None,
         cost: Cost | None = None,
     ) -> None:
         self.network = network or FakeNetwork(labels, before)
@@ -72,7 +72,7 @@ class FakeEncoder(BatchingEncoder):
             labels=labels if task is Task.CLASSIFY else (),
             activation=activation,
             queue_size=queue_size,
-            limits=limits or Limits(),
+            limits=limits or BatchLimits(),
             cost=cost or Cost(call_s=0.001, token_s=0.0),
         )
         super().__init__(self.network, CharacterCodec(), info)

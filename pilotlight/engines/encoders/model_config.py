@@ -1,4 +1,4 @@
-"""What an encoder's folder says of it: its task, its labels, how its numbers are to be read.  No heavy imports."""
+"""Reads an encoder's task, labels, activation and limits from the JSON files of its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["EncoderFacts", "Pooling", "native_task", "read_encoder"]
 
 CLASSIFIER = "ForSequenceClassification"
 GENERATORS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-# Models that number their positions from behind the padding token's id: two of 514 are never used.
+# Models whose positions begin after the padding token's id: two of 514 are never used.
 OFFSET_POSITIONS = (
     "camembert",
     "data2vec-text",
@@ -26,12 +26,12 @@ OFFSET_POSITIONS = (
     "xlm-roberta-xl",
     "xmod",
 )
-NO_LIMIT = 10**9  # a tokenizer without a limit says 1e30
+NO_LIMIT = 10**9  # a tokenizer without a limit has 1e30
 DEFAULT_MAX_TOKENS = 512  # of a model that states none
 
 
 class Pooling(StrEnum):
-    """From a vector for each token to one for the text: their mean, or the first."""
+    """How the tokens' vectors become the text's: their mean, or the first one."""
 
     MEAN = "mean"
     CLS = "cls"
@@ -39,14 +39,14 @@ class Pooling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """What serving has to know.
+    """What an engine needs to know of an encoder.
 
     Attributes:
         max_tokens: of a text, special ones included.
         labels: in the order of the scores; empty unless it classifies.
         activation: of a classifier.
         pooling: of an embedder.
-        pad_id: the token that fills rows up.
+        pad_id: the padding token.
     """
 
     max_tokens: int
@@ -57,26 +57,28 @@ class EncoderFacts:
 
 
 def read_encoder(folder: Path, task: Task, *, pooling: str = "auto") -> EncoderFacts:
-    """The facts of the model in ``folder``, as transformers and sentence-transformers write them.
+    """Read the facts of the model in ``folder``, as transformers and sentence-transformers write them.
 
     Args:
         folder: a model folder.
-        task: what it is wanted for.
-        pooling: ``auto`` is what ``1_Pooling/config.json`` says, else the mean.
+        task: what it is to do.
+        pooling: ``auto`` is the one in ``1_Pooling/config.json``, else the mean.
 
     Raises:
-        WeightsError: a file is damaged, or this model is not for this task.
-        ConfigError: there is no such pooling.
+        WeightsError: a file is damaged, or the model is not for this task.
+        ConfigError: the pooling is not supported.
     """
     config = read_json(folder / "config.json")
     made_for, named = native_task(folder), ", ".join(map(str, config.get("architectures") or ("none",)))
     if task is Task.CLASSIFY and made_for is not task:
         raise WeightsError(
-            f"{folder} is no classifier: its architecture is {named}, and {CLASSIFIER} is needed at its end; serve it "
-            "as an embedder, or fine-tune it first"
+            f"{folder} is not a classifier: its architecture is {named}, and one that ends in {CLASSIFIER} is needed; "
+            "serve it as an embedder, or fine-tune it first"
         )
     if task is Task.EMBED and made_for is None:
-        raise WeightsError(f"{folder} is no encoder (its architecture is {named}): serve it with predict.py:Predictor")
+        raise WeightsError(
+            f"{folder} is not an encoder (its architecture is {named}): serve it with predict.py:Predictor"
+        )
     return EncoderFacts(
         max_tokens=_max_tokens(folder, config),
         labels=_labels(config) if task is Task.CLASSIFY else (),
@@ -87,7 +89,7 @@ def read_encoder(folder: Path, task: Task, *, pooling: str = "auto") -> EncoderF
 
 
 def native_task(folder: Path) -> Task | None:
-    """What the model was made for; ``None`` for one that generates text, or does not say.
+    """Return the task that the model was trained for; ``None`` for one that generates text, or names none.
 
     Raises:
         WeightsError: ``config.json`` is missing or damaged.
@@ -111,7 +113,7 @@ def _max_tokens(folder: Path, config: dict[str, Any]) -> int:
 
 
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:
-    """As transformers does it: two of them where nothing is said."""
+    """Return the labels by transformers' rules: two where none are named."""
     named = config.get("id2label")
     if not isinstance(named, dict):
         return tuple(f"LABEL_{i}" for i in range(int(config.get("num_labels") or 2)))

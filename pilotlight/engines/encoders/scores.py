@@ -1,4 +1,4 @@
-"""From a network's raw numbers to what people ask for: scores, and vectors of length one."""
+"""Turns a network's raw numbers into scores and vectors of length one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["scores", "unit"]
 
 
 def scores(values: Sequence[float], activation: Activation) -> list[float]:
-    """A classifier's raw numbers as scores, shape (labels,)."""
+    """Return a classifier's raw numbers as scores, shape (labels,)."""
     if activation is Activation.NONE:
         return list(values)
     if activation is Activation.SIGMOID:
-        return [0.5 * (1 + math.tanh(value / 2)) for value in values]  # which no value overflows
+        return [0.5 * (1 + math.tanh(value / 2)) for value in values]  # the sigmoid, without overflow
     highest = max(values)
     powers = [math.exp(value - highest) for value in values]
     total = sum(powers)
@@ -23,6 +23,6 @@ def scores(values: Sequence[float], activation: Activation) -> list[float]:
 
 
 def unit(values: Sequence[float]) -> tuple[float, ...]:
-    """The vector of length 1 in the same direction; zeros stay zeros."""
+    """Return the vector of length 1 in the same direction; zeros stay zeros."""
     length = math.hypot(*values)
     return tuple(value / length for value in values) if length else tuple(values)

@@ -1,4 +1,4 @@
-"""What an encoder takes and gives: texts in, one row of numbers each out."""
+"""The types of every encoder: texts in, one row of numbers for each out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.errors import InputError
 
 __all__ = [
@@ -23,21 +23,21 @@ __all__ = [
     "TextRequest",
 ]
 
-# A tokenizer reads about a megabyte a second, and what lies behind the first thousand tokens is cut off anyway.
+# A tokenizer reads about a megabyte a second, and tokens after the first thousand are cut off anyway.
 MAX_TEXT_CHARS = 100_000
 
 Rows = Sequence[Sequence[int]]
 
 
 class Task(StrEnum):
-    """What the numbers are: one score for each label, or a vector."""
+    """What an encoder computes: one score for each label, or a vector."""
 
     CLASSIFY = "classify"
     EMBED = "embed"
 
 
 class Activation(StrEnum):
-    """From a classifier's raw numbers to scores: they exclude each other, they do not, or they are no probabilities."""
+    """How raw numbers become scores: of exclusive labels, of independent labels, or unchanged (regression)."""
 
     SOFTMAX = "softmax"
     SIGMOID = "sigmoid"
@@ -50,7 +50,7 @@ class TextRequest:
 
     Attributes:
         text: not empty.
-        name: the input that it came from, for error messages, such as ``texts[3]``.
+        name: of its input, for error messages, such as ``texts[3]``.
         truncate: cut off what does not fit the model; otherwise that is an InputError.
     """
 
@@ -75,12 +75,12 @@ class TextRequest:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What a model makes of a text.
+    """A model's numbers for a text.
 
     Attributes:
         values: the network's row: a raw score for each label (logits), shape (labels,), or a vector, shape (size,).
-        tokens: that the model has read, its special ones included.
-        cut_tokens: that it has not, because the text was too long.
+        tokens: that the model has read, special ones included.
+        cut_tokens: that were cut off, because the text was too long.
     """
 
     values: tuple[float, ...]
@@ -90,17 +90,17 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class EncoderInfo:
-    """What an encoder is, for logs and health.
+    """Describes an encoder, for logs and health.
 
     Attributes:
         engine: such as ``torch``.
         model: folder or id.
         device: such as ``cpu`` or ``cuda:0``.
         dtype: such as ``bfloat16``.
-        task: what its numbers are.
+        task: what it computes.
         max_tokens: of a text, special ones included.
         labels: of a classifier, in the order of its scores; empty for an embedder.
-        activation: from a classifier's raw numbers to scores.
+        activation: how a classifier's raw numbers become scores.
         queue_size: texts inside at most, running and waiting.
         limits: of a batch.
         cost: of a batch, as measured at the start.
@@ -115,19 +115,19 @@ class EncoderInfo:
     labels: tuple[str, ...]
     activation: Activation
     queue_size: int
-    limits: Limits
+    limits: BatchLimits
     cost: Cost
 
 
 class Network(Protocol):
-    """The part of an encoder that computes.  Used by one thread at a time."""
+    """The part of an encoder that computes; one thread uses it at a time."""
 
     def compute(self, rows: Rows) -> list[list[float]]:
-        """One row of numbers for each row of token ids, whose lengths may differ; nothing of one changes another."""
+        """Return one row of numbers for each row of token ids. Lengths may differ; rows do not affect each other."""
 
 
 class EncoderEngine(Protocol):
-    """Turns texts into numbers, many at a time.  Thread-safe."""
+    """Turns texts into numbers, many at a time. Thread-safe."""
 
     @property
     def info(self) -> EncoderInfo: ...
@@ -135,11 +135,12 @@ class EncoderEngine(Protocol):
     def submit(self, requests: Sequence[TextRequest]) -> list[Future[Encoded]]:
         """Queue texts, all or none of them; the results come one by one.
 
-        Cancelling a future takes its text out of the queue; one that a batch has begun with ends by itself.  A future
-        fails with EngineError where the network failed on that text, and EngineStoppedError where the engine closed.
+        Cancelling a future takes its text out of the queue; a text in a running batch is computed to its end. A future
+        fails with EngineError where the network failed on that text, and with EngineStoppedError where the engine was
+        closed.
 
         Raises:
-            InputError: a text that is nothing to the tokenizer, or too long and not to be truncated.
+            InputError: a text has no tokens, or is too long and must not be truncated.
             EngineBusyError: the queue has no room for all of them.
             EngineStoppedError: the engine is closed or dead.
         """
@@ -148,4 +149,4 @@ class EncoderEngine(Protocol):
         """Whether it can still answer; ``False`` once its thread has died or it was closed."""
 
     def close(self) -> None:
-        """Fail what waits, let what runs end, and let go of the model.  Safe to call twice."""
+        """Fail the texts that wait, let the running batch end, and release the model. Safe to call twice."""

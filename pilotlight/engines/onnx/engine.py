@@ -1,4 +1,4 @@
-"""The engine with the shortest start: onnxruntime over an artifact that ``pilotlight export`` made, without torch."""
+"""The onnx engine: onnxruntime over an artifact of ``pilotlight export``, without torch; it has the shortest start."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OnnxEngine(BackendEngine):
             facts = read_facts(model, codec.token_id)
         with stage("compile"):
             loaded = OnnxModel(artifact.folder)
-        # A token that the model has no score for cannot be chosen, nor forbidden.
+        # A token that the model has no score for can be neither chosen nor banned.
         facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < loaded.vocab_size))
         context_tokens = min(facts.context_tokens, _short_context(model))
         backend = OnnxBackend(loaded, context_tokens=context_tokens, slots=slots)
@@ -59,10 +59,10 @@ class OnnxEngine(BackendEngine):
 
 
 def _short_context(model: Path) -> int:
-    """The context that a model was trained with, where it stretches its positions beyond.
+    """Return the context that the model was trained with, where it scales its positions beyond; else no limit.
 
-    The exported graph stretches those of every row once a single one is longer than that: one request would change
-    the text of another.
+    The exported graph scales the positions of every row once a single one is longer than that: one request would
+    change the text of another.
     """
     config = read_json(model / "config.json")
     found = config.get("original_max_position_embeddings")

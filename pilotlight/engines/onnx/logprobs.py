@@ -1,4 +1,4 @@
-"""What an exported model makes of a text: the log probability of each token after those before it, as it is served."""
+"""Log probabilities of a text's tokens by an exported model, computed as it is served."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pilotlight.engines.onnx.model import OnnxModel
 
 __all__ = ["log_probabilities"]
 
-# Texts that are read side by side.
+# Texts that are read together.
 ROWS = 8
 
 
 def log_probabilities(artifact: Path, windows: Sequence[Sequence[int]]) -> list[list[float]]:
-    """For each window natural logarithms for ``window[1:]``, read token by token as in a generation.
+    """Return natural logarithms for ``window[1:]`` of each window, read token by token as in a generation.
 
     Raises:
         ConfigError, WeightsError: as ``OnnxModel``.
@@ -28,7 +28,7 @@ def log_probabilities(artifact: Path, windows: Sequence[Sequence[int]]) -> list[
         group = windows[start : start + ROWS]
         logs: list[list[float]] = [[] for _ in group]
         for at in range(max(len(window) for window in group) - 1):
-            # A window that has ended goes on with its last token, which is read by nobody.
+            # A window that has ended repeats its last token; those scores are not used.
             ids = [[window[min(at, len(window) - 1)]] for window in group]
             scores = model.run(0, ids, [at + 1] * len(group)).astype(np.float64)
             highest = scores.max(axis=-1, keepdims=True)

@@ -1,7 +1,7 @@
-"""An ONNX language model in onnxruntime, with a cache of keys and values in which every row is a text of its own.
+"""An ONNX language model in onnxruntime, with a cache of keys and values whose rows are independent texts.
 
-The model builder's attention takes each row's length from the mask, appends to the row in place, and turns positions by
-that length. So texts of any lengths advance together, and one can come or go between two steps.
+The model builder's attention takes each row's length from the mask, appends to the row in place, and computes positions
+from that length. So texts of any lengths advance together, and can join or leave between two steps.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MODEL_NAME = "model.onnx"
 CONFIG_NAME = "genai_config.json"
 PROVIDERS = ["CPUExecutionProvider"]
 PAST, PRESENT = "past_key_values", "present"
-FATAL = 4  # in onnxruntime's words: what fails raises, and need not be printed too
+FATAL = 4  # onnxruntime's level: errors are raised, and need not be printed too
 
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """One tensor of the cache: as the model reads it, as it writes it, and how much it holds of a token."""
+    """One tensor of the cache: its names as input and as output, and its size for a token."""
 
     past: str
     present: str
@@ -40,7 +40,7 @@ class _Cached:
 
 
 class OnnxModel:
-    """The model, loaded; ``reserve`` comes before the first ``run``.
+    """The loaded model; call ``reserve`` before the first ``run``.
 
     Args:
         artifact: the folder that ``pilotlight export`` made.
@@ -51,7 +51,7 @@ class OnnxModel:
 
     Raises:
         ConfigError: onnxruntime is not installed.
-        WeightsError: it cannot load the model, or the model is not of the form that this engine knows.
+        WeightsError: it cannot load the model, or the model has other inputs or outputs than this engine supports.
     """
 
     def __init__(self, artifact: Path) -> None:
@@ -76,20 +76,20 @@ class OnnxModel:
         self._bindings: dict[tuple[int, int], Any] = {}
 
     def reserve(self, rows: int, tokens: int) -> None:
-        """Make room for ``rows`` texts of ``tokens`` each; the system hands the memory out as it is used."""
+        """Reserve memory for ``rows`` texts of ``tokens`` each; the system allocates its pages as they are used."""
         self._bindings.clear()
         self._memory = [np.zeros((rows, one.heads, tokens, one.head_size), np.float32) for one in self._cached]
 
     def run(self, first: int, ids: Sequence[Sequence[int]], lengths: Sequence[int]) -> NDArray[np.float32]:
-        """Take in the next tokens of some texts.
+        """Read the next tokens of some texts.
 
         Args:
-            first: row of the first of them; the others lie in the rows after it.
-            ids: their tokens, as many of each; several of each only if it is one text.
+            first: row of the first text; the others are in the rows after it.
+            ids: the tokens of each text: one of each, or several of a single text.
             lengths: of each text, with these tokens.
 
         Returns:
-            Scores of the token that comes then, shape (texts, vocab_size); valid until the next run of as many texts.
+            Scores of the next token, shape (texts, vocab_size); valid until the next run of as many texts.
         """
         texts = len(ids)
         tokens = np.array(ids, dtype=np.int64)
@@ -107,7 +107,10 @@ class OnnxModel:
             memory[target, :, :tokens] = memory[source, :, :tokens]
 
     def _binding(self, first: int, texts: int) -> tuple[Any, NDArray[np.float32]]:
-        """The rows' cache and a place for their scores, bound once: binding takes longer than a small model's step."""
+        """Return a binding of the rows' cache and of an array for their scores.
+
+        Bindings are kept: making one takes longer than a small model's step.
+        """
         if (first, texts) not in self._bindings:
             binding = self._session.io_binding()
             scores = np.empty((texts, 1, self.vocab_size), np.float32)
@@ -132,12 +135,12 @@ def _open(artifact: Path) -> Any:
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
-    # Threads that wait for work by spinning take the processor from everything else that this process does.
+    # Threads that spin while they wait take the processor from the rest of this process.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     path = artifact / MODEL_NAME
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=PROVIDERS)
-    except Exception as error:  # the package has a dozen kinds, and no common one
+    except Exception as error:  # the package has a dozen exception types without a common base
         raise WeightsError(f"{path}: onnxruntime cannot load it ({error}): export the model again") from error
 
 

@@ -1,4 +1,4 @@
-"""How much memory the openvino engine takes: keys and values of every slot, and the weights of each stage."""
+"""Plans the memory of the openvino engine: keys and values of every slot, and the weights of each stage."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["CachePlan", "plan_cache"]
 
 @dataclass(frozen=True, slots=True)
 class CachePlan:
-    """What the stages keep.
+    """The sizes of the stages' memory.
 
     Attributes:
         slots: requests that advance together, at most.
         blocks: of the batching stage's cache, of ``BLOCK_TOKENS`` each.
         context_tokens: prompt and output together, at most.
         cache_bytes: of those blocks.
-        serial_bytes: of the stage that serves one at a time, first or for what cannot be batched: one request's whole
-            context, and a copy of the weights that is laid out for the processor.
+        serial_bytes: of the stage that serves one at a time, as first stage or as fallback: one request's whole
+            context, and a copy of the weights in the processor's layout.
     """
 
     slots: int
@@ -33,20 +33,22 @@ class CachePlan:
 
 
 def plan_cache(artifact: Path, *, cache: str, context_tokens: int, slots: int) -> CachePlan:
-    """A whole context for every slot, or what memory allows beside the weights; each slot may waste most of a block.
+    """Plan a whole context for every slot, or what memory allows beside the weights.
+
+    Each slot gets one block more, as it may waste most of a block.
 
     Args:
-        artifact: whose weights are not loaded yet.
-        cache: its precision, in the runtime's words.
+        artifact: its weights are not loaded yet.
+        cache: its precision, as the runtime names it.
         context_tokens: of the model.
         slots: requests that advance together, at most.
 
     Raises:
-        WeightsError: the artifact keeps no keys and values.
+        WeightsError: the artifact is not a model with keys and values.
     """
     token_bytes = read_cache_shape(artifact).token_bytes(cache)
     weights_bytes = sum(path.stat().st_size for path in artifact.glob("*.bin"))
-    serial_bytes = weights_bytes + context_tokens * token_bytes  # it may not be there now, but has its place
+    serial_bytes = weights_bytes + context_tokens * token_bytes  # counted even where it is opened later
     affordable = int(CACHE_SHARE * max(0, free_memory_bytes() - weights_bytes - serial_bytes)) // token_bytes
     blocks = max(1, min(slots * context_tokens, affordable) // BLOCK_TOKENS) + slots
     return CachePlan(

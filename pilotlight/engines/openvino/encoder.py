@@ -1,4 +1,4 @@
-"""The encoder for CPUs: OpenVINO over an artifact that ``pilotlight export`` made, without torch."""
+"""The openvino encoder for CPUs: OpenVINO over an artifact of ``pilotlight export``, without torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.config.encoder import DEFAULT_ENCODER
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
 from pilotlight.engines.encoders.types import EncoderInfo, Rows, Task
@@ -27,7 +27,7 @@ class OpenVINOEncoder(BatchingEncoder):
     Args:
         model: the model folder, for its tokenizer and configuration.
         artifact: what to run, from ``find_artifacts``.
-        task: what the numbers shall be.
+        task: what to compute.
         pooling: as for ``read_encoder``.
         queue_size: texts inside at most.
         limits: of a batch.
@@ -45,7 +45,7 @@ class OpenVINOEncoder(BatchingEncoder):
         *,
         pooling: str = "auto",
         queue_size: int = DEFAULT_ENCODER.queue_size,
-        limits: Limits | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
         facts = read_encoder(model, task, pooling=pooling)
         modules = runtime()
@@ -63,7 +63,7 @@ class OpenVINOEncoder(BatchingEncoder):
             labels=facts.labels,
             activation=facts.activation,
             queue_size=queue_size,
-            limits=limits or Limits(),
+            limits=limits or BatchLimits(),
             cost=Cost(0.0, 0.0),
         )
         super().__init__(network, codec, info)
@@ -79,14 +79,14 @@ class OpenVINONetwork:
         task: what it computes.
 
     Raises:
-        WeightsError: the artifact cannot be loaded, or is of another kind of model.
+        WeightsError: the artifact cannot be loaded, or is for another task.
     """
 
     def __init__(self, modules: Runtime, artifact: Artifact, facts: EncoderFacts, task: Task) -> None:
         self._numpy: Any = modules.numpy
         self._facts = facts
         self._task = task
-        # Exact where exactness was asked for, else bfloat16 where the processor is fast at it.
+        # fp32 is computed exactly, everything else in bfloat16 where the processor is fast at it.
         options = {"PERFORMANCE_HINT": "LATENCY"}
         if artifact.precision == "fp32":
             options["INFERENCE_PRECISION_HINT"] = "f32"
@@ -99,7 +99,7 @@ class OpenVINONetwork:
         names = {name for port in compiled.outputs for name in port.get_names()}
         if OUTPUTS[task] not in names:
             raise WeightsError(
-                f"{path} gives {', '.join(sorted(names))}, and to {task} takes {OUTPUTS[task]}: export the model "
+                f"{path} has the outputs {', '.join(sorted(names))}; to {task} needs {OUTPUTS[task]}: export the model "
                 "again, or set PILOTLIGHT_ENGINE=torch"
             )
         self._request = compiled.create_infer_request()
@@ -121,7 +121,7 @@ class OpenVINONetwork:
         return values
 
     def _pool(self, hidden: Any, mask: Any) -> Any:
-        """(rows, tokens, size) to (rows, size); padding does not count."""
+        """Pool (rows, tokens, size) to (rows, size), without the padding."""
         if self._facts.pooling is Pooling.CLS:
             return hidden[:, 0]
         return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)

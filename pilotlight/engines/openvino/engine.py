@@ -1,4 +1,4 @@
-"""The engine for CPUs: OpenVINO GenAI over an artifact that ``pilotlight export`` made, without torch."""
+"""The openvino engine for CPUs: OpenVINO GenAI over an artifact of ``pilotlight export``, without torch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class OpenVINOEngine(BackendEngine):
         artifact: what to run, from ``find_artifacts``.
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
-        stages: which there are.
+        stages: which to start.
 
     Attributes:
         stages: the back end that goes from the first stage to the second; ``None`` where there is one stage only.
@@ -70,13 +70,13 @@ class OpenVINOEngine(BackendEngine):
         stages: Stages = Stages.BOTH,
     ) -> None:
         modules = runtime()
-        # Opening the compiled model leaves the interpreter alone, which reads the tokenizer meanwhile.
+        # Opening the compiled model releases the interpreter lock, so the tokenizer is read meanwhile.
         with ThreadPoolExecutor(1, "pilotlight-open") as pool:
             opening = pool.submit(_open_first, modules, artifact) if stages is not Stages.BATCHING else None
             with stage("weights"):
                 codec = TokenizerCodec(model)
                 facts = read_facts(model, codec.token_id)
-                # A token that the model has no score for would be written to beyond its scores.
+                # Banning a token that the model has no score for would write beyond the scores.
                 facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < facts.vocab_size))
             opened = _opened(opening, stages)
         plan = plan_cache(
@@ -96,12 +96,14 @@ class OpenVINOEngine(BackendEngine):
             queue_size=queue_size,
         )
         self.stages = backend if isinstance(backend, StagedBackend) else None
-        self._starting_note = f"{plan.serial_bytes // 10**6} MB of it until requests are batched; one at a time so far"
+        self._starting_note = (
+            f"{plan.serial_bytes // 10**6} MB of it until requests are batched; one at a time until then"
+        )
         super().__init__(backend, codec, facts.eos_ids, info)
 
     @property
     def info(self) -> EngineInfo:
-        """What it is now: the first stage's memory is counted for as long as there is one."""
+        """Describe the engine as it is now: the first stage's memory is counted while that stage exists."""
         starting = self.stages is not None and self.stages.starting
         return replace(self._info, cache_bytes=self._backend.cache_bytes, note=self._starting_note if starting else "")
 
@@ -114,13 +116,15 @@ def _start(
     opened: StatefulModel | None,
     stages: Stages,
 ) -> TextBackend:
-    """The backend of ``stages``, as far as ``opened`` allows."""
+    """Start the back end for ``stages``; without an ``opened`` first stage, the batching one alone."""
     serial = partial(
         OpenVINOSerialBackend, modules, facts=facts, context_tokens=plan.context_tokens, cache_bytes=plan.serial_bytes
     )
 
     def batching(before: OpenVINOSerialBackend | None = None) -> TextBackend:
-        from pilotlight.engines.openvino.continuous import OpenVINOBackend  # not before the first stage is up
+        from pilotlight.engines.openvino.continuous import (
+            OpenVINOBackend,
+        )  # its imports wait until the first stage is ready
 
         backend = OpenVINOBackend(modules, artifact.folder, precision=artifact.precision, facts=facts, plan=plan)
         return FallbackBackend(
@@ -142,7 +146,7 @@ def _start(
 
 
 def _open_first(modules: Runtime, artifact: Artifact) -> StatefulModel:
-    """The compiled model, once it has computed a token for nobody.
+    """Open the compiled model and compute one token with it.
 
     Raises:
         StageUnfitError: it cannot be used here.
@@ -158,21 +162,24 @@ def _open_first(modules: Runtime, artifact: Artifact) -> StatefulModel:
 
 
 def _opened(opening: Future[StatefulModel] | None, stages: Stages) -> StatefulModel | None:
-    """What was opened; ``None`` where the engine has to do without."""
+    """Return what was opened; ``None`` where the engine starts without a first stage."""
     try:
         return opening.result() if opening is not None else None
     except StageUnfitError as error:
         if stages is Stages.FIRST:
             raise
-        log.info("ready only once requests can be batched, for %s: export the model again on such a machine", error)
+        log.info(
+            "ready only when requests can be batched, because of %s: export the model again on this kind of machine",
+            error,
+        )
         return None
 
 
 def _open_fallback(modules: Runtime, artifact: Artifact, before: OpenVINOSerialBackend | None) -> StatefulModel:
-    """The model for what is not batched; ``before``, the first stage, has the memory for it until it has ended.
+    """Open the model for requests that are not batched, after ``before``, the first stage, has freed its memory.
 
     Raises:
-        StageUnfitError: there is no way to it.
+        StageUnfitError: it can be neither opened nor compiled.
     """
     if before is not None:
         before.join()
@@ -180,7 +187,7 @@ def _open_fallback(modules: Runtime, artifact: Artifact, before: OpenVINOSerialB
     opened = open_stateful(modules, artifact.folder, artifact.precision)
     log.info(
         "requests with presence_penalty or frequency_penalty are served one at a time, beside the batch; "
-        "making ready for that took %.2f s",
+        "opening the model for them took %.2f s",
         time.monotonic() - started,
     )
     return opened

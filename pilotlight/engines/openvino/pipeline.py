@@ -1,4 +1,4 @@
-"""A continuous batching pipeline of OpenVINO GenAI: opened with a cache of known size, and asked for probabilities."""
+"""Opens a continuous batching pipeline of OpenVINO GenAI with a cache of known size, and reads log probabilities."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pilotlight.errors import WeightsError
 
 __all__ = ["BLOCK_TOKENS", "add_request", "log_probabilities", "open_pipeline"]
 
-# Tokens of one step; a longer prompt is taken in pieces.  A step holds the interpreter lock, so everything else in the
-# process waits for it: the pipeline's own default, rather than the four times that torch takes.
+# Tokens of one step; a longer prompt is read in pieces. A step holds the interpreter lock, and everything else in the
+# process waits for it: so this is the pipeline's own default, a quarter of what torch takes.
 MAX_BATCH_TOKENS = 256
 BLOCK_TOKENS = 32  # fixed by the runtime on a CPU
 
@@ -26,7 +26,7 @@ def open_pipeline(runtime: Runtime, artifact: Path, *, precision: str, blocks: i
         runtime: the modules.
         artifact: the folder with ``openvino_model.xml``; nothing else in it is read.
         precision: of the artifact.
-        blocks: of the cache, of ``BLOCK_TOKENS`` each; set aside at the first step.
+        blocks: of the cache, of ``BLOCK_TOKENS`` each; allocated at the first step.
         slots: requests that advance together, at most.
 
     Raises:
@@ -37,8 +37,8 @@ def open_pipeline(runtime: Runtime, artifact: Path, *, precision: str, blocks: i
     scheduler.max_num_seqs = slots
     scheduler.max_num_batched_tokens = max(MAX_BATCH_TOKENS, slots)
     scheduler.dynamic_split_fuse = True
-    # A prefix that was quantized into the cache gives other last bits than one computed anew, and so, now and then,
-    # another text for the same seed.
+    # A prefix from a quantized cache differs in its last bits from one that is computed, which sometimes changes the
+    # text of a seed.
     scheduler.enable_prefix_caching = False
     try:
         return runtime.genai.ContinuousBatchingPipeline(str(artifact), scheduler, "CPU", runtime.settings(precision))
@@ -49,7 +49,7 @@ def open_pipeline(runtime: Runtime, artifact: Path, *, precision: str, blocks: i
 
 
 def add_request(runtime: Runtime, pipeline: Any, number: int, ids: Sequence[int], config: Any) -> Any:
-    """Queue the tokens; the pipeline's handle."""
+    """Queue the tokens and return the pipeline's handle."""
     tokens = runtime.openvino.Tensor(runtime.numpy.array([ids], dtype="int64"))
     return pipeline.add_request(number, tokens, config)
 
@@ -57,7 +57,7 @@ def add_request(runtime: Runtime, pipeline: Any, number: int, ids: Sequence[int]
 def log_probabilities(
     runtime: Runtime, artifact: Path, windows: Sequence[Sequence[int]], *, precision: str, vocab_size: int
 ) -> list[list[float]]:
-    """For each window what the artifact makes of it, as it is served: natural logarithms for ``window[1:]``.
+    """Return natural logarithms for ``window[1:]`` of each window, computed as the artifact is served.
 
     Raises:
         WeightsError: the runtime cannot load it.
@@ -74,6 +74,6 @@ def log_probabilities(
         while pipeline.has_non_finished_requests():
             pipeline.step()
         (output,) = handle.read_all()
-        # One number for each token of the prompt, of which the first depends on nothing, then that of the output.
+        # One number for each token of the prompt, the first of which has no context, then that of the output.
         found.append(list(output.generated_log_probs[1 : len(window)]))
     return found

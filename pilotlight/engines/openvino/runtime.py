@@ -1,4 +1,4 @@
-"""OpenVINO GenAI, imported without what serving has no use for, and how it shall compute an artifact."""
+"""Imports OpenVINO GenAI without the parts that serving does not need, and holds its settings for an artifact."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pilotlight.errors import ConfigError, WeightsError
 
 __all__ = ["CacheShape", "Runtime", "read_cache_shape", "runtime"]
 
-# The conversion tools: 0.2 s of imports, and a report to their maker's telemetry at each import of openvino.
-NOT_WANTED = "openvino.tools.ovc"
+# The conversion tools: 0.2 s of imports, and a telemetry report at each import of openvino.
+UNUSED_TOOLS = "openvino.tools.ovc"
 VALUE_BYTES = {"f32": 4, "f16": 2, "bf16": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The modules, and the processor.
+    """The modules, and the processor's precision.
 
     Attributes:
-        core: what loads models.
+        core: loads models.
         fast: the precision in which this processor is fastest: ``bf16``, ``f16`` or ``f32``.
     """
 
@@ -32,7 +32,7 @@ class Runtime:
 
     @property
     def genai(self) -> Any:
-        """The pipelines, imported when they are first asked for: what needs none of them is up before.
+        """The pipelines, imported at first use: the first stage is ready before.
 
         Raises:
             ConfigError: not installed.
@@ -44,27 +44,27 @@ class Runtime:
         return openvino_genai
 
     def settings(self, precision: str) -> dict[str, str]:
-        """How the processor shall compute an artifact of this precision.
+        """Return the compile settings for an artifact of this precision.
 
-        Exact where exactness was asked for, as fast as it can elsewhere, and always with a cache of the precision that
-        it computes in: a mixture is what one stage refuses and another rounds otherwise. The runtime itself would
-        quantize the cache of quantized weights, and then what else is in a batch changes the text (greedy output of
-        eight requests together agreed with the same ones alone in 0.88 of the tokens; in all of them with this, for
-        0.7 times more memory and no less speed).
+        fp32 is computed exactly, everything else in the fastest precision, and always with a cache of the same
+        precision: of a mixture, one stage refuses it and the other rounds differently. The runtime's default would
+        quantize the cache of quantized weights, and then the rest of a batch changes a text (greedy output of eight
+        requests together agreed with the same ones alone in 0.88 of the tokens; in all of them with these settings,
+        for 0.7 times more memory and no less speed).
         """
         computed = "f32" if precision == "fp32" else self.fast
         return {"INFERENCE_PRECISION_HINT": computed, "KV_CACHE_PRECISION": computed}
 
 
 def runtime() -> Runtime:
-    """The runtime's modules; openvino and numpy are imported now if they were not before.
+    """Import openvino and numpy, and return the modules.
 
     Raises:
         ConfigError: they are not installed.
     """
-    if NOT_WANTED not in sys.modules:
-        # None makes that import fail, which openvino's own __init__ allows for.
-        sys.modules[NOT_WANTED] = None  # type: ignore[assignment]  # so the import system wants it
+    if UNUSED_TOOLS not in sys.modules:
+        # None makes that import fail, which openvino's own __init__ handles.
+        sys.modules[UNUSED_TOOLS] = None  # type: ignore[assignment]  # the import system's way to say it
     try:
         import numpy
         import openvino
@@ -83,7 +83,7 @@ def _missing(error: ImportError) -> ConfigError:
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """What a model keeps of each token.
+    """What a model caches of each token.
 
     Attributes:
         heads: (heads, size of each) of every cached tensor: keys and values, layer by layer.
@@ -92,15 +92,15 @@ class CacheShape:
     heads: tuple[tuple[int, int], ...]
 
     def token_bytes(self, cache: str) -> int:
-        """Bytes for one token, with a cache of this precision, in the runtime's words."""
+        """Return the bytes of one token in a cache of this precision, as the runtime names it."""
         return sum(heads * size for heads, size in self.heads) * VALUE_BYTES[cache]
 
 
 def read_cache_shape(artifact: Path) -> CacheShape:
-    """The cache's shape, from the state variables that the artifact's XML declares.
+    """Read the cache's shape from the state variables that the artifact's XML declares.
 
     Raises:
-        WeightsError: there is no model, or it keeps no keys and values.
+        WeightsError: there is no model, or it has no keys and values.
     """
     import re
 
@@ -109,7 +109,7 @@ def read_cache_shape(artifact: Path) -> CacheShape:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} cannot be read: {error}; export the model again") from error
-    # One Assign for each ReadValue, with the same shape: (batch, heads, tokens, size); only the former are counted.
+    # Each ReadValue has an Assign of the same shape (batch, heads, tokens, size); only the former are counted.
     found = re.findall(r'type="ReadValue"[^>]*>\s*<data [^>]*variable_shape="\?,(\d+),\?,(\d+)"', text)
     if not found:
         raise WeightsError(f"{path} keeps no keys and values: it is not a language model that can be batched")

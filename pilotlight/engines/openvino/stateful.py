@@ -1,8 +1,8 @@
-"""A model that takes one request at a time, compiled at export and so up at once: OpenVINO's stateful attention.
+"""OpenVINO's stateful attention: a model for one request at a time, compiled at export so that it opens at once.
 
-What the exporter's ``export_model`` wrote is the graph after the compiler's passes, a megabyte or two, without the
-weights: those stay in ``openvino_model.bin``, which is mapped. The runtime refuses a graph that another version of it
-made, or that was made for another instruction set; ``StageUnfitError`` says so, and the engine starts without it.
+The compiled file is the graph after the compiler's passes, a megabyte or two without the weights: those stay in
+``openvino_model.bin``, which is mapped. The runtime refuses a graph of another version of itself or of another
+instruction set; that is a ``StageUnfitError``, and the engine starts without it.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ __all__ = [
 BLOB_NAME = "first_stage.blob"
 WEIGHTS_NAME = "openvino_model.bin"
 INPUTS = {"input_ids", "attention_mask", "position_ids", "beam_idx"}
-# What may stand between the last matrix product and the scores: softcapping, scaling, a bias, a cast.
+# Operations between the last matrix product and the scores: softcapping, scaling, a bias, a cast.
 AFTER_HEAD = {"Add", "Convert", "Divide", "Multiply", "Tanh"}
-# A longer prompt is taken in pieces, so that a cancel or a close need not wait for all of it.
+# Tokens of a prompt that are read at once: a cancel or a close waits for such a piece, not for the whole prompt.
 PIECE_TOKENS = 256
 
 
 class StageUnfitError(PilotlightError):
-    """The compiled model cannot be used here: it is missing, or of another machine or version."""
+    """The compiled model cannot be used here: it is missing, or for another machine or version."""
 
 
 def compile_stateful(runtime: Runtime, artifact: Path, precision: str) -> None:
     """Compile the artifact in ``artifact`` for this machine, and write ``BLOB_NAME`` beside it.
 
     Raises:
-        StageUnfitError: the model takes inputs that this stage does not know, or the runtime cannot open what it has
-            compiled (a mixture of experts, in 2026.4); nothing is left there.
+        StageUnfitError: the model has inputs that this stage does not support, or the runtime cannot open what it has
+            compiled (a mixture of experts, in 2026.4); no file is left.
     """
     (artifact / BLOB_NAME).write_bytes(_compile(runtime, artifact, precision).export_model().getvalue())
     try:
@@ -53,10 +53,10 @@ def compile_stateful(runtime: Runtime, artifact: Path, precision: str) -> None:
 
 
 def import_stateful(runtime: Runtime, artifact: Path, precision: str) -> StatefulModel:
-    """The model that ``compile_stateful`` wrote, opened.
+    """Open the model that ``compile_stateful`` wrote.
 
     Raises:
-        StageUnfitError: it cannot be used here; says why.
+        StageUnfitError: it cannot be used here; the message says why.
     """
     path, weights = artifact / BLOB_NAME, artifact / WEIGHTS_NAME
     if not path.is_file() or not weights.is_file():
@@ -70,7 +70,7 @@ def import_stateful(runtime: Runtime, artifact: Path, precision: str) -> Statefu
 
 
 def open_stateful(runtime: Runtime, artifact: Path, precision: str) -> StatefulModel:
-    """The same, or compiled anew where what was written cannot be used: that takes longer, but goes anywhere.
+    """Open the same, or compile it where that file cannot be used, which takes longer but works on every machine.
 
     Raises:
         StageUnfitError: the model is not for this stage.
@@ -86,7 +86,7 @@ class StatefulModel:
 
     Args:
         runtime: the modules.
-        compiled: from the functions above.
+        compiled: as the functions above make it.
     """
 
     def __init__(self, runtime: Runtime, compiled: Any) -> None:
@@ -96,15 +96,15 @@ class StatefulModel:
         self._tokens = 0
 
     def begin(self) -> None:
-        """Forget the request before."""
+        """Forget the previous request."""
         self._request.reset_state()
         self._tokens = 0
 
     def scores(self, ids: Sequence[int]) -> Any:
-        """Take in ``ids``, which follow what was taken in since ``begin``; the next token's scores.
+        """Read ``ids``, which follow the tokens read since ``begin``, and return the next token's scores.
 
         Returns:
-            float32 of shape (vocabulary,), the caller's own.
+            float32 of shape (vocab_size,), a copy.
         """
         numpy, tensor = self._runtime.numpy, self._runtime.openvino.Tensor
         start, self._tokens = self._tokens, self._tokens + len(ids)
@@ -127,7 +127,7 @@ def _compile(runtime: Runtime, artifact: Path, precision: str) -> Any:
     model = core.read_model(artifact / "openvino_model.xml")
     unknown = {name for model_input in model.inputs for name in model_input.names} - INPUTS
     if unknown:
-        raise StageUnfitError(f"the model takes {', '.join(sorted(unknown))} too")
+        raise StageUnfitError(f"the model has the further inputs {', '.join(sorted(unknown))}")
     _score_last_token_only(runtime, model)
     return core.compile_model(model, "CPU", _settings(runtime, precision))
 
@@ -137,9 +137,9 @@ def _settings(runtime: Runtime, precision: str) -> dict[str, Any]:
 
 
 def _score_last_token_only(runtime: Runtime, model: Any) -> None:
-    """Have the model's head see the last token alone: nobody asks for the scores of a prompt's other tokens.
+    """Make the model's head compute the last token only: the scores of a prompt's other tokens are not used.
 
-    A model whose head is built in a way that is not known here stays as it is, and is slower at long prompts.
+    A model whose head has another structure stays as it is, and is slower at long prompts.
     """
     from openvino import opset13
 
@@ -159,7 +159,7 @@ def _score_last_token_only(runtime: Runtime, model: Any) -> None:
 
 
 def _is_constant(node: Any) -> bool:
-    """Whether nothing that the model is given changes it: a constant, or one that is unpacked and scaled."""
+    """Whether a node does not depend on the inputs: a constant, or one that is unpacked and scaled."""
     values = node.input_values()
     kind = node.get_type_name()
     return kind == "Constant" or (
@@ -168,7 +168,7 @@ def _is_constant(node: Any) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The lines of the runtime's message that say something."""
+    """Return the runtime's message without the lines that only name a place in its source."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
     return " ".join(" ".join(told).split()) or type(error).__name__

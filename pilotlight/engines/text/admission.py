@@ -21,7 +21,7 @@ def encode_prompt(request: GenerationRequest, codec: TokenCodec, context_tokens:
     """
     name, limit = request.prompt_input, context_tokens - 1
     if not request.prompt:
-        raise InputError(name, "is empty; give at least one character to go on from")
+        raise InputError(name, "is empty; give at least one character to continue")
     try:
         request.prompt.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""How much memory there is for keys and values on a machine whose memory is that of its processor."""
+"""How much memory a CPU engine may take for keys and values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import psutil
 
 __all__ = ["CACHE_SHARE", "free_memory_bytes"]
 
-# Of the memory that is free after loading; the rest is for activations and whoever else lives on the machine.
+# Share of the memory that is free after loading; the rest is for activations and other processes.
 CACHE_SHARE = 0.4
 
 
 def free_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that can still be taken, by the kernel's word and by the container's limit where there is one."""
+    """Return the available memory, as the kernel reports it and within the container's limit."""
     free = [psutil.virtual_memory().available]
     limit, used = cgroup / "memory.max", cgroup / "memory.current"
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":

@@ -1,4 +1,4 @@
-"""Tokens into text that can be sent at once: whole characters only, and nothing of a stop sequence."""
+"""Turns tokens into text that can be sent at once: whole characters, and no part of a stop sequence."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 __all__ = ["Detokenizer", "StopFilter", "TextStream"]
 
 REPLACEMENT = "\ufffd"
-# Bytes that are no character at all would be held back for ever.  An emoji with all its joiners is shorter than this.
+# After so many tokens bytes are sent although they are no character. The longest emoji with joiners is shorter.
 MAX_HELD_TOKENS = 16
 
 
 class Detokenizer:
-    """Decodes one token at a time and holds back the bytes of an unfinished character.
+    """Decodes token by token and withholds the bytes of an unfinished character.
 
     The text of a token may depend on the tokens before it (a decoder that strips the first space, a character spread
-    over tokens), so the tokens since the last clean boundary but one are decoded along.  What a decoder shows as
-    U+FFFD at the very end may still become a character, so that whole run is held back: some decoders turn a run of
+    over tokens), so the tokens since the last clean boundary but one are decoded with it. What a decoder shows as
+    U+FFFD at the very end may still become a character, so that whole run is withheld: some decoders turn a run of
     byte tokens into characters only when all of it is valid.
 
     Args:
@@ -30,7 +30,7 @@ class Detokenizer:
         self._sent = 0  # characters of the window's text that were sent
 
     def push(self, token: int) -> str:
-        """The text that is certain now that ``token`` has come; may be empty."""
+        """Return the text that ``token`` completes; may be empty."""
         self._window.append(token)
         text = self._decode(self._window)
         certain = text.rstrip(REPLACEMENT)
@@ -46,9 +46,9 @@ class Detokenizer:
 
 
 class StopFilter:
-    """Ends a text before the first stop sequence that is completed, however the text is cut into pieces.
+    """Ends a text before the first stop sequence that is complete, however the text is cut into pieces.
 
-    Of two sequences that are completed by the same character, the one that began earlier counts.
+    Of two sequences that the same character completes, the one that began earlier counts.
 
     Args:
         stops: non-empty strings.
@@ -62,7 +62,7 @@ class StopFilter:
         self.stopped = False
 
     def push(self, text: str) -> str:
-        """The part of the text so far that can no longer be in a stop sequence; empty once stopped."""
+        """Return the text that can no longer be part of a stop sequence; empty once stopped."""
         if self.stopped:
             return ""
         buffer = self._held + text
@@ -75,12 +75,12 @@ class StopFilter:
         return buffer[: len(buffer) - keep]
 
     def finish(self) -> str:
-        """What was held back and turned out to be no stop sequence."""
+        """Return the withheld text, which is no stop sequence after all."""
         held, self._held = self._held, ""
         return held
 
     def _longest_beginning(self, buffer: str) -> int:
-        """Length of the longest end of ``buffer`` that a stop sequence begins with."""
+        """Return the length of the longest end of ``buffer`` that begins a stop sequence."""
         longest = 0
         for stop in self._stops:
             for size in range(min(len(stop) - 1, len(buffer)), longest, -1):
@@ -91,12 +91,12 @@ class StopFilter:
 
 
 class TextStream:
-    """A generation's text: characters from tokens, then stop sequences taken out.
+    """A generation's text: tokens to characters, ended by stop sequences.
 
     Args:
         decode: token ids to text.
         stops: sequences that end the text.
-        min_tokens: sequences that are complete before so many tokens have come are text like any other.
+        min_tokens: a sequence that is complete before so many tokens is ordinary text.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str], stops: Sequence[str] = (), min_tokens: int = 0) -> None:
@@ -110,7 +110,7 @@ class TextStream:
         return self._filter.stopped
 
     def push(self, token: int) -> str:
-        """The text that may be sent now; may be empty."""
+        """Return the text that can be sent now; may be empty."""
         text = self._characters.push(token)
         if self._free_tokens:
             self._free_tokens -= 1
@@ -118,5 +118,5 @@ class TextStream:
         return self._filter.push(text)
 
     def finish(self) -> str:
-        """The rest, once no token comes any more; the bytes of a character that never ended are dropped."""
+        """Return the rest after the last token; the bytes of an unfinished character are dropped."""
         return self._filter.finish()

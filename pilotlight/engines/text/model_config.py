@@ -1,4 +1,4 @@
-"""What a model folder's JSON files say of it, read without transformers."""
+"""Reads a language model's limits from the JSON files of its folder, without transformers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pilotlight.loading.files.loadable import read_json
 
 __all__ = ["ModelFacts", "read_facts"]
 
-DEFAULT_CONTEXT_TOKENS = 8192  # of a model that states none, as in torch_load
-NO_LIMIT = 10**9  # a tokenizer without a limit says 1e30
+DEFAULT_CONTEXT_TOKENS = 8192  # of a model that states none, as in torch.load
+NO_LIMIT = 10**9  # a tokenizer without a limit has 1e30
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What serving has to know.
+    """What an engine needs to know of a model.
 
     Attributes:
         context_tokens: prompt and output together, at most.
@@ -32,14 +32,14 @@ class ModelFacts:
 
 
 def read_facts(folder: Path, token_id: Callable[[str], int | None]) -> ModelFacts:
-    """The facts of the model in ``folder``, by the same rules as ``torch_load``.
+    """Read the facts of the model in ``folder``, by the rules of ``torch.load``.
 
     Args:
         folder: a model folder.
         token_id: of its tokenizer.
 
     Raises:
-        WeightsError: a file is no JSON, or ``config.json`` is missing.
+        WeightsError: a file is not JSON, or ``config.json`` is missing.
     """
     whole = read_json(folder / "config.json")
     nested = whole.get("text_config")

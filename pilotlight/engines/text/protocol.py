@@ -1,4 +1,4 @@
-"""The one protocol of all engines."""
+"""The protocol of all text engines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ __all__ = ["Engine"]
 
 
 class Engine(Protocol):
-    """Turns prompts into text, many at a time.  Thread-safe.
-
-    ``submit`` raises on entry whatever can be known on entry, and leaves the other requests alone:
-    InputError (an empty prompt, one that cannot fit), EngineBusyError (a full queue), EngineStoppedError.
-    """
+    """Turns prompts into text, many at a time. Thread-safe."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -23,10 +19,17 @@ class Engine(Protocol):
     @property
     def codec(self) -> TokenCodec: ...
 
-    def submit(self, request: GenerationRequest) -> Generation: ...
+    def submit(self, request: GenerationRequest) -> Generation:
+        """Queue a request. Other requests do not notice one that is refused.
+
+        Raises:
+            InputError: the prompt is empty or does not fit, or the engine cannot do what was asked for.
+            EngineBusyError: the queue is full.
+            EngineStoppedError: the engine is closed or dead.
+        """
 
     def healthy(self) -> bool:
         """Whether it can still answer; ``False`` once its thread has died or it was closed."""
 
     def close(self) -> None:
-        """Cancel what runs and let go of the model.  Safe to call twice."""
+        """Fail every request that has not ended and release the model. Safe to call twice."""

@@ -1,4 +1,4 @@
-"""A model folder's tokenizer without transformers: ``tokenizer.json`` through the tokenizers package."""
+"""A model folder's tokenizer, read from ``tokenizer.json`` by the tokenizers package, without transformers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TokenizerCodec:
 
 
 def special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
-    """The tokens by name (``bos_token`` and so on) in a ``tokenizer_config.json``; each is a string or an object."""
+    """Return the tokens of a ``tokenizer_config.json`` by name, such as ``bos_token``."""
     found = {}
     for name, value in config.items():
         text = value.get("content") if isinstance(value, dict) else value
@@ -89,7 +89,7 @@ def special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _template_source(folder: Path, config: Mapping[str, Any]) -> str | None:
-    """The file wins over the key; of several named templates the one for plain conversations counts."""
+    """Return the source in its file, else in the configuration; of several named templates the default one."""
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text("utf-8")
     source = config.get("chat_template")
@@ -99,8 +99,8 @@ def _template_source(folder: Path, config: Mapping[str, Any]) -> str | None:
 
 
 def _compile(source: str) -> Any:
-    """The template in a sandbox, with what templates written for transformers rely on."""
-    from jinja2.ext import loopcontrols  # only models with a template pay for this import
+    """Compile the template in a sandbox, with the filters and functions that transformers provides."""
+    from jinja2.ext import loopcontrols  # imported only for models with a template
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])

@@ -1,4 +1,4 @@
-"""What every engine takes and gives: requests in, chunks of text out."""
+"""The types of every text engine: requests in, chunks of text out."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = [
 ]
 
 
-# Every stop sequence is looked for after every token, on the thread that serves all requests.
+# Every stop sequence is searched for after every token, on the thread that serves all requests.
 MAX_STOPS = 64
 MAX_STOP_CHARS = 1000
-# Scores divided by less than this leave the range of float32; the likeliest token wins long before.
+# Scores divided by less than this leave the range of float32; the likeliest token wins at much higher temperatures.
 GREEDY_BELOW = 1e-5
 
 
 class FinishReason(StrEnum):
-    """Why a generation ended: the model or a stop sequence ended it, it ran out of room, or somebody cancelled it."""
+    """Why a generation ended: the model or a stop sequence, the limit of tokens, or a cancel."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -38,7 +38,8 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen.  The defaults are those that users of text models on Replicate expect.
+    """How the next token is chosen; ``text.sampling`` has the exact rules. The defaults are usual for text models on
+    Replicate.
 
     Attributes:
         max_tokens: output tokens at most; fewer where the model's context ends first.
@@ -50,12 +51,12 @@ class Sampling:
         presence_penalty: subtracted once from every token that the output holds.
         frequency_penalty: subtracted once per occurrence in the output.
         stop: the output ends before the first of these; they are never part of it.
-        seed: of this request's own random stream.  The same seed gives the same text whatever else is in the batch, up
+        seed: of this request's own random stream. The same seed gives the same text whatever else is in the batch, up
             to floating-point ties: batches of other shapes add the same numbers in another order, and where two
             tokens are equally likely to the last bits, either may win.
 
     Raises:
-        InputError: a value that makes no sense; an engine relies on it, for a bad row would fail its whole batch.
+        InputError: a value that makes no sense. Engines rely on it: one bad row would fail its whole batch.
     """
 
     max_tokens: int = 512
@@ -82,7 +83,7 @@ class Sampling:
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
-            if not low <= value <= high:  # not a number is not within either
+            if not low <= value <= high:  # NaN is refused, too
                 raise InputError(name, f"is {value}; expected {low} to {high}")
         if len(self.stop) > MAX_STOPS or any(not 0 < len(stop) <= MAX_STOP_CHARS for stop in self.stop):
             raise InputError(
@@ -107,11 +108,11 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A prompt as the model shall see it (templates already applied), and how to go on from it.
+    """A prompt as the model gets it (templates already applied), and how to continue it.
 
     Attributes:
         prompt: not empty.
-        sampling: how.
+        sampling: how tokens are chosen.
         prompt_input: the name of the input that the prompt came from, for error messages.
         special_tokens: let the tokenizer add its own (a beginning-of-text token, say); off where a chat template
             has written them into the prompt.
@@ -140,7 +141,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a finished generation took; times in seconds from its submission."""
+    """Tokens and times of a generation; seconds from its submission."""
 
     input_tokens: int
     output_tokens: int
@@ -156,7 +157,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine is, for logs and health.
+    """Describes an engine, for logs and health.
 
     Attributes:
         engine: such as ``torch``.
@@ -166,8 +167,8 @@ class EngineInfo:
         context_tokens: prompt and output together, at most.
         slots: requests that advance together; 1 means that they wait for each other.
         queue_size: further requests that may wait.
-        cache_bytes: memory set aside for the keys and values of all requests together; 0 where it grows as needed.
-        note: one line on anything a user should know, such as why there is one slot only.
+        cache_bytes: memory reserved for the keys and values of all requests together; 0 where it grows as needed.
+        note: one line that a user should know, such as why there is one slot only.
     """
 
     engine: str
@@ -186,12 +187,12 @@ class TokenCodec(Protocol):
 
     @property
     def longest_token_chars(self) -> int:
-        """Characters of the longest token: bounds how much text fits a number of tokens, without encoding it."""
+        """Characters of the longest token; it bounds how much text fits a number of tokens, without encoding it."""
 
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]: ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ``ids`` without special tokens; a broken character comes out as U+FFFD."""
+        """Return the text of ``ids`` without special tokens; a broken character becomes U+FFFD."""
 
     def apply_chat_template(self, messages: Sequence[dict[str, str]]) -> str | None:
-        """The prompt for a conversation, ready for the assistant's turn; ``None`` where the model has no template."""
+        """Return the prompt for a conversation, up to the assistant's turn; ``None`` without a template."""

@@ -1,4 +1,4 @@
-"""The encoder that takes any text classifier or embedder transformers loads, on any device torch runs on."""
+"""The encoder for every text classifier or embedder that transformers loads, on every device that torch runs on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pilotlight.config.encoder import DEFAULT_ENCODER
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
 from pilotlight.engines.encoders.types import EncoderInfo, Rows, Task
@@ -20,7 +20,7 @@ from pilotlight.engines.torch.lean_transformers import (
     transformers_logging,
 )
 from pilotlight.engines.torch.load import TransformersCodec, pick_device, pick_dtype
-from pilotlight.engines.torch.load_mapped import load_direct
+from pilotlight.engines.torch.load_mapped import load_mapped
 from pilotlight.engines.torch.threads import single_threaded
 from pilotlight.errors import WeightsError
 from pilotlight.tracing import stage
@@ -28,7 +28,7 @@ from pilotlight.tracing import stage
 __all__ = ["TorchEncoder", "TorchNetwork"]
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
-# What some checkpoints lack and an embedder does without: it pools by itself.
+# Tensors that some checkpoints lack and an embedder does not use: it pools by itself.
 UNUSED = "pooler."
 
 
@@ -37,7 +37,7 @@ class TorchEncoder(BatchingEncoder):
 
     Args:
         folder: a checked model folder.
-        task: what the numbers shall be.
+        task: what to compute.
         device: ``auto`` (cuda, then mps, then cpu) or a torch device.
         dtype: ``auto`` (16 bits where the device is fast at it), ``float32``, ``float16`` or ``bfloat16``.
         pooling: as for ``read_encoder``.
@@ -45,7 +45,7 @@ class TorchEncoder(BatchingEncoder):
         limits: of a batch.
 
     Raises:
-        ConfigError: device, dtype or pooling is not to be had.
+        ConfigError: device, dtype or pooling is not available.
         WeightsError: transformers cannot load it, or it is not for this task.
     """
 
@@ -58,7 +58,7 @@ class TorchEncoder(BatchingEncoder):
         dtype: str = "auto",
         pooling: str = "auto",
         queue_size: int = DEFAULT_ENCODER.queue_size,
-        limits: Limits | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
         facts = read_encoder(folder, task, pooling=pooling)
         with single_threaded() as threads:
@@ -74,7 +74,7 @@ class TorchEncoder(BatchingEncoder):
             labels=facts.labels,
             activation=facts.activation,
             queue_size=queue_size,
-            limits=limits or Limits(),
+            limits=limits or BatchLimits(),
             cost=Cost(0.0, 0.0),
         )
         super().__init__(network, codec, info)
@@ -99,7 +99,7 @@ class TorchNetwork:
     @torch.inference_mode()
     def compute(self, rows: Rows) -> list[list[float]]:
         if torch.get_num_threads() != self._threads:
-            torch.set_num_threads(self._threads)  # of this thread: the one that loaded the model stays alone
+            torch.set_num_threads(self._threads)  # of this thread, see single_threaded
         longest = max(map(len, rows))
         ids = torch.full((len(rows), longest), self._facts.pad_id)
         mask = torch.zeros((len(rows), longest), dtype=torch.long)
@@ -116,14 +116,14 @@ class TorchNetwork:
         return values
 
     def _pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """(rows, tokens, size) to (rows, size); padding does not count."""
+        """Pool (rows, tokens, size) to (rows, size), without the padding."""
         if self._facts.pooling is Pooling.CLS:
             return hidden[:, 0]
         return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
 
 
 def _load(folder: Path, task: Task, *, device: str, dtype: str) -> tuple[Any, TokenCodec]:
-    """(the model, its tokenizer)."""
+    """Return the model and its tokenizer."""
     transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
     place = pick_device(device)
     precision = pick_dtype(dtype, place)
@@ -131,7 +131,7 @@ def _load(folder: Path, task: Task, *, device: str, dtype: str) -> tuple[Any, To
     try:
         with stage("weights"):
             tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
-            model = load_direct(folder, precision, auto=auto)
+            model = load_mapped(folder, precision, auto=auto)
             if model is None:
                 model, found = auto.from_pretrained(
                     folder, dtype=precision, use_safetensors=True, output_loading_info=True, **LOCAL
@@ -145,7 +145,7 @@ def _load(folder: Path, task: Task, *, device: str, dtype: str) -> tuple[Any, To
 
 
 def _require_whole(folder: Path, missing: set[str]) -> None:
-    """Refuse what transformers would fill up with random numbers."""
+    """Refuse a checkpoint whose missing tensors transformers would fill with random numbers."""
     lacking = sorted(name for name in missing if not name.startswith(UNUSED))
     if lacking:
         raise WeightsError(

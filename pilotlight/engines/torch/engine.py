@@ -27,7 +27,7 @@ class TorchEngine(BackendEngine):
         dtype: ``auto`` (16 bits where the device is fast at it), ``float32``, ``float16`` or ``bfloat16``.
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
-        serial: one request at a time even where the model could be batched.
+        serial: one request at a time, even where the model could be batched.
 
     Raises:
         ConfigError, WeightsError: as ``load``.

@@ -1,9 +1,9 @@
-"""The index of names that transformers makes of its own source at every import, kept as Python keeps bytecode.
+"""Caches the index of names that transformers builds from its own source at every import.
 
 ``import transformers`` reads 3,300 source files to find out which module has which class: half a second of processor
-time, and as many small files on a disk that is cold. The outcome depends on nothing but the version installed, so it is
-written beside the bytecode, in ``transformers/models/__pycache__``, by whoever first imports transformers through here;
-``cog.yaml`` does it when the image is built. Where it cannot be written, the source is read each time, as ever.
+time, and 3,300 small files on a cold disk. The result depends only on the installed version, so the first import writes
+it beside the bytecode, in ``transformers/models/__pycache__``; ``cog.yaml`` does that when the image is built. Where it
+cannot be written, the source is read each time.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from typing import Any
 
 from pilotlight.util.files import write_atomically
 
-__all__ = ["after_import", "keep_index"]
+__all__ = ["after_import", "cache_index"]
 
 Patch = Callable[[ModuleType], None]
 
 
 def after_import(name: str, patch: Patch) -> None:
-    """Have ``patch`` called with a module as soon as its body has run, before anyone else sees it.
+    """Call ``patch`` with a module as soon as its body has run, before the import returns.
 
-    Nothing happens where the module is imported already.
+    Does nothing where the module is imported already.
     """
     if name not in sys.modules:
         sys.meta_path.insert(0, _Finder(name, patch))
 
 
-def keep_index(import_utils: ModuleType) -> None:
-    """Give ``transformers.utils.import_utils`` an index that is read from a file, or written to it."""
+def cache_index(import_utils: ModuleType) -> None:
+    """Make ``transformers.utils.import_utils`` read its index from a file, or write it there."""
     read_source: Callable[[Any], Any] = import_utils.create_import_structure_from_path
     models = Path(str(import_utils.__file__)).parent.parent / "models"
-    kept = models / "__pycache__" / f"names-{version('transformers')}.marshal"
+    cache = models / "__pycache__" / f"names-{version('transformers')}.marshal"
 
     def create_import_structure_from_path(module_path: Any) -> Any:
         path = Path(module_path)
         if (path.parent if path.name == "__init__.py" else path) != models:
             return read_source(module_path)
         with suppress(OSError, ValueError, EOFError, TypeError):
-            return marshal.loads(kept.read_bytes())  # noqa: S302 - as trustworthy as the bytecode that it lies beside
+            return marshal.loads(cache.read_bytes())  # noqa: S302 - as trustworthy as the bytecode beside it
         index = read_source(module_path)
         with suppress(OSError):
-            kept.parent.mkdir(exist_ok=True)
-            write_atomically(kept, marshal.dumps(index))
+            cache.parent.mkdir(exist_ok=True)
+            write_atomically(cache, marshal.dumps(index))
         return index
 
     import_utils.create_import_structure_from_path = create_import_structure_from_path  # type: ignore[attr-defined]
 
 
 class _Finder(MetaPathFinder):
-    """Finds one module, once, as it would be found anyway."""
+    """Finds one module, once, as the import system does, and patches its loader."""
 
     def __init__(self, name: str, patch: Patch) -> None:
         self._name = name
@@ -71,12 +71,12 @@ class _Finder(MetaPathFinder):
         sys.meta_path.remove(self)
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._patch)
+            spec.loader = _PatchingLoader(spec.loader, self._patch)
         return spec
 
 
-class _Loader(Loader):
-    """Loads as another does, then patches."""
+class _PatchingLoader(Loader):
+    """Loads a module with another loader, then patches it."""
 
     def __init__(self, loader: Loader, patch: Patch) -> None:
         self._loader = loader

@@ -1,16 +1,16 @@
-"""The door to transformers: its classes, without the imports that a process which serves one device never runs.
+"""Imports transformers without the modules that serving on one device never runs; all other modules import it here.
 
-A causal language model drags in 1,700 modules on top of torch's 1,100, and most of them are for something else. Some
-things are left out here before transformers is imported; nothing of it is changed, and what needs one of them later
+A causal language model imports 1,700 modules on top of torch's 1,100, and most of them serve other purposes. Some are
+left out before transformers is imported. transformers itself is not changed, and code that needs one of them later
 still gets it:
 
 - ``torch._dynamo``, and with it ``torch._inductor``, sympy and mpmath: see ``_Deferred``.
-- ``torch.distributed.tensor`` and what is around it: transformers supports builds of torch that have none, and is told
-  that this is one.
-- scipy, for the losses of object detection, where it happens to be installed: likewise.
-- the index of transformers' own source, which is kept: see ``transformers_index``.
+- ``torch.distributed.tensor`` and its dependencies: transformers supports builds of torch without it, and is told that
+  this is one.
+- scipy, which the losses of object detection use where it is installed: likewise.
+- the index of transformers' own source, which is cached: see ``index_cache``.
 
-``PILOTLIGHT_FULL_IMPORTS=1`` imports it all, to find out whether this module is to blame.
+``PILOTLIGHT_FULL_IMPORTS=1`` imports everything, to find out whether this module causes a problem.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from typing import Any
 import torch
 
 from pilotlight.config.variables import FULL_IMPORTS
-from pilotlight.engines.torch.index_cache import after_import, keep_index
+from pilotlight.engines.torch.index_cache import after_import, cache_index
 
-# Decorators and functions that leave a mark on something for the compiler, and return what they were given.
+# Decorators and functions that mark an object for the compiler and return it.
 _MARKS = ("allow_in_graph", "assume_constant_result", "mark_static_address")
 _ABSENT = ("is_scipy_available", "is_torch_distributed_available")
 
@@ -38,11 +38,11 @@ _lock = threading.RLock()
 
 
 class _Deferred(ModuleType):
-    """``torch._dynamo`` whose body has not run: transformers imports it to mark functions for a compiler.
+    """``torch._dynamo`` before its body has run: transformers imports it to mark functions for a compiler.
 
-    Its submodules can be imported, marks are remembered, and a function it is to disable compilation for is called as
-    it is: without dynamo there is none. Whatever else is asked of it, by ``torch.compile`` say, runs the body first and
-    makes the marks then.
+    Its submodules can be imported, marks are remembered, and a function that it disables compilation for is called as
+    it is: without dynamo nothing is compiled. Any other attribute, for ``torch.compile`` say, runs the body first and
+    then applies the marks.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -67,7 +67,7 @@ class _Deferred(ModuleType):
         assert self.__spec__ is not None
         assert self.__spec__.loader is not None
         self.__spec__.loader.exec_module(self)
-        self.__class__ = ModuleType  # type: ignore[assignment] # from here on it is the module that it stands for
+        self.__class__ = ModuleType  # type: ignore[assignment] # from here on it is the real module
         for name, target, options in marks:
             if (marked := target()) is not None:
                 self.__dict__[name](marked, **options)
@@ -104,20 +104,20 @@ def _defer_dynamo() -> None:
     module = importlib.util.module_from_spec(spec)
     module.__class__ = _Deferred
     sys.modules[name] = module
-    torch._dynamo = module  # as an import of it would
+    torch._dynamo = module  # as an import would do
 
 
 def _leave_out_the_rest(import_utils: ModuleType) -> None:
     for name in _ABSENT:
         setattr(import_utils, name, lambda: False)
-    keep_index(import_utils)
+    cache_index(import_utils)
 
 
 if not FULL_IMPORTS.read(os.environ):
     _defer_dynamo()
     after_import("transformers.utils.import_utils", _leave_out_the_rest)
 
-# After what is above, hence not at the top.
+# Not at the top: after the code above.
 from transformers import (  # noqa: E402
     AutoConfig,
     AutoModel,

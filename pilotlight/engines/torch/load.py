@@ -1,4 +1,4 @@
-"""A model folder in memory, through transformers: which device, which precision, which tokens end a text."""
+"""Loads a language model with transformers: its device, its precision, and the tokens that end a text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pilotlight.engines.torch.lean_transformers import (
     is_flash_attn_2_available,
     transformers_logging,
 )
-from pilotlight.engines.torch.load_mapped import load_direct
+from pilotlight.engines.torch.load_mapped import load_mapped
 from pilotlight.errors import ConfigError, WeightsError
 from pilotlight.tracing import stage
 
@@ -27,7 +27,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to run.
+    """A loaded model.
 
     Attributes:
         model: a transformers causal language model, in evaluation mode on its device.
@@ -72,10 +72,10 @@ class TransformersCodec:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` is the first of cuda, mps and cpu that is there.
+    """Return the device; ``auto`` is the first of cuda, mps and cpu that the machine has.
 
     Raises:
-        ConfigError: the name is no device, or there is none of that kind.
+        ConfigError: the name is not a device, or the machine does not have it.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -92,10 +92,10 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is 16 bits where the processor is fast at it: bfloat16 needs AVX512_BF16 or AMX on a CPU.
+    """Return the precision; ``auto`` is 16 bits where the device is fast at it (a CPU with AVX512_BF16 or AMX).
 
     Raises:
-        ConfigError: the name is no precision we run.
+        ConfigError: the name is not a precision that this engine supports.
     """
     if name != "auto":
         if name not in DTYPES:
@@ -112,7 +112,7 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
     """Load a checked model folder; runs no code from it and reads no pickle.
 
     Raises:
-        ConfigError: device or dtype is not to be had.
+        ConfigError: device or dtype is not available.
         WeightsError: transformers cannot load it as a causal language model.
     """
     transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
@@ -125,7 +125,7 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
     try:
         with stage("weights"):
             tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-            model = load_direct(folder, precision, **options)
+            model = load_mapped(folder, precision, **options)
             if model is None:
                 model = AutoModelForCausalLM.from_pretrained(
                     folder, dtype=precision, use_safetensors=True, **options, **local
@@ -141,7 +141,7 @@ def _context_tokens(model: Any, tokenizer: Any) -> int:
     config = model.config.get_text_config()
     sizes = [getattr(config, key, None) for key in ("max_position_embeddings", "n_positions", "max_seq_len")]
     known = [size for size in sizes if isinstance(size, int) and size > 0]
-    # A tokenizer without a limit says 1e30; a model without positions (Mamba) has no limit but the tokenizer's.
+    # A tokenizer without a limit has 1e30; a model without positions (Mamba) has the tokenizer's limit only.
     known += [tokenizer.model_max_length] if tokenizer.model_max_length < 10**9 else []
     return min(known) if known else 8192
 

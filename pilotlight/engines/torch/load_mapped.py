@@ -1,7 +1,7 @@
-"""Weights straight from their files into a model: mapped, not copied, where their names are the model's own.
+"""Maps a checkpoint's weights into a model without copying, where their names are the model's own.
 
-``from_pretrained`` can also rename, merge, split and dequantize what it reads, and gets ready for that every time: it
-compiles a thousand patterns for models that are not there. Most checkpoints need nothing of it.
+``from_pretrained`` can also rename, merge, split and dequantize, and prepares for that every time: it compiles a
+thousand patterns for other models. Most checkpoints need none of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pilotlight.engines.torch.lean_transformers import (
     no_init_weights,
 )
 
-__all__ = ["load_direct"]
+__all__ = ["load_mapped"]
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,15 @@ _INDEX = "model.safetensors.index.json"
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
-def load_direct(folder: Path, dtype: torch.dtype, *, auto: Any = AutoModelForCausalLM, **options: Any) -> Any | None:
-    """The model in a folder, on the CPU; ``None`` where ``from_pretrained`` has to do it.
+def load_mapped(folder: Path, dtype: torch.dtype, *, auto: Any = AutoModelForCausalLM, **options: Any) -> Any | None:
+    """Load the model in a folder on the CPU; ``None`` where only ``from_pretrained`` can.
 
-    Weights that have the precision asked for stay mapped from their file: reading them is left to whoever uses them
-    first.
+    Weights that have the precision asked for stay mapped: the first use of a page reads it from the file.
 
     Args:
         folder: a checked model folder.
         dtype: of the weights in memory.
-        auto: what transformers would load it with.
+        auto: the class with which transformers would load it.
         options: for the model class, as ``attn_implementation``.
 
     Raises:
@@ -49,11 +48,11 @@ def load_direct(folder: Path, dtype: torch.dtype, *, auto: Any = AutoModelForCau
     kind: Any = auto._model_mapping.get(type(config), None)
     if kind is None or isinstance(kind, tuple) or getattr(config, "quantization_config", None) is not None:
         return None
-    # Real memory that nobody touches, not the meta device: buffers that no file holds are computed as usual.
+    # In memory that stays untouched, not on the meta device: buffers that no file holds are computed as usual.
     with no_init_weights():
         model = kind._from_config(config, dtype=dtype, **options)
     if any(model._get_dtype_plan(dtype)):
-        return None  # parts of it want another precision
+        return None  # parts of it need another precision
     weights = _weights(folder, dtype)
     own, tied = model.state_dict().keys(), set(model.all_tied_weights_keys)
     if weights.keys() - own or own - weights.keys() - tied:
@@ -62,7 +61,7 @@ def load_direct(folder: Path, dtype: torch.dtype, *, auto: Any = AutoModelForCau
     try:
         model.load_state_dict(weights, strict=False, assign=True)
     except RuntimeError:
-        return None  # a shape differs: transformers says so better
+        return None  # a shape differs: transformers has the better message
     model.tie_weights()
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
@@ -70,7 +69,7 @@ def load_direct(folder: Path, dtype: torch.dtype, *, auto: Any = AutoModelForCau
 
 
 def _weights(folder: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """All tensors by name; floating ones converted where they are of another precision."""
+    """Return all tensors by name, the floating ones in the precision asked for."""
     index = folder / _INDEX
     if (folder / _SINGLE).is_file():
         names = [_SINGLE]

@@ -1,4 +1,4 @@
-"""What a model in torch makes of a text: the log probability of each token after those before it."""
+"""Log probabilities of a text's tokens by a model in torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["log_probabilities"]
 
 @torch.inference_mode()
 def log_probabilities(model: Any, ids: Sequence[int]) -> list[float]:
-    """Natural logarithms for ``ids[1:]``, shape (len(ids) - 1,); ``model`` is a causal language model."""
+    """Return natural logarithms for ``ids[1:]``, shape (len(ids) - 1,); ``model`` is a causal language model."""
     tokens = torch.tensor([list(ids)], device=model.device)
     scores = model(tokens, use_cache=False).logits[0, :-1].float().log_softmax(-1)
     found: list[float] = scores.gather(1, tokens[0, 1:, None])[:, 0].tolist()

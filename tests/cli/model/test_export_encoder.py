@@ -39,6 +39,6 @@ def test_a_classifier_gets_an_artifact_with_its_figures(tmp_path: Path) -> None:
 def test_a_text_that_checks_nothing_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     model = tiny_classifier(tmp_path / "model")
     (tmp_path / "short.txt").write_text("x")
-    message = "is too short to check anything with"
+    message = "the check's text is too short"
     assert message in run("export", model, "--text", tmp_path / "short.txt", status=2).stderr
     assert not (model / "manifest.json").exists()

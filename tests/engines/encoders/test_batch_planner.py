@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.engines.encoders.batch_planner import Cost, Limits, fit, next_batch, partition, wait_s
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost, fit, next_batch, partition, wait_s
 
 CHEAP_CALLS = Cost(call_s=0.0, token_s=1e-3)
 DEAR_CALLS = Cost(call_s=1.0, token_s=1e-6)
@@ -34,7 +34,7 @@ def ways(items: list[int]) -> Iterator[list[list[int]]]:
                 yield [[first, *company], *others]
 
 
-def allowed(batches: list[list[int]], lengths: list[int], limits: Limits) -> bool:
+def allowed(batches: list[list[int]], lengths: list[int], limits: BatchLimits) -> bool:
     return all(
         len(batch) == 1
         or (len(batch) <= limits.max_rows and len(batch) * max(lengths[i] for i in batch) <= limits.max_tokens)
@@ -44,7 +44,7 @@ def allowed(batches: list[list[int]], lengths: list[int], limits: Limits) -> boo
 
 @given(LENGTHS, COSTS, st.integers(1, 5), st.integers(1, 90))
 def test_no_other_way_is_cheaper(lengths: list[int], cost: Cost, max_rows: int, max_tokens: int) -> None:
-    limits = Limits(max_rows, max_tokens)
+    limits = BatchLimits(max_rows, max_tokens)
     found = partition(lengths, cost, limits)
     assert sorted(itertools.chain(*found)) == list(range(len(lengths)))
     assert allowed(found, lengths, limits)
@@ -53,22 +53,22 @@ def test_no_other_way_is_cheaper(lengths: list[int], cost: Cost, max_rows: int, 
 
 
 def test_where_calls_are_dear_all_go_together() -> None:
-    assert partition([5, 500, 20], DEAR_CALLS, Limits()) == [[0, 2, 1]]
+    assert partition([5, 500, 20], DEAR_CALLS, BatchLimits()) == [[0, 2, 1]]
 
 
 def test_where_calls_are_free_only_equal_lengths_do() -> None:
-    assert partition([5, 9, 5, 7], CHEAP_CALLS, Limits()) == [[0, 2], [3], [1]]
+    assert partition([5, 9, 5, 7], CHEAP_CALLS, BatchLimits()) == [[0, 2], [3], [1]]
 
 
 def test_the_oldest_is_in_the_next_batch_and_waits_for_no_better_company() -> None:
-    assert next_batch([100, 1, 1, 1, 1], CHEAP_CALLS, Limits()) == [0]
-    assert sorted(next_batch([1, 100, 1, 100], CHEAP_CALLS, Limits())) == [0, 2]
-    assert sorted(next_batch([3] * 100, CHEAP_CALLS, Limits(max_rows=4))).count(0) == 1
+    assert next_batch([100, 1, 1, 1, 1], CHEAP_CALLS, BatchLimits()) == [0]
+    assert sorted(next_batch([1, 100, 1, 100], CHEAP_CALLS, BatchLimits())) == [0, 2]
+    assert sorted(next_batch([3] * 100, CHEAP_CALLS, BatchLimits(max_rows=4))).count(0) == 1
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60), COSTS)
 def test_every_text_is_in_a_batch_before_long(lengths: list[int], cost: Cost) -> None:
-    waiting, limits = list(range(len(lengths))), Limits(max_rows=4)
+    waiting, limits = list(range(len(lengths))), BatchLimits(max_rows=4)
     for left in range(len(lengths), 0, -1):
         batch = next_batch([lengths[i] for i in waiting], cost, limits)
         assert 0 in batch
@@ -94,7 +94,7 @@ def test_measurements_that_make_no_sense_still_give_a_cost() -> None:
 
 
 def test_nobody_waits_for_company_longer_than_it_would_save() -> None:
-    limits = Limits(max_rows=4, max_wait_s=0.005)
+    limits = BatchLimits(max_rows=4, max_wait_s=0.005)
     assert wait_s(1, 0.0, Cost(1.0, 0.0), limits) == 0.005
     assert wait_s(1, 0.003, Cost(1.0, 0.0), limits) == pytest.approx(0.002)
     assert wait_s(1, 0.009, Cost(1.0, 0.0), limits) == 0
@@ -106,4 +106,4 @@ def test_nobody_waits_for_company_longer_than_it_would_save() -> None:
 @pytest.mark.parametrize("wrong", [{"max_rows": 0}, {"max_tokens": 0}, {"max_wait_s": -1.0}])
 def test_limits_that_allow_nothing_are_a_bug(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="allows no batch"):
-        Limits(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+        BatchLimits(**wrong)  # type: ignore[arg-type]  # wrong on purpose

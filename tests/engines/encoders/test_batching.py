@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, wait
 
 import pytest
 
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import SpecialTokens, measure
 from pilotlight.engines.encoders.fake import FakeEncoder, FakeNetwork
 from pilotlight.engines.encoders.types import Encoded, Rows, TextRequest
@@ -16,7 +16,7 @@ from pilotlight.engines.text.fake import CharacterCodec
 from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError, WeightsError
 
 # Joining always pays, and nobody waits for it: batches are made of what queues up while another one runs.
-TOGETHER = {"cost": Cost(1.0, 0.0), "limits": Limits(max_rows=8, max_wait_s=0.0)}
+TOGETHER = {"cost": Cost(1.0, 0.0), "limits": BatchLimits(max_rows=8, max_wait_s=0.0)}
 DEADLINE_S = 120
 
 

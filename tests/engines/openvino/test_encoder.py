@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.engines.encoders.batch_planner import Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits
 from pilotlight.engines.encoders.types import Encoded, EncoderEngine, Task, TextRequest
 from pilotlight.engines.openvino.encoder import OpenVINOEncoder
 from pilotlight.engines.quality_encoder import check_encoder, pieces
@@ -26,7 +26,7 @@ from tests.loading.artifact_entries import list_artifact
 pytestmark = pytest.mark.timeout(600)
 
 TEXTS = ["def main(args):", "one two three", "x", "one two three " * 40, "\x00 ünïcode 🙂"]
-OPTIONS = {"queue_size": 64, "limits": Limits()}
+OPTIONS = {"queue_size": 64, "limits": BatchLimits()}
 
 
 def encode(engine: EncoderEngine) -> list[Encoded]:
@@ -58,7 +58,7 @@ def test_vectors_are_those_of_torch(arch: str, pooling: str, tmp_path: Path) -> 
 
 def test_an_artifact_of_another_kind_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     model, artifact = exported_classifier("distilbert", tmp_path)
-    with pytest.raises(WeightsError, match="gives logits, and to embed takes last_hidden_state"):
+    with pytest.raises(WeightsError, match="has the outputs logits; to embed needs last_hidden_state"):
         OpenVINOEncoder(model, artifact, Task.EMBED)
     (artifact.folder / "openvino_model.xml").write_text("<net")
     with pytest.raises(WeightsError, match="OpenVINO cannot load it"):

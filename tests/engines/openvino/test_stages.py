@@ -276,7 +276,7 @@ engine.close()
     )
     assert done.stdout.splitlines() == [repr(expected), "True"]
     if b"isa=Intel AVX2" not in compiled:  # else this processor has no more than that
-        assert "ready only once requests can be batched, for first_stage.blob: " in done.stderr
+        assert "ready only when requests can be batched, because of first_stage.blob: " in done.stderr
         assert "mismatch" in done.stderr
 
 
@@ -329,7 +329,7 @@ def test_a_first_stage_of_another_machine_is_done_without_and_the_log_says_why(
     assert not engine.info.note
     assert engine.submit(GenerationRequest("one", Sampling(max_tokens=3))).text()
     (line,) = caplog.messages
-    assert line.startswith("ready only once requests can be batched, for ")
+    assert line.startswith("ready only when requests can be batched, because of ")
     assert reason in line
     with pytest.raises(StageUnfitError, match=reason):
         opener(model, Stages.FIRST)

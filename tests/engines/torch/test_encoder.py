@@ -139,9 +139,9 @@ def test_an_embedder_needs_no_pooler(tmp_path: Path) -> None:
 
 
 def test_what_is_not_for_the_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"is no classifier: its architecture is DistilBertModel"):
+    with pytest.raises(WeightsError, match=r"is not a classifier: its architecture is DistilBertModel"):
         TorchEncoder(tiny_embedder(tmp_path), Task.CLASSIFY)
-    with pytest.raises(WeightsError, match=r"is no encoder \(its architecture is LlamaForCausalLM\)"):
+    with pytest.raises(WeightsError, match=r"is not an encoder \(its architecture is LlamaForCausalLM\)"):
         TorchEncoder(tiny_model("llama", tmp_path), Task.EMBED)
     with pytest.raises(ConfigError, match="PILOTLIGHT_POOLING is 'max'; expected auto, mean or cls"):
         TorchEncoder(tiny_embedder(tmp_path), Task.EMBED, pooling="max")

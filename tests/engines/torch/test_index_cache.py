@@ -11,7 +11,7 @@ import transformers
 import yaml
 from transformers.utils import import_utils
 
-from pilotlight.engines.torch.index_cache import after_import, keep_index
+from pilotlight.engines.torch.index_cache import after_import, cache_index
 from tests.paths import ROOT
 
 INDEX = {frozenset({"torch"}): {"llama.modeling_llama": {"LlamaModel"}}, frozenset(): {"llama": set()}}
@@ -41,7 +41,7 @@ class Source:
         self.models.mkdir(parents=True)
         self.kept = self.models / "__pycache__" / f"names-{version('transformers')}.marshal"
         self.reads: list[Path] = []
-        keep_index(self.module)
+        cache_index(self.module)
 
     def read(self, path: object) -> object:
         self.reads.append(Path(str(path)))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from pilotlight.engines.torch.load_mapped import load_direct
+from pilotlight.engines.torch.load_mapped import load_mapped
 from tests.models import ARCHITECTURES, tiny_model
 
 IDS = torch.tensor([[5, 90, 17, 300, 44, 8]])
@@ -26,7 +26,7 @@ def logits(model) -> torch.Tensor:
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_same_model_as_from_pretrained_gives(arch: str, dtype: torch.dtype, tmp_path: Path) -> None:
     folder = tiny_model(arch, tmp_path)
-    model = load_direct(folder, dtype)
+    model = load_mapped(folder, dtype)
     assert (model is None) == (arch in CONVERTED)
     if model is None:
         return
@@ -42,7 +42,7 @@ def test_the_same_model_as_from_pretrained_gives(arch: str, dtype: torch.dtype, 
 
 def test_shards(tmp_path: Path) -> None:
     folder = tiny_model("llama", tmp_path)
-    expected = logits(load_direct(folder, torch.float32))
+    expected = logits(load_mapped(folder, torch.float32))
     tensors = load_file(folder / "model.safetensors")
     names = sorted(tensors)
     places = {name: f"part-{i % 2}.safetensors" for i, name in enumerate(names)}
@@ -51,12 +51,12 @@ def test_shards(tmp_path: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
     del tensors
     (folder / "model.safetensors").unlink()
-    assert torch.equal(logits(load_direct(folder, torch.float32)), expected)
+    assert torch.equal(logits(load_mapped(folder, torch.float32)), expected)
 
 
 def test_weights_of_the_right_precision_stay_in_their_file(tmp_path: Path) -> None:
     folder = tiny_model("llama", tmp_path)
-    model = load_direct(folder, torch.float32)
+    model = load_mapped(folder, torch.float32)
     maps = Path("/proc/self/maps").read_text().splitlines()
     (mapped, *_) = [line for line in maps if line.endswith(str(folder / "model.safetensors"))]
     start, end = (int(part, 16) for part in mapped.split()[0].split("-"))
@@ -76,14 +76,14 @@ def test_what_does_not_fit_is_left_to_transformers(change: str, tmp_path: Path) 
         tensors[name] = tensors[name][:1]
     (folder / "model.safetensors").unlink()
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    assert load_direct(folder, torch.float32) is None
+    assert load_mapped(folder, torch.float32) is None
 
 
 def test_a_quantized_model_is_left_to_transformers(tmp_path: Path) -> None:
     folder = tiny_model("llama", tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
-    assert load_direct(folder, torch.float32) is None
+    assert load_mapped(folder, torch.float32) is None
 
 
 def test_without_a_generation_config_it_comes_from_the_model_s(tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_without_a_generation_config_it_comes_from_the_model_s(tmp_path: Path) -
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     expected = AutoModelForCausalLM.from_pretrained(other).generation_config
-    assert load_direct(folder, torch.float32).generation_config.eos_token_id == expected.eos_token_id
+    assert load_mapped(folder, torch.float32).generation_config.eos_token_id == expected.eos_token_id

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pilotlight.engines.encoders.batch_planner import Cost, Limits
+from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.fake import FakeEncoder
 from scripts.measure.bench_encoder import ALONE, AS_THEY_COME, ENGINE, ROWS, measure
 
 
 def test_each_way_cuts_its_own_batches_in_every_round() -> None:
     texts = ["a" * (1 + i % 2 * 50) for i in range(2 * ROWS)]
-    limits = Limits(max_rows=ROWS, max_wait_s=0.0)
+    limits = BatchLimits(max_rows=ROWS, max_wait_s=0.0)
     engine = FakeEncoder(queue_size=100, limits=limits, cost=Cost(call_s=1e-6, token_s=1e-3))
     result = measure(engine, texts, rounds=2)
     engine.close()
