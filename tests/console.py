@@ -129,7 +129,7 @@ def run(commands: list[Command], folder: Path, environ: Mapping[str, str] | None
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(bash.pid, signal.SIGTERM)
-            bash.wait(10)
+            bash.wait(120)
         stdout.seek(0)
         stderr.seek(0)
         print(stderr.read())

@@ -26,6 +26,15 @@ def links(text: str) -> list[str]:
     return [link for link in found if not link.startswith(("http://", "https://"))]
 
 
+def paths(text: str) -> list[str]:
+    """The files of this repository that the page names as code, without line, function or arguments."""
+    named = re.findall(
+        r"(?<![\w/.-])((?:[\w.-]+/)+[\w.-]+\.(?:py|md|json|Dockerfile))\b", re.sub(r"\]\([^)]*\)", "]", text)
+    )
+    named += re.findall(r"(?<![\w/.-])(scripts/(?:[\w-]+/)*[\w-]+)(?=[` ])", text)
+    return [path for path in named if not path.startswith(("path/", "TMPDIR/"))]
+
+
 def anchors(text: str) -> set[str]:
     """The anchors that GitHub gives the page's headings."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", text), re.MULTILINE)
@@ -40,6 +49,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target.read_text()), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    if page.parent.name == "reference":
+        return
+    folders = (ROOT, ROOT / "pilotlight", page.parent, DOCS, ROOT / "pilotlight/gateway", ROOT / "pilotlight/client")
+    for path in paths(page.read_text()):
+        assert any((folder / path).exists() for folder in folders), path
 
 
 def test_the_index_leads_to_every_page() -> None:
@@ -59,7 +77,12 @@ def test_the_readme_is_two_screens_and_leads_to_the_index() -> None:
     assert "docs/index.md" in links(text)
 
 
-def test_links_of_every_form_are_seen_and_those_in_code_are_not() -> None:
+def test_links_and_paths_of_every_form_are_seen() -> None:
     text = '[a](b.md#c) ![p](p.svg) `[x](y)` <img src="i.png">\n```text\n[n](o)\n```\n[web](https://x.org)'
     assert links(text) == ["b.md#c", "p.svg", "i.png"]
+    assert paths("`a/b.py:c` and `scripts/test` x [c](d/e.md) scripts/dev/x.py `path/to/y.py`") == [
+        "a/b.py",
+        "scripts/dev/x.py",
+        "scripts/test",
+    ]
     assert anchors("# A `b` C-d\n\n```text\n# no\n```\n## E, f") == {"a-b-c-d", "e-f"}
