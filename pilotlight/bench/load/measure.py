@@ -30,7 +30,7 @@ from pilotlight.runtime.http.cog_api import CogApi
 from pilotlight.runtime.http.request import encode_body, new_prediction_id
 from pilotlight.runtime.http.transport import Pool
 
-__all__ = ["LoadPlan", "measure"]
+__all__ = ["LoadPlan", "measure", "step_result"]
 
 # A server whose Python half has died refuses everything as busy, for ever: after so long without success it is asked.
 _DOUBT_S = 2.0
@@ -99,9 +99,9 @@ async def measure(
             try:
                 lost = await _play(step, sender, played, look, served)
             except asyncio.CancelledError:
-                save(_with(result, _step_result(plan, step, played, complete=False)))
+                save(_with(result, step_result(plan, step, played, complete=False)))
                 raise
-            result = _with(result, _step_result(plan, step, played, complete=lost is None, message=lost))
+            result = _with(result, step_result(plan, step, played, complete=lost is None, message=lost))
             save(result)
             if lost is not None:
                 break
@@ -161,9 +161,10 @@ async def _play(
         await asyncio.wait([playing])
 
 
-def _step_result(
+def step_result(
     plan: LoadPlan, step: LoadStep, played: Played, *, complete: bool, message: str | None = None
 ) -> StepResult:
+    """Return what a step has shown so far, from its records; pure."""
     open_loop = step.schedule is not None
     requests = columns(played.records, played.began)
     generator = played.generator or Generator(wall_s=0.0, cpu_s=0.0, lags_s=(), steal_share=None)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pilotlight.bench.harness.clock import SYSTEM_CLOCK, Clock
 from pilotlight.bench.harness.proc import steal_share, system_ticks
 from pilotlight.bench.load.records import RequestRecord
 from pilotlight.bench.load.results import Generator
@@ -41,7 +42,13 @@ class Played:
     generator: Generator | None = None
 
 
-async def play(step: LoadStep, send: Send, played: Played, look: Callable[[float], None]) -> None:
+async def play(
+    step: LoadStep,
+    send: Send,
+    played: Played,
+    look: Callable[[float], None],
+    clock: Clock = SYSTEM_CLOCK,
+) -> None:
     """Sends the requests of a step and waits for all answers.
 
     Cancelled, it ends every request first; ``played`` then holds what there is.
@@ -51,31 +58,32 @@ async def play(step: LoadStep, send: Send, played: Played, look: Callable[[float
         send: one request; raises nothing but a cancellation.
         played: to be filled; what was interrupted is filled as well.
         look: called now and then, with the seconds since the beginning.
+        clock: what times are read from; ``send`` reads the same one.
     """
     with _no_collections():
         lags: list[float] = []
         ticks, cpu_s = system_ticks(), time.process_time()
-        played.began = played.stopped = time.monotonic()
-        watcher = asyncio.create_task(_watch(lags, lambda: look(time.monotonic() - played.began)))
+        played.began = played.stopped = clock.now()
+        watcher = asyncio.create_task(_watch(lags, lambda: look(clock.now() - played.began), clock))
         try:
-            await (_open_loop(step, send, played) if step.schedule is not None else _closed_loop(step, send, played))
+            await (_open_loop if step.schedule is not None else _closed_loop)(step, send, played, clock)
         finally:
             watcher.cancel()
             played.generator = Generator(
-                wall_s=time.monotonic() - played.began,
+                wall_s=clock.now() - played.began,
                 cpu_s=time.process_time() - cpu_s,
                 lags_s=tuple(round(lag, 6) for lag in lags),
                 steal_share=steal_share(ticks, system_ticks()),
             )
 
 
-async def _open_loop(step: LoadStep, send: Send, played: Played) -> None:
+async def _open_loop(step: LoadStep, send: Send, played: Played, clock: Clock) -> None:
     assert step.schedule is not None, "this is a bug: an open loop without a schedule"
     running: set[asyncio.Task[None]] = set()
     async with asyncio.TaskGroup() as tasks:
         for offset in step.schedule.tolist():
             record = RequestRecord(played.began + offset)
-            await asyncio.sleep(max(record.intended - time.monotonic(), 0))
+            await clock.sleep(max(record.intended - clock.now(), 0))
             played.records.append(record)
             if len(running) >= step.max_in_flight:
                 record.end("not_sent", f"{step.max_in_flight} were in flight")
@@ -85,16 +93,16 @@ async def _open_loop(step: LoadStep, send: Send, played: Played) -> None:
             task.add_done_callback(running.discard)
 
 
-async def _closed_loop(step: LoadStep, send: Send, played: Played) -> None:
+async def _closed_loop(step: LoadStep, send: Send, played: Played, clock: Clock) -> None:
     end = played.began + (float("inf") if step.duration_s is None else step.duration_s)
 
     async def client() -> None:
-        while (now := time.monotonic()) < end and len(played.records) != step.requests:
+        while (now := clock.now()) < end and len(played.records) != step.requests:
             record = RequestRecord(now)
             played.records.append(record)
             await send(record)
             if record.outcome not in _ANSWERED:
-                await asyncio.sleep(_REFUSED_PAUSE_S)
+                await clock.sleep(_REFUSED_PAUSE_S)
         played.stopped = max(played.stopped, now)
 
     async with asyncio.TaskGroup() as tasks:
@@ -106,11 +114,11 @@ async def _sending(send: Send, record: RequestRecord) -> None:
     await send(record)
 
 
-async def _watch(lags: list[float], look: Callable[[], None]) -> None:
+async def _watch(lags: list[float], look: Callable[[], None], clock: Clock) -> None:
     while True:
-        due = time.monotonic() + _LOOK_S
-        await asyncio.sleep(_LOOK_S)
-        lags.append(max(time.monotonic() - due, 0.0))
+        due = clock.now() + _LOOK_S
+        await clock.sleep(_LOOK_S)
+        lags.append(max(clock.now() - due, 0.0))
         look()
 
 

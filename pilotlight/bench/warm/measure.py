@@ -13,14 +13,13 @@ they are installed): nothing that a warm-up in ``setup()`` would save.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pilotlight.bench.cold.observe import observe
-from pilotlight.bench.harness.environment import load_1m, read_environment, weight_hashes
+from pilotlight.bench.harness.clock import Clock
+from pilotlight.bench.harness.environment import load_1m, read_environment
 from pilotlight.bench.harness.failures import outcome_of, words_of
 from pilotlight.bench.harness.proc import steal_share, system_ticks
 from pilotlight.bench.harness.series import take_turns, with_info
@@ -30,12 +29,12 @@ from pilotlight.bench.harness.targets import (
     SeriesStep,
     StartOptions,
     describe,
-    inputs_of,
     schedule,
 )
 from pilotlight.bench.warm.results import WarmProcess, WarmResult, WarmSettings
+from pilotlight.bench.warm.workers import CogWorkers, MeasuredWorker, Workers
 from pilotlight.errors import WorkerError, WorkerTimeoutError
-from pilotlight.runtime import ServerOptions, Worker, raise_for_status
+from pilotlight.runtime import raise_for_status
 
 __all__ = ["DEFAULT_ITERATIONS", "DEFAULT_PROCESSES", "WarmPlan", "measure"]
 
@@ -74,6 +73,7 @@ async def measure(
     save: Callable[[WarmResult], None],
     announce: Callable[[SeriesStep], None],
     tick: Callable[[], None] = lambda: None,
+    workers: Workers | None = None,
 ) -> WarmResult:
     """Runs processes as ``schedule`` says, one at a time, each stopped before the next.
 
@@ -85,19 +85,28 @@ async def measure(
         save: called with the result so far, before the first process and after every one.
         announce: called before every process.
         tick: called after every prediction, between it and the next.
+        workers: what starts them; real Cog servers unless given.
 
     Raises:
         UsageError: a project cannot be served as it stands, or an input is wrong.
     """
-    runner = _Runner(plan, inputs_for, tick, await _empty_result(plan))
+    runner = _Runner(plan, inputs_for, tick, await _empty_result(plan), workers or CogWorkers())
     return await take_turns(runner, schedule(plan.targets, plan.processes, plan.seed), save=save, announce=announce)
 
 
 class _Runner:
     """Takes steps, and keeps what the first start of each project has found out."""
 
-    def __init__(self, plan: WarmPlan, inputs_for: InputMaker, tick: Callable[[], None], result: WarmResult) -> None:
+    def __init__(
+        self,
+        plan: WarmPlan,
+        inputs_for: InputMaker,
+        tick: Callable[[], None],
+        result: WarmResult,
+        workers: Workers,
+    ) -> None:
         self.result = result
+        self._workers = workers
         self._plan = plan
         self._inputs_for = inputs_for
         self._tick = tick
@@ -126,43 +135,43 @@ class _Runner:
     async def _prepare(self, target: BenchTarget) -> float:
         """The start before all others, which fills caches and shows which weights are read; seconds to ready."""
         options = self._plan.options.of(target)
-        inputs = await inputs_of(target, self._inputs_for, options)
+        inputs = await self._workers.inputs(target, self._inputs_for, options)
         self._inputs[target.name] = inputs
         self.result = with_info(self.result, target.name, inputs=inputs)
-        start = await observe(target.project, inputs, options, note_files=True)
-        self.result = with_info(self.result, target.name, weights=await asyncio.to_thread(weight_hashes, start.files))
-        return start.ready_s
+        ready_s, weights = await self._workers.first_start(target, inputs, options)
+        self.result = with_info(self.result, target.name, weights=weights)
+        return ready_s
 
     async def _run(self, target: BenchTarget, times_s: list[float]) -> float:
         """One measured process, whose times are added to ``times_s`` as they come; seconds to ready."""
         options = self._plan.options.of(target)
-        worker = Worker(target.project, ServerOptions(python=options.python, env=options.env, sse=False))
+        worker, clock, inputs = self._workers.worker(target, options), self._workers.clock, self._inputs[target.name]
         try:
-            await worker.start()
-            await worker.wait_ready(options.setup_timeout_s)
-            ready_s = time.monotonic() - worker.spawned_at_s
+            ready_s = await worker.ready_s(options.setup_timeout_s)
             for _ in range(self._plan.iterations):
-                times_s.append(await _predict(worker, self._inputs[target.name], options.predict_timeout_s))
+                times_s.append(await _predict(target, worker, clock, inputs, options.predict_timeout_s))
                 self._tick()
-                await asyncio.sleep(_PAUSE_S)
+                await clock.sleep(_PAUSE_S)
         finally:
             await worker.stop(_STOP_GRACE_S)
         return ready_s
 
 
-async def _predict(worker: Worker, inputs: Mapping[str, Any], limit_s: float) -> float:
-    """One prediction; how long it took, in seconds."""
-    started_s = time.perf_counter()
+async def _predict(
+    target: BenchTarget, worker: MeasuredWorker, clock: Clock, inputs: Mapping[str, Any], limit_s: float
+) -> float:
+    """Return how long one prediction took, in seconds."""
+    started_s = clock.now()
     try:
         async with asyncio.timeout(limit_s):
             prediction = await worker.predict(inputs)
     except TimeoutError:
         raise WorkerTimeoutError(
-            f"a prediction of {worker.project.root} did not finish within {limit_s:g} s; "
+            f"a prediction of {target.project.root} did not finish within {limit_s:g} s; "
             "allow more with --timeout, or give inputs that need less",
             logs=worker.logs,
         ) from None
-    taken_s = time.perf_counter() - started_s
+    taken_s = clock.now() - started_s
     raise_for_status(prediction)
     return taken_s
 
