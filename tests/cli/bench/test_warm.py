@@ -12,7 +12,6 @@ import threading
 import pytest
 
 from pilotlight.bench.harness.documents import read_document
-from pilotlight.bench.warm.curve import CHANGE
 from pilotlight.bench.warm.results import WarmResult
 from pilotlight.cli import run
 from tests.cli.bench.test_cold import all_end
@@ -32,8 +31,8 @@ def bench(folder, *args):
 def test_a_report_on_stdout_progress_on_stderr_and_a_file(tmp_path):
     done = bench(tmp_path, PLANTED, PROJECTS / "run_broken", "-p", "1", "-n", "30", "-e", "LEVELS=12x60,1000x5")
     assert done.returncode == 1
-    assert re.search(rf"^   1 █.*{CHANGE}", done.stdout, re.MULTILINE)
-    assert "The process warms up in 1" in done.stdout
+    # What is seen in the times is up to the machine; tests/bench/warm has planted ones.
+    assert re.search(r"^   1 █", done.stdout, re.MULTILINE)
     assert re.search(r"run_broken\n  setup failed: setup of", done.stdout)
     *processes, written = done.stderr.splitlines()
     assert processes[:2] == ["warm_planted: process not measured", "run_broken: process not measured"]
