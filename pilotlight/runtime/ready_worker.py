@@ -24,7 +24,7 @@ from pilotlight.types import Prediction, Status
 _CANCEL_RETRY_S = 0.02
 # One that comes just before the predictor's first line is taken by coglet, and lost: ask again. Not sooner, as a
 # second cancel would interrupt the predictor's cleanup.
-_CANCEL_AGAIN_S = 1.0
+CANCEL_AGAIN_S = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -157,7 +157,7 @@ class ReadyWorker:
         with suppress(WorkerError):  # a worker that is gone has cancelled everything
             while self._running.get(prediction_id) is running:
                 found = await self._worker.cancel(prediction_id)
-                await asyncio.sleep(_CANCEL_AGAIN_S if found else _CANCEL_RETRY_S)
+                await asyncio.sleep(CANCEL_AGAIN_S if found else _CANCEL_RETRY_S)
 
     def _break(self, error: WorkerError) -> None:
         if not self.broken.done():

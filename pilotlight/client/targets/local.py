@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,6 +44,7 @@ from pilotlight.runtime import (
 )
 from pilotlight.runtime.http.cog_api import CogApi
 from pilotlight.runtime.http.request import encode_body
+from pilotlight.runtime.ready_worker import CANCEL_AGAIN_S
 from pilotlight.runtime.schema.schema_file import ensure_schema
 from pilotlight.types import Prediction, Status
 
@@ -126,8 +127,14 @@ class CogConnection:
         self._api = CogApi(target.url)
         # One request for a slot at a time, first come, first served: the server has no queue.
         self._turn = asyncio.Lock()
+        self._cancels: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
+        if self._cancels:
+            # What was left just now may still hold its slot: it is asked once more, which takes a second.
+            _, unsure = await asyncio.wait(self._cancels, timeout=2 * CANCEL_AGAIN_S)
+            for task in unsure:
+                task.cancel()
         await self._api.close()
 
     async def schema(self) -> Mapping[str, Any] | None:
@@ -169,8 +176,25 @@ class CogConnection:
 
         try:
             return await self._api.run(prediction_id, body, started, busy_timeout_s=self._slot_wait_s)
+        except asyncio.CancelledError:
+            task = asyncio.create_task(self._ask_to_cancel(prediction_id))
+            self._cancels.add(task)
+            task.add_done_callback(self._cancels.discard)
+            raise
         finally:
             end_turn()
+
+    async def _ask_to_cancel(self, prediction_id: str) -> None:
+        """Cancel a prediction that was left, until the server has it no more.
+
+        The closed connection cancels it, but the server loses a cancel that comes just before the predictor's first
+        line, and the slot would stay taken.
+        """
+        with suppress(WorkerError):
+            while True:
+                await asyncio.sleep(CANCEL_AGAIN_S)
+                if not await self._api.cancel(prediction_id):
+                    return
 
 
 class ProjectConnection:

@@ -20,7 +20,8 @@ from pilotlight.types import Prediction
 _SSE = "text/event-stream"
 # coglet frees a slot just after it has sent the answer: half of the requests sent at once meet 409, none after 10 ms.
 _BUSY_RETRY_S = 0.002
-# That often a 409 is what it seems; after that it may be the 409 of a server whose Python half is gone.
+# That often a 409 is what it seems; after that it may be the 409 of a server whose Python half is gone. And that often
+# the server is asked at least, however long it takes on a busy machine: one 409 after a second says nothing.
 _BUSY_RETRIES_BEFORE_DOUBT = 25
 # The server sends a comment every 15 s, whatever the predictor does.
 _SILENCE_S = 60.0
@@ -103,7 +104,7 @@ class CogApi:
             refused += 1
             if refused % _BUSY_RETRIES_BEFORE_DOUBT == 0 and (await self.health()).lost:
                 raise WorkerCrashedError("the Python process of the Cog server is gone")
-            if time.monotonic() >= give_up_at:
+            if refused >= _BUSY_RETRIES_BEFORE_DOUBT and time.monotonic() >= give_up_at:
                 raise WorkerBusyError(f"every slot of the Cog server stayed taken for {busy_timeout_s:g} s")
             await asyncio.sleep(_BUSY_RETRY_S)
 

@@ -96,6 +96,11 @@ def test_a_busy_server_is_asked_again():
     assert len(server.accepts) == 3
 
 
+def test_a_server_that_takes_long_to_say_that_it_is_busy_is_asked_again():
+    server = Server(as_json(409, {}), COMPLETED)
+    assert [type(event) for event in run(server, lambda api: events(api, 0.0))] == [Completed]
+
+
 def test_a_server_that_stays_busy_is_given_up():
     with pytest.raises(WorkerBusyError, match=r"stayed taken for 0\.1 s"):
         run(Server(as_json(409, {})), lambda api: events(api, 0.1))
