@@ -256,7 +256,7 @@ def test_the_secret_stays_the_same(tmp_path):
     run(scenario())
 
 
-@pytest.mark.parametrize("header", ["5", "90s", "1h30m", "1d"])
+@pytest.mark.parametrize("header", ["5", "5.5", "90s", "1h30m", "1h 30m", "1d"])
 def test_a_deadline_is_taken(tmp_path, header):
     async def scenario(client, _):
         answer = await client.post(URL, json={"input": {"prompt": "a"}}, headers={"Cancel-After": header})
@@ -266,7 +266,7 @@ def test_a_deadline_is_taken(tmp_path, header):
     with_receiver(tmp_path, scenario)
 
 
-@pytest.mark.parametrize("header", ["", "4s", "25h", "soon", "-5", "5.5", "1h 30m", "9" * 30])
+@pytest.mark.parametrize("header", ["", "4s", "25h", "soon", "-5", "9" * 30])
 def test_what_is_no_deadline_is_refused(tmp_path, header):
     async def scenario(client, _):
         answer = await client.post(URL, json={"input": {"prompt": "a"}}, headers={"Cancel-After": header})
