@@ -24,6 +24,7 @@ SPLIT = {
     "tests/client/test_conformance_many.py": "conformance",
     "tests/client/test_conformance_values.py": "conformance",
     "tests/cog/test_predictor.py": "tests/cog/test_predictor.py",
+    "tests/docs/test_commands.py": "tests/docs/test_commands.py",
     "tests/engines/test_engines.py": "tests/engines/test_engines.py",
 }
 
@@ -38,6 +39,7 @@ FIRST: tuple[str, ...] = (
     "tests/engines/torch/test_engine.py",
     "tests/engines/test_engines.py",
     "tests/cli/test_doctor.py",
+    "tests/docs/test_commands.py",
     "tests/gateway/registry/test_push.py",
     "tests/test_scripts.py",
     "tests/scripts/",
