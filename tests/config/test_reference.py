@@ -10,8 +10,7 @@ PAGE = ROOT / "docs/reference/settings.md"
 
 def test_the_page_is_what_the_table_says() -> None:
     assert PAGE.read_text(encoding="utf-8") == settings_reference(), (
-        "docs/reference/settings.md is older than pilotlight/config/variables.py: write "
-        "pilotlight.config.settings_reference() into it"
+        "docs/reference/settings.md is older than pilotlight/config/variables.py: run scripts/dev/write_reference.py"
     )
 
 

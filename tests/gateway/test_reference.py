@@ -11,8 +11,7 @@ PAGE = ROOT / "docs/reference/http.md"
 
 def test_the_page_is_fresh():
     assert PAGE.read_text() == http_reference(), (
-        "docs/reference/http.md is older than the declarations of routes: write what "
-        "pilotlight.gateway.reference.http_reference() returns"
+        "docs/reference/http.md is older than the declarations of routes: run scripts/dev/write_reference.py"
     )
 
 
