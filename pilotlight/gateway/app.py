@@ -14,7 +14,7 @@ from pilotlight.gateway.api import openapi
 from pilotlight.gateway.api import ops as ops_routes
 from pilotlight.gateway.api import plain as plain_routes
 from pilotlight.gateway.api.context import BackgroundServices
-from pilotlight.gateway.api.errors import ProblemError, answer
+from pilotlight.gateway.api.errors import ApiError, answer
 from pilotlight.gateway.api.openai import routes as openai_routes
 from pilotlight.gateway.api.rate_limit import Rate
 from pilotlight.gateway.api.replicate import account as account_routes
@@ -45,7 +45,7 @@ _MODULES = (
 # The declarations of all routes, in the order in which they are listed.
 ROUTES = tuple(route for module in _MODULES for route in module.ROUTES.specs)
 
-_ANSWERED = (ProblemError, PilotlightError, HTTPException, ClientDisconnect, Exception)
+_ANSWERED = (ApiError, PilotlightError, HTTPException, ClientDisconnect, Exception)
 
 
 def create_app(

@@ -10,9 +10,9 @@ from http import HTTPStatus
 from pilotlight import errors
 from pilotlight.adapters.web import as_prediction_error
 from pilotlight.errors import PilotlightError, UsageError
-from pilotlight.gateway.api.errors import as_problem
+from pilotlight.gateway.api.errors import as_api_error
 
-# Answered by the route that accepts a prediction, with a Retry-After, before `as_problem` is asked.
+# Answered by the route that accepts a prediction, with a Retry-After, before `as_api_error` is asked.
 _ACCEPTING = {errors.WorkerBusyError: 429}
 
 _BEFORE = """\
@@ -87,7 +87,7 @@ def _row(kind: type[PilotlightError]) -> str:
 
 def _gateway_status(kind: type[PilotlightError]) -> str:
     """Empty for 500, which is what every error without a status of its own is."""
-    status = _ACCEPTING.get(kind) or as_problem(_blank(kind)).status
+    status = _ACCEPTING.get(kind) or as_api_error(_blank(kind)).status
     return "" if status == HTTPStatus.INTERNAL_SERVER_ERROR else str(int(status))
 
 

@@ -74,8 +74,8 @@ def test_a_gateway_without_a_registry_serves_projects_only(tmp_path):
     [
         ({"host": "0.0.0.0"}, "give a --token"),
         ({"min_workers": 2}, "a minimum of 2 and a maximum of 1 workers contradict"),
-        ({"rate_limit": "often"}, "'often' is no rate"),
-        ({"allow_networks": ("10.0.0.1/8",)}, "'10.0.0.1/8' is no network"),
+        ({"rate_limit": "often"}, "'often' is not a rate"),
+        ({"allow_networks": ("10.0.0.1/8",)}, "'10.0.0.1/8' is not a network"),
         ({"keep_s": 0.0}, "above zero"),
         ({"keep_bytes": 0}, "above zero"),
     ],

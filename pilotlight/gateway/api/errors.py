@@ -1,4 +1,4 @@
-"""Answers to what cannot be done: RFC 7807 objects, as Replicate's API gives them, from one exception."""
+"""Errors of the HTTP API: one exception, answered as an RFC 9457 object as Replicate does, or as OpenAI does."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from pilotlight.gateway.registry.names import ConflictError, MissingError
 from pilotlight.gateway.scheduler.gateway import ClosingError
 from pilotlight.runtime.schema.validation import InvalidInputError
 
+CLOSED = "The caller has closed the connection."
 
-class ProblemError(Exception):
-    """Ends a request.
+
+class ApiError(Exception):
+    """Ends a request with an error.
 
     Args:
-        status: of HTTP.
-        detail: what was given, what is possible, what to change.
-        title: the sort of problem, in words; that of the status by default.
-        headers: of the answer.
+        status: the status of HTTP.
+        detail: what was given, what was expected, and what to change.
+        title: the kind of error in a few words; by default that of the status.
+        headers: the headers of the answer.
         extra: further members of the object.
     """
 
@@ -43,22 +45,33 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
+        """Return the answer in Replicate's shape."""
         return JSONResponse(self.body, self.status, self.headers, media_type="application/problem+json")
 
 
-def not_found(what: str) -> ProblemError:
-    """404, for something that has a name."""
-    return ProblemError(HTTPStatus.NOT_FOUND, f"There is no {what} here.")
+def bad_request(detail: str) -> ApiError:
+    """Return a 400, for a request that cannot be read."""
+    return ApiError(HTTPStatus.BAD_REQUEST, detail)
 
 
-def invalid_input(error: InvalidInputError) -> ProblemError:
-    """422, with every mistake on a line of its own and in ``invalid_fields``."""
+def unprocessable(detail: str) -> ApiError:
+    """Return a 422, for a request that can be read and is wrong."""
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+
+
+def not_found(what: str) -> ApiError:
+    """Return a 404 for something that has a name."""
+    return ApiError(HTTPStatus.NOT_FOUND, f"There is no {what} here.")
+
+
+def invalid_input(error: InvalidInputError) -> ApiError:
+    """Return a 422 with every mistake on its own line, and in ``invalid_fields``."""
     fields = [
         {"type": one.kind, "field": f"input.{one.field.replace('/', '.')}", "description": one.message}
         for one in error.mistakes
     ]
     lines = [f"- {field['field']}: {field['description']}" for field in fields]
-    return ProblemError(
+    return ApiError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "\n".join(lines),
         title="Input validation failed",
@@ -66,36 +79,36 @@ def invalid_input(error: InvalidInputError) -> ProblemError:
     )
 
 
-def as_problem(error: Exception) -> ProblemError:
-    """Whatever a request has raised, as the answer to it."""
-    if isinstance(error, ProblemError):
+def as_api_error(error: Exception) -> ApiError:
+    """Return the answer to an exception that a handler has raised."""
+    if isinstance(error, ApiError):
         return error
     if isinstance(error, InvalidInputError):
         return invalid_input(error)
     if isinstance(error, MissingError):
-        return ProblemError(HTTPStatus.NOT_FOUND, str(error))
+        return ApiError(HTTPStatus.NOT_FOUND, str(error))
     if isinstance(error, ConflictError):
-        return ProblemError(HTTPStatus.CONFLICT, str(error))
-    if isinstance(error, HTTPException):  # starlette's own: no such route, or not with this method
-        return ProblemError(HTTPStatus(error.status_code), error.detail, headers=error.headers)
+        return ApiError(HTTPStatus.CONFLICT, str(error))
+    if isinstance(error, HTTPException):  # the router's and Starlette's own
+        return ApiError(HTTPStatus(error.status_code), error.detail, headers=error.headers)
     if isinstance(error, ClosingError | StoreError):
-        return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"})
+        return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"})
     if isinstance(error, PilotlightError):
-        return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
     if isinstance(error, ClientDisconnect):
-        return ProblemError(HTTPStatus.BAD_REQUEST, "The caller has closed the connection.")
-    # The server logs it, with its traceback.
-    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway has a bug; its log says where.")
+        return ApiError(HTTPStatus.BAD_REQUEST, CLOSED)
+    # The server logs it with its traceback.
+    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "This is a bug of the gateway; its log has the traceback.")
 
 
-def respond(path: str, problem: ProblemError) -> JSONResponse:
-    """The answer in the shape of the API that ``path`` belongs to."""
+def respond(path: str, error: ApiError) -> JSONResponse:
+    """Return the answer in the shape of the API that ``path`` belongs to."""
     if not path.startswith(openai_errors.PREFIX):
-        return problem.response()
-    body = openai_errors.error(problem.status, problem.body)
-    return JSONResponse(body, openai_errors.status_of(problem.status), problem.headers)
+        return error.response()
+    body = openai_errors.error(error.status, error.body)
+    return JSONResponse(body, openai_errors.status_of(error.status), error.headers)
 
 
 async def answer(request: Request, error: Exception) -> JSONResponse:
-    """The exception handler of every route."""
-    return respond(request.url.path, as_problem(error))
+    """Handle the exceptions of every route."""
+    return respond(request.url.path, as_api_error(error))

@@ -1,4 +1,4 @@
-"""The JSON schemas of what the gateway answers with; ``wire`` and ``openai_wire`` make the objects themselves."""
+"""The JSON schemas of answers; ``replicate.schemas``, ``openai.schemas`` and ``plain`` make the objects."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ EVENT: Schema = {"type": "object", "properties": {"event": TEXT, "id": TEXT, "da
 
 
 def ref(name: str) -> Schema:
-    """The schema of that name."""
+    """Return a reference to the schema of that name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def nullable(schema: Schema) -> Schema:
-    """That, or null."""
+    """Return a schema that also allows null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def list_of(schema: Schema) -> Schema:
-    """A list of that."""
+    """Return the schema of a list."""
     return {"type": "array", "items": schema}
 
 
 def record(optional: Schema | None = None, /, **members: Schema) -> Schema:
-    """An object with exactly these members, and perhaps the optional ones."""
+    """Return the schema of an object with these members, with or without the optional ones, and with no others."""
     return {
         "type": "object",
         "properties": {**members, **(optional or {})},
@@ -45,7 +45,7 @@ def record(optional: Schema | None = None, /, **members: Schema) -> Schema:
 
 
 def page_of(schema: Schema) -> Schema:
-    """One page of a list."""
+    """Return the schema of one page of a list."""
     return record(previous=nullable(TEXT), next=nullable(TEXT), results=list_of(schema))
 
 

@@ -6,12 +6,11 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict
-from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import bad_request
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, Schema
 from pilotlight.gateway.api.request import gateway_of
 from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
@@ -86,5 +85,5 @@ async def _follow(logs: LogBuffer, count: int, model: str | None) -> AsyncGenera
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > len(str(_MOST_LINES)) or int(text) > _MOST_LINES:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"tail={text[:40]!r}: give 0 to {_MOST_LINES}.")
+        raise bad_request(f"tail={text[:40]!r}: give 0 to {_MOST_LINES}.")
     return int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from http import HTTPStatus
 from typing import Any
 
@@ -10,13 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pilotlight.errors import PilotlightError, WorkerBusyError
-from pilotlight.gateway.api.disconnect import end_for, end_of, while_connected
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import ApiError, unprocessable
 from pilotlight.gateway.api.openapi_schemas import list_of, record, ref
-from pilotlight.gateway.api.replicate.predictions import accept
 from pilotlight.gateway.api.replicate.schemas import BatchBody, PlainBody
 from pilotlight.gateway.api.request import gateway_of
 from pilotlight.gateway.api.routing import OPEN, PLAIN, Routes, as_json
+from pilotlight.gateway.api.run import accept, end_for, end_of, while_connected
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.versions import Version
@@ -29,7 +29,7 @@ from pilotlight.types import Status
 
 ROUTES = Routes("Plain routes")
 
-# More than this is a job for several requests: the answer is held in memory until the last item has ended.
+# The answer is held in memory until the last item has ended.
 _MOST_ITEMS = 1000
 
 
@@ -88,15 +88,15 @@ async def predict(request: Request, body: PlainBody) -> Response:
     """Answer as a Cog server does; closing the connection cancels the prediction."""
     destination = gateway_of(request).route(Default())
     try:
-        live = await accept(request, destination, body.input or {})
+        active = await accept(request, destination, body.input or {})
     except InvalidInputError as error:
         detail = [mistake.detail for mistake in error.mistakes]
         return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
-    record = await end_for(request, gateway_of(request), live)
+    record = await end_for(request, gateway_of(request), active)
     if not record.status.terminal:
-        raise ProblemError(
+        raise ApiError(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            f"The gateway is stopping. Prediction {record.id} will run when it is started again.",
+            f"The gateway is stopping. Prediction {record.id} runs when the gateway is started again.",
         )
     return JSONResponse(_item(record))
 
@@ -113,9 +113,7 @@ async def predict(request: Request, body: PlainBody) -> Response:
 async def predict_batch(request: Request, body: BatchBody) -> Response:
     """Run the items as the queue has room for them; closing the connection cancels those that have not ended."""
     if len(body.inputs) > _MOST_ITEMS:
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"{len(body.inputs)} inputs: send up to {_MOST_ITEMS} at a time."
-        )
+        raise unprocessable(f"inputs has {len(body.inputs)} items: send up to {_MOST_ITEMS} in one request.")
     items = await while_connected(request, _run_all(gateway_of(request), body.inputs))
     return JSONResponse({"predictions": items})
 
@@ -129,14 +127,14 @@ async def show_metrics(request: Request) -> Response:
 
 async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
     version = gateway.route(Default()).version
-    # As many as can wait at once: the rest would only ask for room over and over.
+    # As many at once as the queue holds.
     together = asyncio.Semaphore(gateway.pool(version).limits.max_waiting)
 
     async def run(one: Any) -> dict[str, Any]:
         async with together:
             try:
                 return _item(await end_of(gateway, await _accept_item(gateway, version, one)))
-            except (PilotlightError, ProblemError) as error:
+            except (PilotlightError, ApiError) as error:
                 return _failed_item(error)
 
     async with asyncio.TaskGroup() as group:
@@ -146,7 +144,7 @@ async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
 
 async def _accept_item(gateway: Gateway, version: Version, item: Any) -> ActivePrediction:
     if not isinstance(item, dict):
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "An input is an object: its values by their names.")
+        raise unprocessable(f"An item of inputs has to be an object, not {json.dumps(item)[:80]}.")
     while True:
         try:
             return await _create(gateway, version, item)
@@ -155,7 +153,7 @@ async def _accept_item(gateway: Gateway, version: Version, item: Any) -> ActiveP
 
 
 async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any]) -> ActivePrediction:
-    """As ``Gateway.create``; a caller who leaves meanwhile cancels what is accepted then."""
+    """Create a prediction; where this is cancelled meanwhile, so is the prediction."""
     accepting = asyncio.ensure_future(gateway.create(version, inputs))
     try:
         return await asyncio.shield(accepting)
@@ -170,7 +168,7 @@ def _leave(gateway: Gateway, accepted: asyncio.Future[ActivePrediction]) -> None
 
 
 def _failed_item(error: Exception) -> dict[str, Any]:
-    """An item that never became a prediction."""
+    """Return the item for inputs that were not accepted as a prediction."""
     item: dict[str, Any] = {
         "id": None,
         "status": Status.FAILED,

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from pilotlight.gateway.api.context import BackgroundServices
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import ApiError, bad_request
 from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.scheduler.gateway import Gateway
 from pilotlight.gateway.storage.files import Files
@@ -40,11 +40,11 @@ def registry_of(request: Request) -> Registry:
     """Return the registry that the gateway writes to.
 
     Raises:
-        ProblemError: 409 where it was opened without one.
+        ApiError: 409 where it was opened without one.
     """
     registry = gateway_of(request).catalog.registry
     if registry is None:
-        raise ProblemError(
+        raise ApiError(
             HTTPStatus.CONFLICT,
             "This gateway was opened without a registry: models and deployments cannot be changed here.",
         )
@@ -71,16 +71,21 @@ def parse(raw: bytes, body: type[Body]) -> Body:
     """Return the body of a request; an empty one counts as ``{}``.
 
     Raises:
-        ProblemError: 400 where it is not JSON, 422 where it does not fit ``body``.
+        ApiError: 400 where it is not JSON, 422 where it does not fit ``body``.
     """
     try:
         document = from_json(raw or b"{}", allow_inf_nan=False)
     except ValueError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from None
+        raise bad_request(f"The body is not JSON: {error}") from None
     try:
         return body.model_validate(document)
     except ValidationError as error:
-        lines = [f"- {'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()]
-        raise ProblemError(
+        known = ", ".join(body.model_fields)
+        lines = [
+            f"- {'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}"
+            + (f"; the fields are {known}" if one["type"] == "extra_forbidden" and len(one["loc"]) == 1 else "")
+            for one in error.errors()
+        ]
+        raise ApiError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "\n".join(lines), title="The body does not fit this route"
         ) from None

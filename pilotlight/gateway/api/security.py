@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from pilotlight.gateway.api.errors import ProblemError, respond
+from pilotlight.gateway.api.errors import ApiError, bad_request, respond
 from pilotlight.gateway.api.rate_limit import Buckets, Rate
 from pilotlight.gateway.api.routing import JSON, MatchingRouter, RouteSpec
 from pilotlight.gateway.api.tokens import Token, Tokens
@@ -75,15 +75,15 @@ class SecurityMiddleware:
             route = self._router.match(scope)
             self._check_caller(request, route)
             self._check_body(request, route)
-        except ProblemError as problem:
-            await respond(scope["path"], problem)(scope, receive, send)
+        except ApiError as error:
+            await respond(scope["path"], error)(scope, receive, send)
             return
         await self._app(scope, self._counted(receive), send)
 
     def _check_host(self, request: Request) -> None:
         host = _PORT.sub("", request.headers.get("host", "")).lower()
         if self._hosts is not None and host not in self._hosts:
-            raise ProblemError(
+            raise ApiError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"This gateway is not {host[:100]!r}: call it as {' or '.join(sorted(self._hosts))}, "
                 "or start it with a token.",
@@ -105,7 +105,7 @@ class SecurityMiddleware:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         token = tokens.find(given.strip()) if scheme.lower() in ("bearer", "token") else None
         if token is None:
-            raise ProblemError(
+            raise ApiError(
                 HTTPStatus.UNAUTHORIZED,
                 f"{'This is no token of this gateway' if given else 'This gateway asks for a token'}: "
                 "send one as Authorization: Bearer TOKEN; `pilotlight token create NAME` makes one.",
@@ -118,7 +118,7 @@ class SecurityMiddleware:
         early_s = 0.0 if self._buckets is None else self._buckets.take(caller, self._clock())
         if early_s > 0:
             seconds = math.ceil(early_s)
-            raise ProblemError(
+            raise ApiError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"Request was throttled. Expected available in {seconds} second{'s' if seconds > 1 else ''}.",
                 headers={"Retry-After": str(seconds)},
@@ -135,7 +135,7 @@ class SecurityMiddleware:
         # A page may send a form without asking, but not with this header, which every client of Replicate's sends.
         form = route is not None and _FORM in route.takes and "authorization" in request.headers
         if sent and kind != JSON and not (form and kind == _FORM):
-            raise ProblemError(
+            raise ApiError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"Content-Type {kind[:100]!r}: send the body as application/json with that Content-Type. "
                 "(An upload is multipart/form-data with an Authorization header, whatever its value.)",
@@ -155,8 +155,8 @@ class SecurityMiddleware:
 
         return count
 
-    def _too_large(self) -> ProblemError:
-        return ProblemError(
+    def _too_large(self) -> ApiError:
+        return ApiError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"The body is larger than the {self._max_body_bytes:,} bytes that this gateway accepts.",
         )
@@ -165,16 +165,13 @@ class SecurityMiddleware:
 def _check_path(path: str) -> None:
     found = _CONTROL.search(path)
     if found is not None:
-        raise ProblemError(
-            HTTPStatus.BAD_REQUEST,
-            f"The path holds the control character U+{ord(found[0]):04X}, which no route has: remove it.",
-        )
+        raise bad_request(f"The path holds the control character U+{ord(found[0]):04X}, which no route has: remove it.")
 
 
 def _check_scope(token: Token, route: RouteSpec | None) -> None:
     if route is None or route.scope is None or token.scope.includes(route.scope):
         return
-    raise ProblemError(
+    raise ApiError(
         HTTPStatus.FORBIDDEN,
         f"The token {token.name!r} has the scope {token.scope}, but {route.label} needs {route.scope}: "
         f"`pilotlight token create NAME --scope {route.scope}` makes one.",

@@ -1,7 +1,7 @@
-"""Tokens by which callers show who they are, in one file of a gateway's home: of each only a hash, and what it may do.
+"""The tokens that callers authenticate with, in one file in a gateway's home: a hash and the scope of each.
 
-A token has 192 random bits, so that a plain hash of it cannot be guessed back. The file is written by ``pilotlight
-token`` and read by a gateway, which heeds a change at the next request.
+A token has 192 random bits, so its text cannot be found from a plain hash. ``pilotlight token`` writes the file; a
+running gateway applies changes at the next request.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Token(BaseModel):
     """One token.
 
     Attributes:
-        id: by which it is listed and revoked; no secret.
-        name: what its maker calls it.
-        scope: what it may do.
-        digest: the sha256 of it, as 64 hex digits.
+        id: the public name under which it is listed and revoked.
+        name: given by whoever created it.
+        scope: what it allows.
+        digest: the sha256 of its text, as 64 hex digits.
         created_at: seconds since 1970.
     """
 
@@ -70,14 +70,14 @@ class _File(BaseModel):
 
 
 class Tokens:
-    """The tokens in ``home``.
+    """The tokens in a gateway's home.
 
     Args:
-        home: a gateway's.
-        given: one more that may do everything and is in no file: that of ``--token``.
+        home: the folder.
+        given: a further token of the scope admin that is in no file: that of ``--token``.
 
     Raises:
-        StoreError: from every method: the file cannot be read or written, or is none of ours.
+        StoreError: from every method: the file cannot be read or written, or is not a file of tokens.
     """
 
     def __init__(self, home: Path, *, given: str | None = None) -> None:
@@ -89,21 +89,21 @@ class Tokens:
         self._by_digest: dict[str, Token] = {}
 
     def find(self, text: str) -> Token | None:
-        """The token that ``text`` is."""
+        """Return the token with that text; ``None`` where there is none."""
         digest = _digest(text)
         if self._given is not None and hmac.compare_digest(self._given.digest, digest):
             return self._given
         self._refresh()
-        # By the digest of what was sent: how long this takes tells nothing of a token that is in the table.
+        # Looked up by the digest of what was sent: the time it takes reveals nothing about the tokens in the table.
         return self._by_digest.get(digest)
 
     def all(self) -> tuple[Token, ...]:
-        """Those in the file, in the order in which they were made."""
+        """Return the tokens in the file, oldest first."""
         self._refresh()
         return tuple(self._by_digest.values())
 
     def create(self, name: str, scope: Scope, now: float) -> tuple[Token, str]:
-        """A new token, and its text, which is kept nowhere."""
+        """Create a token; return it and its text, which is not stored."""
         text = _PREFIX + secrets.token_hex(24)
         token = Token(id=secrets.token_hex(4), name=name, scope=scope, digest=_digest(text), created_at=now)
         with self._changing():
@@ -111,7 +111,7 @@ class Tokens:
         return token, text
 
     def revoke(self, wanted: str) -> Token:
-        """Takes one away, by its id or its name.
+        """Delete a token, given its id or its name.
 
         Raises:
             UsageError: there is none, or more than one of that name.
@@ -125,7 +125,7 @@ class Tokens:
         return found[0]
 
     def _refresh(self) -> None:
-        """Reads the file if it is not the one that was read last: it is only ever replaced as a whole."""
+        """Read the file where it has been replaced since the last time."""
         try:
             seen = self._path.stat()
         except FileNotFoundError:
@@ -141,7 +141,7 @@ class Tokens:
         except (OSError, ValidationError) as error:
             raise self._broken(error) from error
         if file.format != _FORMAT:
-            raise self._broken(f"it has format {file.format}, of another pilotlight")
+            raise self._broken(f"its format is {file.format}, and this version of pilotlight reads {_FORMAT}")
         self._seen, self._by_digest = mark, {token.digest: token for token in file.tokens}
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
@@ -150,7 +150,7 @@ class Tokens:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        """One at a time; the lock dies with its process."""
+        """Hold the lock that writers take; the system releases it when the process ends."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,1 +1,1 @@
-"""Requests of the gateway to URLs that callers have given."""
+"""Requests of the gateway to URLs that callers have given: webhooks, and inputs that are files."""

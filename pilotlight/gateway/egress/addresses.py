@@ -1,7 +1,8 @@
 """Which addresses may be reached for a URL that a caller has given.
 
-Without this a caller could have the gateway read what only its own machine or network can: the metadata service of a
-cloud (169.254.169.254), a database on loopback, a router. Pure; ``egress`` applies it to every connection.
+Without these checks a caller could have the gateway read what only its machine or network can reach: the metadata
+service of a cloud (169.254.169.254), a database on loopback, a router. Pure; ``client`` applies them to every
+connection.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from pilotlight.errors import UsageError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# As long as browsers and proxies take; data: URLs, which are longer, are not reached at all.
+# The longest that browsers and proxies accept; data: URLs may be longer, and no request is made for them.
 LONGEST_URL = 2048
 
-# An IPv4 address is the last 32 bits of an IPv6 one in these: the old "compatible" form, and that of translators.
+# In these networks the last 32 bits are an IPv4 address: the old "compatible" form, and that of translators.
 _EMBEDDING = tuple(ipaddress.IPv6Network(text) for text in ("::/96", "64:ff9b::/96"))
-# A translator's own network, which Python took for a public one before 3.11.10.
+# A translator's own network, which Python before 3.11.10 classified as public.
 _TRANSLATOR = ipaddress.IPv6Network("64:ff9b:1::/48")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?")
-# What WHATWG's URL standard takes for an IPv4 address however it is written: 2130706433, 0x7f.1, 0177.0.0.1.
+# What WHATWG's URL standard reads as an IPv4 address in other notations: 2130706433, 0x7f.1, 0177.0.0.1.
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
 
 
 class RefusedUrlError(UsageError):
-    """A URL that the gateway does not ask for; the message says why, and what would allow it."""
+    """The gateway sends no request to this URL; the message says why, and what would allow it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """Which addresses may be reached beside the public ones.
+    """Which addresses may be reached beside public ones.
 
     Attributes:
-        everything: all of them.
-        networks: those in these.
+        everything: whether all addresses may be reached.
+        networks: networks whose addresses may be reached.
     """
 
     everything: bool = False
@@ -48,21 +49,21 @@ class EgressPolicy:
 
     @classmethod
     def of(cls, networks: Iterable[str], *, everything: bool = False) -> Self:
-        """From networks as people write them, such as ``10.0.0.0/8`` or one address.
+        """Return a policy that allows networks, given as text such as ``10.0.0.0/8``, or a single address.
 
         Raises:
-            UsageError: one of them is none.
+            UsageError: a text is not a network.
         """
         parsed: list[Network] = []
         for text in networks:
             try:
                 parsed.append(ipaddress.ip_network(text))
             except ValueError as error:
-                raise UsageError(f"{text!r} is no network: {error}; give one such as 192.168.1.0/24") from None
+                raise UsageError(f"{text!r} is not a network: {error}; give one such as 192.168.1.0/24") from None
         return cls(everything, tuple(parsed))
 
     def allows(self, address: Address) -> bool:
-        """Whether it may be reached. An IPv4 address that is wrapped in an IPv6 one counts as itself."""
+        """Return whether an address may be reached; an IPv4 address embedded in an IPv6 one is checked as IPv4 too."""
         plain = _unwrapped(address)
         if self.everything or any(one in network for network in self.networks for one in (address, plain)):
             return True
@@ -70,35 +71,35 @@ class EgressPolicy:
 
 
 def check_url(text: str, reach: EgressPolicy) -> SplitResult:
-    """The parts of a URL that may be asked for, as far as can be told without looking its name up.
+    """Return the parts of a URL after the checks that need no look-up of its name.
 
     Raises:
-        RefusedUrlError: it is no http or https URL, or its host is an address that may not be reached.
+        RefusedUrlError: it is not an http or https URL, or its host is an address that may not be reached.
     """
     if len(text) > LONGEST_URL:
-        raise RefusedUrlError(f"it has {len(text):,} characters; give a URL of up to {LONGEST_URL:,}")
+        raise RefusedUrlError(f"the URL has {len(text):,} characters: give one of up to {LONGEST_URL:,}")
     if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-        raise RefusedUrlError(f"{text[:100]!r} is no URL: write it in ASCII, without spaces and backslashes")
+        raise RefusedUrlError(f"{text[:100]!r} is not a URL: write it in ASCII, without spaces and backslashes")
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
-        raise RefusedUrlError(f"{text[:100]!r} is no URL: {error}") from None
+        raise RefusedUrlError(f"{text[:100]!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise RefusedUrlError(f"{text[:100]!r} is no http or https URL")
+        raise RefusedUrlError(f"{text[:100]!r} is not an http or https URL")
     if parts.username is not None or parts.password is not None:
-        raise RefusedUrlError("a URL with a user's name or a password in it is not asked for")
+        raise RefusedUrlError("the URL holds a user name or a password: leave them out")
     if parts.port == 0:
-        raise RefusedUrlError("port 0 cannot be reached")
+        raise RefusedUrlError("the URL has port 0, which cannot be reached")
     _check_host(host, reach)
     return parts
 
 
 def require_allowed(host: str, addresses: Iterable[Address], reach: EgressPolicy) -> list[Address]:
-    """Those of the addresses of ``host`` that may be reached.
+    """Return the addresses of ``host`` that may be reached.
 
     Raises:
-        RefusedUrlError: there are none.
+        RefusedUrlError: none of them may.
     """
     found = list(addresses)
     allowed = [address for address in found if reach.allows(address)]
@@ -112,7 +113,7 @@ def require_allowed(host: str, addresses: Iterable[Address], reach: EgressPolicy
 
 
 def as_address(host: str) -> Address | None:
-    """The address that ``host`` is; ``None`` for a name."""
+    """Return the address that ``host`` is; ``None`` for a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -126,9 +127,9 @@ def _check_host(host: str, reach: EgressPolicy) -> None:
     if address is not None:
         require_allowed(host, [address], reach)
     elif _NUMERIC.fullmatch(host) is not None:
-        raise RefusedUrlError(f"{host!r} is no address as the standard writes it: give four decimal numbers, or a name")
+        raise RefusedUrlError(f"{host!r} is not in the standard notation of IPv4: give four decimal numbers, or a name")
     elif _NAME.fullmatch(host) is None:
-        raise RefusedUrlError(f"{host[:100]!r} is no name of a host")
+        raise RefusedUrlError(f"{host[:100]!r} is not the name of a host")
 
 
 def _unwrapped(address: Address) -> Address:

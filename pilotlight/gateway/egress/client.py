@@ -1,8 +1,8 @@
 """HTTP to URLs that callers have given: webhooks, and files that are inputs.
 
-A name is looked up once for each connection, what it leads to is checked, and the connection goes to exactly the
-address that was checked: a name that leads elsewhere a moment later (DNS rebinding) gains nothing, and neither does a
-redirect, which is a connection like any other. Proxies of the environment are not used.
+A name is looked up once for each connection, its addresses are checked, and the connection goes to an address that
+was checked: a name that resolves to another address a moment later (DNS rebinding) has no effect. Redirects are
+checked in the same way. Proxies of the environment are not used.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from pilotlight.gateway.egress.addresses import Address, EgressPolicy, as_addres
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 
 _CONNECT_S = 5.0
-# For the next bytes of an answer that takes longer as a whole.
+# For the next bytes of an answer.
 _SILENCE_S = 30.0
 _MOST_REDIRECTS = 5
 _MOST_CONNECTIONS = 256
-# A look-up holds a thread for as long as a name server lets it wait: those of the others are not for that.
+# A look-up blocks a thread until the name server answers, so look-ups have threads of their own.
 _MOST_LOOK_UPS = 16
-# A receiver's answer says nothing but its status; so much of it is read that the connection can be used again.
+# Only the status of a receiver's answer counts; this much of the body is read so that the connection can be reused.
 _ANSWER_BYTES = 64 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class UnreachableError(PilotlightError):
-    """A URL could not be asked, or its answer was not what was needed."""
+    """A request to a URL had no good answer."""
 
 
 class EgressClient:
-    """An HTTP client that reaches what ``reach`` allows; ``async with`` closes its connections.
+    """An HTTP client for the addresses that a policy allows; ``async with`` closes its connections.
 
     Args:
         reach: which addresses.
-        resolve: the addresses of a host; the system's by default.
+        resolve: returns the addresses of a host; by default as the system does.
     """
 
     def __init__(self, reach: EgressPolicy, *, resolve: Resolve | None = None) -> None:
@@ -62,10 +62,10 @@ class EgressClient:
         self._look_ups.shutdown(wait=False, cancel_futures=True)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float) -> int:
-        """The status of the answer; a redirect is not followed.
+        """Send a POST request, and return the status of the answer; a redirect is not followed.
 
         Raises:
-            RefusedUrlError: it leads where this gateway does not reach.
+            RefusedUrlError: the policy does not allow the URL, or where it redirects to.
             UnreachableError: there was no answer in time.
         """
         check_url(url, self.reach)
@@ -75,11 +75,11 @@ class EgressClient:
 
     @contextlib.asynccontextmanager
     async def get(self, url: str, *, timeout_s: float) -> AsyncIterator[httpcore2.Response]:
-        """A good answer, from wherever redirects have led; its body is still to be read, all within ``timeout_s``.
+        """Send a GET request, follow redirects, and yield the answer of status 200, to be read within ``timeout_s``.
 
         Raises:
-            RefusedUrlError: it leads where this gateway does not reach.
-            UnreachableError: there was no good answer in time.
+            RefusedUrlError: the policy does not allow the URL, or where it redirects to.
+            UnreachableError: there was no answer of status 200 in time.
         """
         headers = {"User-Agent": "pilotlight", "Accept": "*/*"}
         async with _bounded(timeout_s), contextlib.AsyncExitStack() as stack:
@@ -92,7 +92,7 @@ class EgressClient:
                 await stack.aclose()
                 url = urljoin(url, target)
             else:
-                raise UnreachableError(f"it was redirected more than {_MOST_REDIRECTS} times")
+                raise UnreachableError(f"the URL redirects more than {_MOST_REDIRECTS} times")
             if response.status != 200:
                 raise UnreachableError(f"the answer was HTTP {response.status}")
             yield response
@@ -118,13 +118,13 @@ class EgressClient:
 
 
 def header(response: httpcore2.Response, name: str) -> str:
-    """The first header of that lowercase name; ``""`` without one."""
+    """Return the first header of that lowercase name; ``""`` where there is none."""
     values = (value.decode("latin-1") for key, value in response.headers if key.lower() == name.encode())
     return next(values, "")
 
 
 class _Guarded(httpcore2.AsyncNetworkBackend):
-    """Connects to addresses that were checked, and to nothing else."""
+    """Connects only to addresses that were checked."""
 
     def __init__(self, reach: EgressPolicy, resolve: Resolve) -> None:
         self._reach = reach
@@ -161,11 +161,11 @@ async def _read_some(response: httpcore2.Response) -> None:
 
 @contextlib.asynccontextmanager
 async def _bounded(timeout_s: float) -> AsyncIterator[None]:
-    """Maps what the HTTP stack raises, and ends what takes too long."""
+    """Map the errors of the HTTP stack, and end what takes too long."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
     except (TimeoutError, httpcore2.TimeoutException):
         raise UnreachableError(f"there was no answer within {timeout_s:g} s") from None
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-        raise UnreachableError(f"it could not be asked: {str(error) or type(error).__name__}") from None
+        raise UnreachableError(f"the request failed: {str(error) or type(error).__name__}") from None

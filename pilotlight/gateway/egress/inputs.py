@@ -1,8 +1,8 @@
-"""Inputs that are URLs: the gateway fetches what they name, and the worker gets it from the gateway.
+"""Inputs that are URLs: the gateway fetches them, and workers read them from the gateway.
 
-A Cog worker would download them itself, from wherever they lead, and follow every redirect. So what a worker is given
-is never a caller's URL, but one of the gateway's own, under which lies what ``egress`` was allowed to fetch, for as
-long as the prediction runs. Uploads (``/v1/files``) are handed on without being fetched, ``data:`` URLs as they are.
+A Cog worker would download any URL itself, and follow every redirect. So a worker never gets a caller's URL: it gets a
+URL of the gateway, with the content that ``EgressClient`` was allowed to fetch, while the prediction runs. Uploads
+(``/v1/files``) are passed on without a fetch, ``data:`` URLs unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.storage.files import Files, StoredFile
 from pilotlight.runtime.schema.validation import InvalidInputError, Mistake
 
-# Of one file, and for one: a video, over a line that is not quite broken.
+# Of one file: enough for a video over a slow connection.
 MOST_BYTES = 4 << 30
 TIMEOUT_S = 300.0
 
@@ -30,33 +30,33 @@ _UPLOAD = re.compile(r"/v1/files/([0-9a-f]{40})/([\w-]+)/([\w.-]+)", re.ASCII)
 
 
 class Inputs:
-    """Fetches inputs.
+    """Checks and fetches inputs that are URLs.
 
     Args:
-        files: where they lie while they are needed.
-        outward: reaches what callers may name.
-        own_url: where a worker reaches the gateway, such as ``http://127.0.0.1:8394``.
-        most_bytes: of one file.
+        files: stores the content while predictions run.
+        egress: sends the requests.
+        own_url: the URL under which workers reach the gateway, such as ``http://127.0.0.1:8394``.
+        most_bytes: the largest file.
     """
 
     def __init__(self, files: Files, egress: EgressClient, own_url: str, *, most_bytes: int = MOST_BYTES) -> None:
         self._files = files
-        self._outward = egress
+        self._egress = egress
         self._own_url = own_url
         self._most_bytes = most_bytes
 
     def check(self, version: Version, inputs: Mapping[str, Any]) -> None:
-        """Refuses, before a prediction is accepted, URLs that can be seen to lead where the gateway does not reach.
+        """Refuse URLs that are not allowed, as far as that shows without a look-up, before a prediction is accepted.
 
         Raises:
-            InvalidInputError: carries every one of them.
+            InvalidInputError: has a mistake for each of them.
         """
         mistakes = []
         for name, value in inputs.items():
             for url in _urls(value) if name in version.validator.files else ():
                 try:
                     if _upload_in(url) is None:
-                        check_url(url, self._outward.reach)
+                        check_url(url, self._egress.reach)
                 except RefusedUrlError as error:
                     mistakes.append(Mistake(name, str(error)))
         if mistakes:
@@ -64,10 +64,10 @@ class Inputs:
 
     @contextlib.asynccontextmanager
     async def ready(self, version: Version, inputs: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
-        """The inputs as the worker gets them, while in this context.
+        """Yield the inputs for the worker; the fetched content exists while in this context.
 
         Raises:
-            InputError: a URL could not be fetched; says which and why.
+            InputError: a URL could not be fetched; the message says which and why.
         """
         async with contextlib.AsyncExitStack() as stack:
             replaced = {}
@@ -102,14 +102,14 @@ class Inputs:
 
     async def _fetch(self, url: str) -> StoredFile:
         name = unquote(urlsplit(url).path)
-        async with self._outward.get(url, timeout_s=TIMEOUT_S) as response:
+        async with self._egress.get(url, timeout_s=TIMEOUT_S) as response:
             kind = header(response, "content-type") or "application/octet-stream"
             with self._files.drafting(name, kind) as draft:
                 waiting = bytearray()
                 async for chunk in response.aiter_stream():
                     waiting += chunk
                     if draft.size_bytes + len(waiting) > self._most_bytes:
-                        raise UnreachableError(f"it is larger than {self._most_bytes:,} bytes; upload it instead")
+                        raise UnreachableError(f"the file is larger than {self._most_bytes:,} bytes: upload it instead")
                     if len(waiting) >= _CHUNK_BYTES:
                         await asyncio.to_thread(draft.write, bytes(waiting))
                         waiting.clear()
@@ -118,7 +118,7 @@ class Inputs:
 
 
 def _upload_in(url: str) -> tuple[str, str, str] | None:
-    """Id, key and name in what may be the URL of an upload, under whatever name its caller knows the gateway."""
+    """Return id, key and name from the URL of an upload, under any name of the gateway; ``None`` for another URL."""
     try:
         match = _UPLOAD.fullmatch(urlsplit(url).path)
     except ValueError:
@@ -127,7 +127,7 @@ def _upload_in(url: str) -> tuple[str, str, str] | None:
 
 
 def _is_url(value: Any) -> bool:
-    """Whether a worker would download it: it splits URLs as we do, which forgives spaces and line ends."""
+    """Return whether a worker would download the value; ``urlsplit`` forgives spaces, as the worker does."""
     if not isinstance(value, str) or value[:5].lower() == "data:":
         return False
     try:
@@ -137,5 +137,5 @@ def _is_url(value: Any) -> bool:
 
 
 def _urls(value: Any) -> list[str]:
-    """Those to fetch in an input that is one, or a list of them."""
+    """Return the URLs in an input that is one value or a list."""
     return [one for one in (value if isinstance(value, list) else [value]) if _is_url(one)]

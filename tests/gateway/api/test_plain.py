@@ -50,7 +50,7 @@ def test_a_batch_is_answered_in_order_and_a_bad_item_fails_alone(tmp_path):
         assert (failed["status"], failed["error"]) == ("failed", "ValueError: not this one")
         assert (invalid["status"], invalid["id"]) == ("failed", None)
         assert invalid["detail"][0]["type"] == "value_error.missing"
-        assert odd["error"] == "An input is an object: its values by their names."
+        assert odd["error"] == 'An item of inputs has to be an object, not "text".'
         assert [one["output"] for one in good] == [[prompt] for prompt in prompts]
         keys = {"id", "status", "output", "error", "logs", "metrics"}
         assert all(one.keys() >= keys for one in (failed, invalid, odd, *good))
@@ -63,7 +63,10 @@ def test_a_batch_has_a_limit_and_may_be_empty(tmp_path):
     async def scenario(client):
         assert (await client.post("/predict/batch", json={"inputs": []})).json() == {"predictions": []}
         refused = await client.post("/predict/batch", json={"inputs": [{}] * 1001})
-        assert (refused.status_code, refused.json()["detail"]) == (422, "1001 inputs: send up to 1000 at a time.")
+        assert (refused.status_code, refused.json()["detail"]) == (
+            422,
+            "inputs has 1001 items: send up to 1000 in one request.",
+        )
 
     over_http(tmp_path, scenario)
 

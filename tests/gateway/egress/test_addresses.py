@@ -53,10 +53,10 @@ def test_what_is_public_is_allowed(url):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("file:///etc/passwd", "no http or https"),
-        ("//example.com/", "no http or https"),
-        ("example.com", "no http or https"),
-        ("http:///path", "no http or https"),
+        ("file:///etc/passwd", "not an http or https"),
+        ("//example.com/", "not an http or https"),
+        ("example.com", "not an http or https"),
+        ("http:///path", "not an http or https"),
         ("http://user:password@example.com/", "password"),
         ("http://example.com@127.0.0.1/", "password"),
         ("http://127.0.0.1\\@example.com/", "backslashes"),
@@ -65,8 +65,8 @@ def test_what_is_public_is_allowed(url):
         (" http://example.com/", "spaces"),
         ("http://exam\nple.com/", "spaces"),
         ("http://\uff11\uff12\uff17.0.0.1/", "ASCII"),
-        ("http://[::1/", "no URL"),
-        ("http://exa$mple.com/", "no name of a host"),
+        ("http://[::1/", "not a URL"),
+        ("http://exa$mple.com/", "not the name of a host"),
         ("http://[fe80::1%25eth0]/", "not a public address"),
         ("http://example.com/" + "x" * 2048, "2,067 characters"),
     ],
@@ -83,7 +83,7 @@ def test_one_network_can_be_allowed():
     for host in ("10.2.0.0", "[fc00::1]", "192.168.0.8", "127.0.0.1"):
         with pytest.raises(RefusedUrlError):
             check_url(f"http://{host}/", reach)
-    with pytest.raises(UsageError, match=r"'10.1.2.3/8' is no network"):
+    with pytest.raises(UsageError, match=r"'10.1.2.3/8' is not a network"):
         EgressPolicy.of(["10.1.2.3/8"])
 
 

@@ -88,9 +88,9 @@ def test_a_redirect_leads_only_where_its_target_may_be_reached():
         assert await read(egress, receiver.url("/good")) == b"content"
         with pytest.raises(RefusedUrlError, match=r"127.0.0.2 is not a public address"):
             await read(egress, receiver.url("/inside"))
-        with pytest.raises(RefusedUrlError, match="no http or https URL"):
+        with pytest.raises(RefusedUrlError, match="not an http or https URL"):
             await read(egress, receiver.url("/file"))
-        with pytest.raises(UnreachableError, match="redirected more than 5 times"):
+        with pytest.raises(UnreachableError, match="redirects more than 5 times"):
             await read(egress, receiver.url("/round"))
 
     with_receiver(scenario)
@@ -102,9 +102,9 @@ def test_what_cannot_be_asked_says_why():
         receiver.answers["/broken"] = b"this is no HTTP\r\n\r\n"
         with pytest.raises(UnreachableError, match="HTTP 404"):
             await read(egress, receiver.url("/missing"))
-        with pytest.raises(UnreachableError, match="could not be asked"):
+        with pytest.raises(UnreachableError, match="the request failed"):
             await read(egress, receiver.url("/broken"))
-        with pytest.raises(UnreachableError, match="could not be asked"):
+        with pytest.raises(UnreachableError, match="the request failed"):
             await egress.post("http://127.0.0.1:1/", {}, b"", timeout_s=120)
         receiver.open.clear()
         with pytest.raises(UnreachableError, match=r"no answer within 0.05 s"):

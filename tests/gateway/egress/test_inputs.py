@@ -174,7 +174,7 @@ def test_what_is_too_large_is_not_kept(tmp_path):
             files = Files(tmp_path / "files", store, lambda: 0.0)
             inputs = Inputs(files, egress, "http://gateway", most_bytes=2_000_000)
             version = made_version(document=DOCUMENT)
-            with pytest.raises(InputError, match="source: it is larger than 2,000,000 bytes"):
+            with pytest.raises(InputError, match="source: the file is larger than 2,000,000 bytes"):
                 async with inputs.ready(version, {"source": receiver.url("/big")}):
                     raise AssertionError
             assert list((tmp_path / "files").iterdir()) == []

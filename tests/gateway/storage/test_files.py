@@ -81,7 +81,7 @@ def test_what_is_no_upload_is_refused_and_leaves_nothing(tmp_path):
         assert (await upload(client, headers={})).status_code == 415
         assert (await upload(client, content=bytes(3000))).status_code == 413
         wrong = await upload(client, metadata="[1]")
-        assert (wrong.status_code, "metadata has to be" in wrong.json()["detail"]) == (422, True)
+        assert (wrong.status_code, "metadata is not a JSON object" in wrong.json()["detail"]) == (422, True)
         wrong = await client.post("/v1/files", files={"other": b"x"}, headers=AUTHORIZED)
         assert (wrong.status_code, "part content" in wrong.json()["detail"]) == (422, True)
         headers = {**AUTHORIZED, "Content-Type": "multipart/form-data"}

@@ -221,10 +221,10 @@ def test_what_is_not_taken_for_a_day_is_given_up(tmp_path):
     [
         ({"webhook": "http://127.0.0.2/"}, "webhook: 127.0.0.2 is not a public address"),
         ({"webhook": "http://169.254.169.254/latest"}, "--allow-private-urls"),
-        ({"webhook": "ftp://example.com/"}, "no http or https URL"),
+        ({"webhook": "ftp://example.com/"}, "not an http or https URL"),
         ({"webhook": "https://example.com", "webhook_events_filter": ["begin"]}, "webhook_events_filter.0"),
         ({"webhook": "https://example.com", "webhook_events_filter": []}, "webhook_events_filter"),
-        ({"webhook": "https://example.com", "webhook_completed": "https://example.com"}, "not both"),
+        ({"webhook": "https://example.com", "webhook_completed": "https://example.com"}, "leave one out"),
     ],
 )
 def test_what_could_not_be_sent_is_refused_at_once(tmp_path, body, words):

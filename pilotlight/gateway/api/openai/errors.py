@@ -1,4 +1,4 @@
-"""Errors in the shape that OpenAI's clients read. Pure."""
+"""Errors in the shape of OpenAI's API. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 PREFIX = "/openai/"
 
-_SORTS = {
+_KINDS = {
     HTTPStatus.UNAUTHORIZED: ("authentication_error", "invalid_api_key"),
     HTTPStatus.FORBIDDEN: ("permission_error", None),
     HTTPStatus.TOO_MANY_REQUESTS: ("rate_limit_error", "rate_limit_exceeded"),
@@ -16,21 +16,21 @@ _SORTS = {
 
 
 def status_of(status: HTTPStatus) -> HTTPStatus:
-    """What OpenAI answers where Replicate answers ``status``: a wrong input is 400 there."""
+    """Return the status that OpenAI uses where Replicate uses ``status``: 400 for a wrong input, not 422."""
     return HTTPStatus.BAD_REQUEST if status is HTTPStatus.UNPROCESSABLE_ENTITY else status
 
 
-def error(status: HTTPStatus, problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The body for an RFC 7807 object, whose members ``param`` and ``code`` are taken over where it has them."""
+def error(status: HTTPStatus, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return OpenAI's body for an RFC 9457 object, with the ``param`` and ``code`` that it has."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        sort, code = "server_error", None
+        kind, code = "server_error", None
     else:
-        sort, code = _SORTS.get(status, ("invalid_request_error", None))
+        kind, code = _KINDS.get(status, ("invalid_request_error", None))
     return {
         "error": {
-            "message": problem["detail"],
-            "type": sort,
-            "param": problem.get("param"),
-            "code": problem.get("code", code),
+            "message": body["detail"],
+            "type": kind,
+            "param": body.get("param"),
+            "code": body.get("code", code),
         }
     }

@@ -1,8 +1,9 @@
-"""OpenAI's parameters as the inputs of a predictor, whichever of them it declares. Pure.
+"""OpenAI's parameters as inputs of a predictor, as far as the predictor declares them. Pure.
 
-A parameter becomes the input of that name, or of the name that Replicate's models have for it. Further inputs of the
-predictor are taken under their own names (``extra_body`` of OpenAI's client). What is null, or what OpenAI would do
-anyway, asks for nothing; anything else that no input stands for is refused, because to ignore it would change the text.
+A parameter becomes the input of its name, or of the name that Replicate's models use for it. Further inputs of the
+predictor are accepted under their own names (``extra_body`` of OpenAI's client). A parameter that is null or has
+OpenAI's default is left out where no input stands for it; with any other value it is refused, because leaving it out
+would change the text.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import ApiError
 from pilotlight.gateway.api.openai.schemas import ChatBody, CompletionBody, Message
 from pilotlight.runtime.predictor_schema import InputField
 
 _LIMITS = ("max_tokens", "max_new_tokens", "max_output_tokens")
-# By parameter, the inputs that can stand for it, the best first; any other stands for itself.
+# By parameter, the inputs that can stand for it, the preferred one first; any other stands for itself.
 _NAMES = {
     "max_tokens": _LIMITS,
     "max_completion_tokens": _LIMITS,
@@ -50,28 +51,28 @@ _NEUTRAL = {
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What to predict.
+    """The inputs of a prediction.
 
     Attributes:
-        inputs: of the predictor.
-        params: by input, the parameter that it comes from.
+        inputs: by name.
+        params: by input, the parameter that gave it.
     """
 
     inputs: dict[str, Any]
     params: dict[str, str]
 
 
-def refused(param: str, problem: str, *, code: str | None = None) -> ProblemError:
-    """400, for one parameter."""
+def refused(param: str, problem: str, *, code: str | None = None) -> ApiError:
+    """Return a 400 for one parameter."""
     extra = {"param": param, "code": code}
-    return ProblemError(HTTPStatus.BAD_REQUEST, f"{param}: {problem}", extra=extra)
+    return ApiError(HTTPStatus.BAD_REQUEST, f"{param}: {problem}", extra=extra)
 
 
 def completion_inputs(body: CompletionBody, declared: Mapping[str, InputField]) -> Mapped:
-    """The inputs for ``POST /completions``.
+    """Return the inputs for ``POST /completions``.
 
     Raises:
-        ProblemError: 400, for what the predictor has no input for.
+        ApiError: 400 for a parameter that the predictor has no input for.
     """
     if "prompt" not in declared:
         raise refused("prompt", "this model takes only conversations: use /openai/v1/chat/completions")
@@ -80,12 +81,13 @@ def completion_inputs(body: CompletionBody, declared: Mapping[str, InputField]) 
 
 
 def chat_inputs(body: ChatBody, declared: Mapping[str, InputField]) -> Mapped:
-    """The inputs for ``POST /chat/completions``: the conversation as ``messages`` where the predictor takes it.
+    """Return the inputs for ``POST /chat/completions``: the conversation as ``messages`` where that is declared.
 
-    Else a conversation of one question, after system messages at most, becomes ``prompt`` and ``system_prompt``.
+    Otherwise a conversation of one user message, with or without system messages before it, becomes ``prompt`` and
+    ``system_prompt``.
 
     Raises:
-        ProblemError: 400, for what the predictor has no input for.
+        ApiError: 400 for a parameter that the predictor has no input for.
     """
     newer = body.max_completion_tokens is not None
     limit = {"max_completion_tokens": body.max_completion_tokens} if newer else {"max_tokens": body.max_tokens}
@@ -99,9 +101,9 @@ def _with_settings(
     limit: Mapping[str, int | None],
     declared: Mapping[str, InputField],
 ) -> Mapped:
-    """``text``, which comes from the parameter ``source``, and everything else that the body asks for."""
+    """Return ``text``, which the parameter ``source`` gave, with the inputs for all other parameters."""
     if body.n not in (None, 1):
-        raise refused("n", f"is {body.n}, but a prediction has one output: ask {body.n} times")
+        raise refused("n", f"is {body.n}, but a prediction has one output: send {body.n} requests")
     given = {
         **limit,
         "temperature": body.temperature,
@@ -120,7 +122,7 @@ def _with_settings(
         if name is None:
             raise refused(param, "this model has no input for it; leave it out", code="unsupported_parameter")
         if name in inputs:
-            raise refused(param, f"is given beside {params[name]}, which is the model's {name} already; drop one")
+            raise refused(param, f"is given beside {params[name]}, which is the model's {name} already; leave one out")
         inputs[name] = _stops(value, declared[name]) if param == "stop" else value
         params[name] = param
     if body.ignore_eos:
@@ -134,12 +136,12 @@ def _one_prompt(prompt: str | Sequence[Any]) -> str:
     if isinstance(prompt, str):
         return prompt
     if isinstance(prompt, list) and prompt and isinstance(prompt[0], str):
-        raise refused("prompt", f"holds {len(prompt)} prompts, but a prediction has one: send each by itself")
+        raise refused("prompt", f"holds {len(prompt)} prompts, but a prediction has one: send one request for each")
     raise refused("prompt", "holds token ids, but this model takes text: send a string")
 
 
 def _stops(stop: str | list[str], declared: InputField) -> str | list[str]:
-    """As a list, or as Replicate's models have them: in one text, between commas."""
+    """Return a list, or one text with commas, as Replicate's models declare them."""
     stops = [stop] if isinstance(stop, str) else stop
     if "array" in declared.types:
         return stops
@@ -152,13 +154,13 @@ def _stops(stop: str | list[str], declared: InputField) -> str | list[str]:
 def _without_end(
     body: CompletionBody | ChatBody, limit: int | None, declared: Mapping[str, InputField]
 ) -> dict[str, Any]:
-    """``ignore_eos`` of vLLM, which benchmarks send: on to the last token that is allowed."""
+    """Return the inputs for ``ignore_eos``, an option of vLLM's that benchmarks send: run to the limit of tokens."""
     if "ignore_eos" in declared:
         return {"ignore_eos": True}
     if limit is None or "min_tokens" not in declared:
-        raise refused("ignore_eos", "this model can do it only by its input min_tokens: give max_tokens too")
+        raise refused("ignore_eos", "this model supports it only together with max_tokens: give that too")
     if body.stop:
-        raise refused("ignore_eos", "is given beside stop, which this model would ignore too; drop one")
+        raise refused("ignore_eos", "is given beside stop, which this model would ignore too; leave one out")
     return {"min_tokens": limit}
 
 
@@ -183,7 +185,7 @@ def _turn(number: int, message: Message) -> dict[str, str]:
     place = f"messages.{number}"
     for name, value in (message.model_extra or {}).items():
         if value not in (None, [], {}):
-            raise refused("messages", f"{place}.{name} cannot be told to this model: send role and content only")
+            raise refused("messages", f"{place}.{name} is not supported by this model: send role and content only")
     if message.content is None:
         raise refused("messages", f"{place}.content is missing")
     content = message.content if isinstance(message.content, str) else "".join(one.text for one in message.content)

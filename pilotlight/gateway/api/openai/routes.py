@@ -1,6 +1,6 @@
 """OpenAI's API, under ``/openai/v1``, for every served predictor that completes text.
 
-``model`` names one as ``owner/name``; left out, it is the first. Errors have OpenAI's shape (``api.errors.respond``).
+``model`` is ``owner/name``, and by default the first of them. Errors have OpenAI's shape (``api.errors.respond``).
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from pilotlight.gateway.api.disconnect import end_for, while_connected
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import ApiError
 from pilotlight.gateway.api.openai import inputs as openai_inputs
 from pilotlight.gateway.api.openai import schemas as openai_schemas
 from pilotlight.gateway.api.openai.errors import error
 from pilotlight.gateway.api.openai.inputs import Mapped
 from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, DONE, ChatBody, CompletionBody, Shape
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, list_of, record
-from pilotlight.gateway.api.replicate.predictions import accept
 from pilotlight.gateway.api.request import gateway_of
 from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
+from pilotlight.gateway.api.run import accept, end_for, while_connected
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.names import MissingError
@@ -38,7 +37,7 @@ from pilotlight.types import Status
 
 ROUTES = Routes("OpenAI's API")
 
-# What has failed would fail again: without this, OpenAI's client asks twice more.
+# A prediction that has failed would fail again; without this header OpenAI's client repeats the request twice.
 _NOT_AGAIN = {"X-Should-Retry": "false"}
 
 # How a predictor says that an input is wrong which the schema allows: by raising an ``InputError``, as ours does.
@@ -104,42 +103,49 @@ async def _answer(
 ) -> Response:
     gateway, version = gateway_of(request), destination.version
     try:
-        live = await accept(request, destination, mapped.inputs)
+        active = await accept(request, destination, mapped.inputs)
     except InvalidInputError as mistakes:
         raise _invalid(mistakes, mapped) from None
-    headers = {"X-Request-Id": live.id}
+    headers = {"X-Request-Id": active.id}
     if body.stream:
         counts = body.stream_options is not None and bool(body.stream_options.include_usage)
-        stream = _Stream(gateway, live, version, mapped, shape, counts=counts)
-        # What fails at once is answered with its status, which a stream that has begun cannot have.
+        stream = _Stream(gateway, active, version, mapped, shape, counts=counts)
+        # A prediction that fails before its first text is answered with a status of HTTP instead of a stream.
         await while_connected(request, stream.open())
         headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream.sent(), media_type="text/event-stream", headers=headers)
-    record = await end_for(request, gateway, live)
+    record = await end_for(request, gateway, active)
     _require_success(record, mapped)
     return JSONResponse(shape.answer(version, record, openai_schemas.text_of_output(record.output)), headers=headers)
 
 
 class _Stream:
-    """One prediction as OpenAI's events; a caller who leaves cancels it."""
+    """One prediction as OpenAI's events; closing the connection cancels it."""
 
     def __init__(
-        self, gateway: Gateway, live: ActivePrediction, version: Version, mapped: Mapped, shape: Shape, *, counts: bool
+        self,
+        gateway: Gateway,
+        active: ActivePrediction,
+        version: Version,
+        mapped: Mapped,
+        shape: Shape,
+        *,
+        counts: bool,
     ) -> None:
         self._gateway = gateway
-        self._live = live
+        self._active = active
         self._version = version
         self._mapped = mapped
         self._shape = shape
         self._counts = counts
-        self._events = live.follow()
+        self._events = active.follow()
         self._opening: StreamEvent | None = None
 
     async def open(self) -> None:
-        """Waits for its first text, its end, or a long silence.
+        """Wait for the first text, the end, or a ping.
 
         Raises:
-            ProblemError: it has failed before any text.
+            ApiError: the prediction failed before any text.
         """
         try:
             async for event in self._events:
@@ -147,12 +153,12 @@ class _Stream:
                 if event is None or event.name == "output":
                     return
         except asyncio.CancelledError:
-            self._gateway.leave(self._live)
+            self._gateway.leave(self._active)
             raise
-        _require_success(self._live.record, self._mapped)
+        _require_success(self._active.record, self._mapped)
 
     async def sent(self) -> AsyncGenerator[bytes, None]:
-        """The bytes, to the last."""
+        """Yield the bytes of the events."""
         first = True
         try:
             async for event in self._from_the_opening():
@@ -161,7 +167,7 @@ class _Stream:
                 elif event.name == "output":
                     yield self._piece(event.data, first=first)
                     first = False
-            record = self._live.record
+            record = self._active.record
             _require_success(record, self._mapped)
             if first:  # an output in one piece, or none
                 yield self._piece(openai_schemas.text_of_output(record.output), first=True)
@@ -169,10 +175,10 @@ class _Stream:
             if self._counts:
                 yield self._shape.counted(self._version, record)
             yield DONE
-        except ProblemError as problem:
-            yield openai_schemas.encode(error(problem.status, problem.body))
+        except ApiError as failure:
+            yield openai_schemas.encode(error(failure.status, failure.body))
         finally:
-            self._gateway.leave(self._live)
+            self._gateway.leave(self._active)
 
     async def _from_the_opening(self) -> AsyncGenerator[StreamEvent | None, None]:
         async with aclosing(self._events) as events:
@@ -181,31 +187,33 @@ class _Stream:
                 yield event
 
     def _piece(self, text: str | None, *, first: bool) -> bytes:
-        return self._shape.event(self._version, self._live.record, text, first=first, counts=self._counts)
+        return self._shape.event(self._version, self._active.record, text, first=first, counts=self._counts)
 
 
 def _require_success(record: PredictionRecord, mapped: Mapped) -> None:
-    """Raises a ``ProblemError`` for whatever else has become of it."""
+    """Raise an ``ApiError`` for a prediction that has not succeeded."""
     if record.status is Status.SUCCEEDED:
         return
     if record.status is Status.CANCELED:
-        raise ProblemError(HTTPStatus.CONFLICT, f"Prediction {record.id} was cancelled.", headers=_NOT_AGAIN)
+        raise ApiError(HTTPStatus.CONFLICT, f"Prediction {record.id} was cancelled.", headers=_NOT_AGAIN)
     if record.status is not Status.FAILED:
-        raise ProblemError(
-            HTTPStatus.SERVICE_UNAVAILABLE, "The gateway is stopping; ask again soon.", headers={"Retry-After": "5"}
+        raise ApiError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The gateway is stopping: repeat the request later.",
+            headers={"Retry-After": "5"},
         )
     wrong = _WRONG_INPUT.search(record.error or "")
     if wrong is not None and wrong["name"] in mapped.params:
         extra = {"param": mapped.params[wrong["name"]]}
-        raise ProblemError(HTTPStatus.BAD_REQUEST, wrong[0], headers=_NOT_AGAIN, extra=extra)
+        raise ApiError(HTTPStatus.BAD_REQUEST, wrong[0], headers=_NOT_AGAIN, extra=extra)
     detail = f"Prediction {record.id} failed: {record.error}"
-    raise ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=_NOT_AGAIN)
+    raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers=_NOT_AGAIN)
 
 
-def _invalid(mistakes: InvalidInputError, mapped: Mapped) -> ProblemError:
+def _invalid(mistakes: InvalidInputError, mapped: Mapped) -> ApiError:
     lines = [f"{mapped.params.get(one.field, one.field)}: {one.message}" for one in mistakes.mistakes]
     first = mistakes.mistakes[0].field
-    return ProblemError(HTTPStatus.BAD_REQUEST, "; ".join(lines), extra={"param": mapped.params.get(first, first)})
+    return ApiError(HTTPStatus.BAD_REQUEST, "; ".join(lines), extra={"param": mapped.params.get(first, first)})
 
 
 def _is_text(version: Version) -> bool:
@@ -213,9 +221,9 @@ def _is_text(version: Version) -> bool:
 
 
 def _route(request: Request, name: str | None, key: str | None = None) -> Destination:
-    """Return where a request for a model of that name goes; raises a ``ProblemError``, 404, when there is none."""
+    """Return where a request for a model of that name goes; raises an ``ApiError``, 404, when there is none."""
     try:
         return gateway_of(request).route(ByOpenAIName(name, _is_text), key)
     except MissingError as error:
         extra = {"param": "model", "code": "model_not_found"}
-        raise ProblemError(HTTPStatus.NOT_FOUND, str(error), extra=extra) from None
+        raise ApiError(HTTPStatus.NOT_FOUND, str(error), extra=extra) from None

@@ -1,7 +1,7 @@
 """The shapes of OpenAI's API: bodies that are sent to it, and objects that it answers with. Pure.
 
-A body is what OpenAI's clients may send, with the types that OpenAI gives it. What no predictor can do is refused by
-``openai_inputs``, by its name; what has no say in the text (``user``, ``metadata``) is accepted and not passed on.
+A body has the fields that OpenAI's clients may send, with OpenAI's types. ``openai.inputs`` refuses the fields that the
+predictor has no input for; fields that do not change the text (``user``, ``metadata``) are accepted and not passed on.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pilotlight.gateway.registry.versions import Version
 
 DONE = b"data: [DONE]\n\n"
 
-# Of the text, and of nothing else: OpenAI's own service keeps, bills or routes by the others.
-_UNHEARD = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prediction")
+# Fields that do not change the text: OpenAI's own service stores, bills or routes by them.
+_NO_EFFECT = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prediction")
 
 
 class StreamOptions(BaseModel):
-    """What a stream holds besides the text.
+    """What a stream holds beside the text.
 
-    Nothing is ever padded, so ``include_obfuscation`` has nothing to do. Nor has ``continuous_usage_stats``, a word
-    of vLLM's that benchmarks send: predictors report what they have used at their end.
+    ``include_obfuscation`` has no effect, since events are not padded; nor has ``continuous_usage_stats``, an option
+    of vLLM's that benchmarks send, since predictors report their usage at the end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,7 +36,7 @@ class StreamOptions(BaseModel):
 
 
 class _Body(BaseModel):
-    """What both routes take; any other key is in ``model_extra``, and may be an input of the predictor."""
+    """The fields of both routes; any other key is in ``model_extra``, and may be an input of the predictor."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -61,18 +61,18 @@ class _Body(BaseModel):
 
     @property
     def others(self) -> dict[str, Any]:
-        """What is neither here nor without a say."""
-        return {name: value for name, value in (self.model_extra or {}).items() if name not in _UNHEARD}
+        """The further keys, without those that have no effect."""
+        return {name: value for name, value in (self.model_extra or {}).items() if name not in _NO_EFFECT}
 
 
 class CompletionBody(_Body):
-    """``POST /completions``."""
+    """Completes a prompt."""
 
     prompt: str | list[str] | list[int] | list[list[int]]
 
 
 class TextPart(BaseModel):
-    """A piece of a message."""
+    """One part of a message."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,7 +81,7 @@ class TextPart(BaseModel):
 
 
 class Message(BaseModel):
-    """One turn of a conversation; what else a client echoes of an answer has to be null or empty."""
+    """One turn of a conversation; further fields, which clients copy from answers, have to be null or empty."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -90,7 +90,7 @@ class Message(BaseModel):
 
 
 class ChatBody(_Body):
-    """``POST /chat/completions``."""
+    """Answers a conversation."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: int | None = None
@@ -98,12 +98,12 @@ class ChatBody(_Body):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one of the two routes writes an answer.
+    """The form of the answers of one of the two routes.
 
     Attributes:
-        prefix: of its ids.
-        whole: the ``object`` of an answer in one piece.
-        piece: that of one event of a stream.
+        prefix: the first part of ids.
+        whole: the ``object`` of a complete answer.
+        piece: the ``object`` of an event of a stream.
         chat: whether a text is a message.
     """
 
@@ -113,7 +113,7 @@ class Shape:
     chat: bool
 
     def answer(self, version: Version, record: PredictionRecord, text: str) -> dict[str, Any]:
-        """A prediction that has succeeded, with the usage where the predictor has reported it."""
+        """Return the answer for a prediction that has succeeded, with its usage where the predictor reports it."""
         said = {"message": {"role": "assistant", "content": text, "refusal": None}} if self.chat else {"text": text}
         choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish_reason(record)}
         shown = {**self._head(self.whole, version, record), "choices": [choice]}
@@ -123,14 +123,14 @@ class Shape:
     def event(
         self, version: Version, record: PredictionRecord, text: str | None, *, first: bool, counts: bool
     ) -> bytes:
-        """One event of a stream.
+        """Return one event of a stream.
 
         Args:
-            version: what runs.
-            record: what it runs; once it has succeeded, it says why the text ends.
-            text: the next piece, ``None`` when there is none.
-            first: whether nothing has been sent before.
-            counts: whether the usage will be sent, which every event before has to say.
+            version: the version that runs.
+            record: the prediction; once it has succeeded, it says why the text ends.
+            text: the next piece; ``None`` at the end.
+            first: whether this is the first event.
+            counts: whether an event with the usage follows, which every event before it announces.
         """
         delta = {**({"role": "assistant"} if first else {}), **({} if text is None else {"content": text})}
         said: dict[str, Any] = {"delta": delta} if self.chat else {"text": text or ""}
@@ -140,7 +140,7 @@ class Shape:
         return encode({**shown, "usage": None} if counts else shown)
 
     def counted(self, version: Version, record: PredictionRecord) -> bytes:
-        """The event after the last piece, with what was used; ``null`` when the predictor does not report it."""
+        """Return the last event, with the usage; ``null`` where the predictor does not report it."""
         return encode({**self._head(self.piece, version, record), "choices": [], "usage": usage(record)})
 
     def _head(self, kind: str, version: Version, record: PredictionRecord) -> dict[str, Any]:
@@ -158,17 +158,17 @@ CHAT = Shape("chatcmpl", "chat.completion", "chat.completion.chunk", chat=True)
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    """A document as one event. In ASCII, because some clients end a line at U+2028 too."""
+    """Return a document as one event, in ASCII: some clients also end a line at U+2028."""
     return f"data: {json.dumps(document, separators=(',', ':'))}\n\n".encode()
 
 
 def model(version: Version) -> dict[str, Any]:
-    """An entry of the list of models."""
+    """Return an entry of the list of models."""
     return {"id": version.model, "object": "model", "created": int(version.created_at), "owned_by": version.owner}
 
 
 def usage(record: PredictionRecord) -> dict[str, int] | None:
-    """The tokens that the predictor has counted; ``None`` when it has not. Nothing is estimated."""
+    """Return the numbers of tokens that the predictor reports; ``None`` where it does not. Nothing is estimated."""
     counts = [record.metrics.get(name) for name in ("input_token_count", "output_token_count")]
     prompt, completion = (count if isinstance(count, int) and not isinstance(count, bool) else None for count in counts)
     if prompt is None or completion is None:
@@ -177,13 +177,13 @@ def usage(record: PredictionRecord) -> dict[str, int] | None:
 
 
 def finish_reason(record: PredictionRecord) -> str:
-    """Why the text ends: as the predictor reports it in ``finish_reason``, else that it was complete."""
+    """Return why the text ends, as the predictor reports in ``finish_reason``; ``stop`` where it does not."""
     reported = record.metrics.get("finish_reason")
     return reported if reported in ("stop", "length", "content_filter") else "stop"
 
 
 def text_of_output(output: Any) -> str:
-    """What a predictor of text has returned; chunks are joined."""
+    """Return the output of a text predictor, with its chunks joined."""
     if output is None:
         return ""
     return output if isinstance(output, str) else "".join(str(chunk) for chunk in output)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pilotlight.gateway.api.errors import ProblemError, not_found
+from pilotlight.gateway.api.errors import ApiError, not_found
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, list_of, page_of, record, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.request import gateway_of, name_of, services_of
@@ -99,7 +99,7 @@ async def get_training(request: Request) -> Response:
 )
 async def create_training(request: Request) -> Response:
     gateway_of(request).catalog.find(request.path_params["id"], name_of(request))
-    raise ProblemError(
+    raise ApiError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "This gateway runs predictions only: train elsewhere, and push the result as a version with `pilotlight push`.",
         title="Training is not possible here",

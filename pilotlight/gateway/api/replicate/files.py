@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from pilotlight.gateway.api.errors import ProblemError, not_found
+from pilotlight.gateway.api.errors import ApiError, bad_request, not_found, unprocessable
 from pilotlight.gateway.api.openapi_schemas import TEXT, page_of, record, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.request import base_of, files_of
@@ -28,7 +28,7 @@ _FORM = record({"metadata": TEXT}, content={"type": "string", "format": "binary"
 
 _LONGEST_METADATA_BYTES = 64 * 1024
 
-# What a caller has uploaded must never act as a page of the gateway's own in somebody's browser.
+# An upload must not act as a page of the gateway in a browser.
 _HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Content-Type-Options": "nosniff"}
 
 
@@ -50,14 +50,14 @@ async def upload(request: Request) -> Response:
         async with request.form(max_files=2, max_fields=4, max_part_size=_LONGEST_METADATA_BYTES) as form:
             content = form.get("content")
             if not isinstance(content, UploadFile):
-                raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "Send a form whose part content is the file.")
+                raise unprocessable("The form has no file: send it as the part content.")
             given = form.get("metadata")
             metadata = _metadata(await given.read() if isinstance(given, UploadFile) else given)
             kind = _kind(_text(form.get("type")) or content.content_type or "application/octet-stream")
             name = _text(form.get("filename")) or content.filename or "file"
             stored = await files_of(request).add(content.file, name, kind, metadata)
     except HTTPException as error:  # the parser's
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"The form cannot be read: {error.detail}") from None
+        raise bad_request(f"The form cannot be read: {error.detail}") from None
     return JSONResponse(replicate_schemas.file(stored, base_of(request)), HTTPStatus.CREATED)
 
 
@@ -112,7 +112,7 @@ async def _find(request: Request) -> StoredFile:
     return stored
 
 
-def _no_file(request: Request) -> ProblemError:
+def _no_file(request: Request) -> ApiError:
     return not_found(f"file {request.path_params['id'][:140]!r}")
 
 
@@ -121,9 +121,9 @@ def _text(field: UploadFile | str | None) -> str | None:
 
 
 def _kind(given: str) -> str:
-    """It becomes a header of every download."""
+    """Return the content type, which becomes a header of every download."""
     if not re.fullmatch(r"[!-~]+/[ -~]+", given):
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"type {given[:80]!r}: give one such as text/plain.")
+        raise unprocessable(f"type {given[:80]!r} is not a content type: give one such as text/plain.")
     return given
 
 
@@ -133,5 +133,7 @@ def _metadata(given: str | bytes | None) -> dict[str, Any]:
     except ValueError:
         metadata = None
     if not isinstance(metadata, dict):
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "The part metadata has to be a JSON object.")
+        raise ApiError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, 'metadata is not a JSON object: give one such as {"key": "value"}.'
+        )
     return metadata

@@ -1,4 +1,4 @@
-"""What a caller wants of a prediction beside its result, and how that is said: in headers, and as a webhook."""
+"""What a request asks for beside the prediction: the headers ``Prefer`` and ``Cancel-After``, and the webhook."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import bad_request, unprocessable
 from pilotlight.gateway.api.replicate.schemas import PredictionBody
 from pilotlight.gateway.scheduler import deadlines
 from pilotlight.gateway.webhooks import outbox
@@ -31,7 +30,7 @@ class RequestOptions:
     cancel_at: float | None
 
     def store(self, db: sqlite3.Connection) -> None:
-        """Writes them, in the transaction that accepts the prediction."""
+        """Store them in the transaction that accepts the prediction."""
         if self.subscription is not None:
             outbox.insert(db, self.subscription)
         if self.cancel_at is not None:
@@ -39,10 +38,10 @@ class RequestOptions:
 
 
 def read_wait(prefer: str | None) -> float | None:
-    """The seconds of ``Prefer: wait`` (60) or ``Prefer: wait=N`` (1 to 60); ``None`` without.
+    """Return the seconds of ``Prefer: wait`` (60) or ``Prefer: wait=N`` (1 to 60); ``None`` without either.
 
     Raises:
-        ProblemError: it is a wait, but none that can be granted.
+        ApiError: the wait is not 1 to 60 seconds.
     """
     for part in (prefer or "").split(","):
         name, _, value = part.strip().partition("=")
@@ -52,35 +51,33 @@ def read_wait(prefer: str | None) -> float | None:
             return 60.0
         if re.fullmatch(r"[0-9]{1,2}", value) and 1 <= int(value) <= 60:
             return float(value)
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"Prefer: wait={value[:40]}: give 1 to 60 seconds.")
+        raise bad_request(f"Prefer: wait={value[:40]}: give 1 to 60 seconds.")
     return None
 
 
 def read_cancel_after(header: str | None) -> float | None:
-    """The seconds of ``Cancel-After``, such as ``90``, ``5m`` or ``1h30m``: 5 s, as on Replicate, to a day.
+    """Return the seconds of ``Cancel-After``, such as ``90``, ``5m`` or ``1h30m``: 5 s (as on Replicate) to a day.
 
     Raises:
-        ProblemError: it is no time, or too short or too long.
+        ApiError: the header is not a duration, or out of these bounds.
     """
     if header is None:
         return None
     after_s = parse_duration(header)
     if after_s is None or not 5 <= after_s <= 86400:
-        raise ProblemError(
-            HTTPStatus.BAD_REQUEST, f"Cancel-After: {header[:40]}: give 5 seconds to a day, such as 90s, 5m or 1h30m."
-        )
+        raise bad_request(f"Cancel-After: {header[:40]}: give 5 seconds to a day, such as 90s, 5m or 1h30m.")
     return after_s
 
 
 def read_webhook(body: PredictionBody) -> tuple[str | None, Sequence[str] | None]:
-    """The URL of the webhook, and the events that it is for; ``None`` for all of them.
+    """Return the URL of the webhook, and its events; ``None`` for all events.
 
     Raises:
-        ProblemError: there are two.
+        ApiError: the body has two webhooks.
     """
     if body.webhook and body.webhook_completed:
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "Give webhook or webhook_completed, not both: a prediction has one."
+        raise unprocessable(
+            "webhook and webhook_completed are both given: leave one out, a prediction has one webhook."
         )
     if body.webhook_completed:
         return body.webhook_completed, ["completed"]

@@ -151,5 +151,6 @@ def _refuse_project(gateway: Gateway, model: str) -> None:
     for project in gateway.catalog.projects:
         if project.model == model:
             raise ConflictError(
-                f"{model} is served from its folder, {project.project.root}: push it under another name."
+                f"{model} is served from its folder, {project.project.root}, and cannot be changed: "
+                "push it under another name."
             )

@@ -10,15 +10,15 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from pilotlight.errors import WorkerBusyError
 from pilotlight.gateway import sse
-from pilotlight.gateway.api.errors import ProblemError, not_found
+from pilotlight.gateway.api.errors import not_found, unprocessable
 from pilotlight.gateway.api.openapi_schemas import TEXT, Schema, page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.headers import RequestOptions, read_cancel_after, read_wait, read_webhook
 from pilotlight.gateway.api.replicate.schemas import PredictionBody
 from pilotlight.gateway.api.request import base_of, gateway_of, name_of, services_of
 from pilotlight.gateway.api.routing import EVENTS, OPEN, Routes, as_json
+from pilotlight.gateway.api.run import accept
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.egress.addresses import RefusedUrlError
 from pilotlight.gateway.prediction import PredictionRecord
@@ -71,7 +71,7 @@ _OPTIONS = (_PREFER, _CANCEL_AFTER)
 )
 async def create_by_version(request: Request, body: PredictionBody) -> Response:
     if body.version is None:
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "version is required: give an id, or owner/name:id.")
+        raise unprocessable("version is required: give an id, owner/name:id, or owner/name.")
     return await _create(request, body, gateway_of(request).route(ByVersion(body.version)))
 
 
@@ -158,54 +158,31 @@ async def stream_prediction(request: Request) -> Response:
     key = request.path_params["key"].encode()
     if record is None or not hmac.compare_digest(record.stream_key.encode(), key):
         raise not_found("such stream")
-    live = gateway.active(record.id)
-    events = _replay(record) if live is None else _follow(live)
+    active = gateway.active(record.id)
+    events = _replay(record) if active is None else _follow(active)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
-
-
-async def accept(
-    request: Request,
-    destination: Destination,
-    inputs: dict[str, object],
-    *,
-    options: RequestOptions | None = None,
-) -> ActivePrediction:
-    """A new prediction; 429 when too many are waiting."""
-    gateway = gateway_of(request)
-    version, deployment = destination.version, destination.deployment
-    try:
-        if options is None:
-            return await gateway.create(version, inputs, deployment=deployment)
-        live = await gateway.create(
-            version, inputs, deployment=deployment, prediction_id=options.prediction, also=options.store
-        )
-    except WorkerBusyError as error:
-        retry_after = str(gateway.pool(version, deployment).retry_after_s)
-        raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers={"Retry-After": retry_after}) from None
-    services_of(request).schedule(live, options)
-    return live
 
 
 async def _create_unversioned(request: Request, body: PredictionBody, destination: Destination) -> Response:
     if body.version is not None:
         what = "model" if destination.deployment is None else "deployment"
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"This URL names a {what}: leave version out.")
+        raise unprocessable(f"version {body.version[:140]!r}: the URL already names a {what}; leave version out.")
     return await _create(request, body, destination)
 
 
 async def _create(request: Request, body: PredictionBody, destination: Destination) -> Response:
     wait_s = read_wait(request.headers.get("prefer"))
     options = _options_of(request, body)
-    live = await accept(request, destination, body.input or {}, options=options)
-    ended = wait_s is not None and await live.wait_ended(wait_s)
-    shown = replicate_schemas.prediction(live.record, base_of(request), hide_progress=True)
+    active = await accept(request, destination, body.input or {}, options=options)
+    ended = wait_s is not None and await active.wait_ended(wait_s)
+    shown = replicate_schemas.prediction(active.record, base_of(request), hide_progress=True)
     status = HTTPStatus.CREATED if ended or wait_s is None else HTTPStatus.ACCEPTED
     return JSONResponse(shown, status)
 
 
 def _options_of(request: Request, body: PredictionBody) -> RequestOptions | None:
-    """What is to be done about the prediction beside running it; mostly nothing."""
+    """Return the webhook and the deadline of a prediction; ``None`` where it has neither."""
     after_s = read_cancel_after(request.headers.get("cancel-after"))
     url, events = read_webhook(body)
     if url is None and after_s is None:
@@ -216,7 +193,7 @@ def _options_of(request: Request, body: PredictionBody) -> RequestOptions | None
         try:
             subscription = services_of(request).dispatcher.subscription(prediction, url, events, base_of(request))
         except RefusedUrlError as error:
-            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"webhook: {error}") from None
+            raise unprocessable(f"webhook: {error}") from None
     cancel_at = None if after_s is None else gateway_of(request).clock() + after_s
     return RequestOptions(prediction, subscription, cancel_at)
 
@@ -232,12 +209,12 @@ async def _replay(record: PredictionRecord) -> AsyncGenerator[bytes, None]:
         yield sse.encode(event, f"{int(record.created_at)}:{number}")
 
 
-async def _follow(live: ActivePrediction) -> AsyncGenerator[bytes, None]:
+async def _follow(active: ActivePrediction) -> AsyncGenerator[bytes, None]:
     number = 0
-    async with aclosing(live.follow()) as events:
+    async with aclosing(active.follow()) as events:
         async for event in events:
             if event is None:
                 yield sse.PING
             else:
-                yield sse.encode(event, f"{int(live.record.created_at)}:{number}")
+                yield sse.encode(event, f"{int(active.record.created_at)}:{number}")
                 number += 1

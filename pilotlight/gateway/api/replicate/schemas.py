@@ -6,12 +6,11 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import bad_request
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.deployments import MOST_INSTANCES, Deployment
 from pilotlight.gateway.registry.names import NAME_PATTERN
@@ -21,7 +20,7 @@ from pilotlight.gateway.storage.files import StoredFile
 from pilotlight.gateway.storage.store import Page
 from pilotlight.types import Status
 
-# Of this machine, whatever it has: where workers run is not for the caller to choose.
+# The only choice: workers run on this machine, on whatever it has.
 HARDWARE = {"sku": "local", "name": "This machine"}
 
 _Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -35,9 +34,10 @@ class _Strict(BaseModel):
 
 
 class PredictionBody(_Strict):
-    """What creates a prediction; ``version`` only where the URL does not say what to run.
+    """Creates a prediction; ``version`` is for the URL that names neither a model nor a deployment.
 
-    ``stream`` changes nothing: every prediction has a stream. ``webhook_completed`` is the old way to ask for the end.
+    ``stream`` has no effect, since every prediction has a stream. ``webhook_completed`` is the older field for a
+    webhook at the end only.
     """
 
     input: dict[str, Any] | None = None
@@ -49,7 +49,7 @@ class PredictionBody(_Strict):
 
 
 class ModelBody(_Strict):
-    """What creates a model; ``hardware`` is taken and has no effect: this machine is what there is."""
+    """Creates a model; ``hardware`` has no effect: workers run on this machine."""
 
     owner: _Name
     name: _Name
@@ -63,7 +63,7 @@ class ModelBody(_Strict):
 
 
 class DeploymentBody(_Strict):
-    """What creates a deployment."""
+    """Creates a deployment."""
 
     name: _Name
     model: str
@@ -74,7 +74,7 @@ class DeploymentBody(_Strict):
 
 
 class DeploymentChanges(_Strict):
-    """What updates one; whatever is left out stays."""
+    """Changes a deployment; a field that is left out stays as it is."""
 
     version: str | None = None
     hardware: Annotated[str, Field(min_length=1, max_length=100)] | None = None
@@ -83,25 +83,25 @@ class DeploymentChanges(_Strict):
 
 
 class PlainBody(_Strict):
-    """What ``POST /predict`` takes."""
+    """Runs one prediction."""
 
     input: dict[str, Any] | None = None
 
 
 class BatchBody(_Strict):
-    """What ``POST /predict/batch`` takes: any number of inputs, each of which may be wrong by itself."""
+    """Runs one prediction for each item of ``inputs``; an item that does not fit fails alone."""
 
     inputs: list[Any]
 
 
 def prediction(record: PredictionRecord, base: str, *, hide_progress: bool = False) -> dict[str, Any]:
-    """A prediction.
+    """Return a prediction as Replicate shows it.
 
     Args:
-        record: as it is now.
-        base: where the caller reaches the gateway, such as ``http://127.0.0.1:8394``.
-        hide_progress: show one that runs as ``starting``. Replicate does so when the wait for a prediction has run
-            out: its client takes any other status for the end, and skips output that it has been shown before.
+        record: the prediction.
+        base: the URL under which the caller reaches the gateway, such as ``http://127.0.0.1:8394``.
+        hide_progress: show a running prediction as ``starting``. Replicate does so when the wait for a prediction has
+            run out: its client takes any other status for the end, and skips output that it has seen before.
     """
     running = record.status is Status.PROCESSING
     hidden = hide_progress and running
@@ -127,7 +127,7 @@ def prediction(record: PredictionRecord, base: str, *, hide_progress: bool = Fal
 
 
 def version(one: Version) -> dict[str, Any]:
-    """A version of a model."""
+    """Return a version of a model."""
     return {
         "id": one.id,
         "created_at": iso(one.created_at),
@@ -137,7 +137,7 @@ def version(one: Version) -> dict[str, Any]:
 
 
 def model(one: Model, latest: Version | None, base: str, run_count: int) -> dict[str, Any]:
-    """A model, with the version that runs when none is asked for."""
+    """Return a model with its latest version."""
     owner, _, name = one.model.partition("/")
     return {
         "url": f"{base}/v1/models/{one.model}",
@@ -157,7 +157,7 @@ def model(one: Model, latest: Version | None, base: str, run_count: int) -> dict
 
 
 def deployment(one: Deployment) -> dict[str, Any]:
-    """A deployment, with its latest release."""
+    """Return a deployment with its latest release."""
     owner, _, name = one.deployment.partition("/")
     return {
         "owner": owner,
@@ -178,7 +178,7 @@ def deployment(one: Deployment) -> dict[str, Any]:
 
 
 def file(stored: StoredFile, base: str) -> dict[str, Any]:
-    """An upload; ``urls.get`` is where its bytes are, for whoever has it, so that workers and clients can read it."""
+    """Return an upload; its content is at ``urls.get``, which needs no token, for workers and clients."""
     return {
         "id": stored.id,
         "name": stored.name,
@@ -194,17 +194,17 @@ def file(stored: StoredFile, base: str) -> dict[str, Any]:
 
 
 def account() -> dict[str, Any]:
-    """Whoever uses this gateway."""
+    """Return the account: every caller of this gateway is the same one."""
     return {"type": "user", "username": LOCAL, "name": LOCAL, "github_url": None}
 
 
 def listing(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """A list that fits on one page."""
+    """Return a list on one page."""
     return {"previous": None, "next": None, "results": results}
 
 
 def prediction_page(page: Page, base: str) -> dict[str, Any]:
-    """A page of predictions, newest first; ``next`` leads to older ones."""
+    """Return a page of predictions, newest first; ``next`` is the URL of the older ones."""
     url = f"{base}/v1/predictions?cursor="
     numbers = [number for number, _ in page.records]
     return {
@@ -215,15 +215,15 @@ def prediction_page(page: Page, base: str) -> dict[str, Any]:
 
 
 def write_cursor(side: str, number: int) -> str:
-    """A place in the list that stays where it is while newer predictions come."""
+    """Return a place in the list of predictions that does not move when new ones are added."""
     return base64.urlsafe_b64encode(f"{side}:{number}".encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> dict[str, int]:
-    """``{"before": number}`` or ``{"after": number}``.
+    """Return ``{"before": number}`` or ``{"after": number}``.
 
     Raises:
-        ProblemError: it is no cursor of ours.
+        ApiError: the text is not a cursor.
     """
     try:
         decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
@@ -231,12 +231,12 @@ def read_cursor(text: str) -> dict[str, int]:
         decoded = ""
     match = re.fullmatch(r"(before|after):([0-9]{1,18})", decoded)
     if match is None:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, f"cursor {text[:80]!r} is not one that this list has given out.")
+        raise bad_request(f"cursor {text[:80]!r} is not a cursor: take one from next or previous of a page.")
     return {match[1]: int(match[2])}
 
 
 def iso(time_s: float | None) -> str | None:
-    """Seconds since 1970 as Replicate writes a time."""
+    """Return seconds since 1970 as Replicate writes a time."""
     if time_s is None:
         return None
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

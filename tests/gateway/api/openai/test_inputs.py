@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import ApiError
 from pilotlight.gateway.api.openai import errors as openai_errors
 from pilotlight.gateway.api.openai.inputs import chat_inputs, completion_inputs
 from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, ChatBody, CompletionBody
@@ -78,7 +78,7 @@ def test_what_is_null_or_what_openai_does_anyway_asks_for_nothing():
     ],
 )
 def test_what_would_change_the_text_and_cannot_be_done_is_refused_by_name(body, param):
-    with pytest.raises(ProblemError, match=f"^{param}: ") as caught:
+    with pytest.raises(ApiError, match=f"^{param}: ") as caught:
         complete(PLAIN, **body)
     assert (caught.value.status, caught.value.body["param"]) == (400, param)
 
@@ -93,7 +93,7 @@ def test_what_would_change_the_text_and_cannot_be_done_is_refused_by_name(body, 
     ],
 )
 def test_contradictions_are_refused_by_name(body, param):
-    with pytest.raises(ProblemError, match=f"^{param}: "):
+    with pytest.raises(ApiError, match=f"^{param}: "):
         complete(RICH, **body)
 
 
@@ -137,12 +137,12 @@ def test_one_question_is_a_prompt_where_there_are_no_messages():
     ],
 )
 def test_a_conversation_that_cannot_be_told_is_refused(declared, messages):
-    with pytest.raises(ProblemError, match=r"^messages: "):
+    with pytest.raises(ApiError, match=r"^messages: "):
         converse(declared, messages)
 
 
 def test_a_model_of_conversations_alone_completes_no_prompt():
-    with pytest.raises(ProblemError, match="use /openai/v1/chat/completions"):
+    with pytest.raises(ApiError, match="use /openai/v1/chat/completions"):
         complete({"messages": TEXT})
 
 

@@ -127,7 +127,7 @@ REFUSED = (
     ("PATCH", "/v1/deployments/local/model7", {}, 409, "is served from its folder"),
     ("DELETE", "/v1/deployments/local/none", None, 404, "there is no deployment local/none"),
     ("POST", "/v1/deployments/local/none/predictions", {}, 404, "There is no deployment 'local/none' here"),
-    ("POST", f"{DEPLOYMENT}/predictions", {"version": id_of(1)}, 422, "names a deployment: leave version out"),
+    ("POST", f"{DEPLOYMENT}/predictions", {"version": id_of(1)}, 422, "names a deployment; leave version out"),
 )
 
 

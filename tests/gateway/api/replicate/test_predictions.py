@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pilotlight.gateway.api.errors import ProblemError
+from pilotlight.gateway.api.errors import ApiError
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.headers import read_wait
 from tests.gateway.made import Fakes, Limits, made_version, run, served, until
@@ -159,7 +159,12 @@ def test_a_wrong_input_is_explained(tmp_path):
         ("/v1/models/local/none/predictions", {}, 404, "There is no model 'local/none' here"),
         ("/v1/deployments/local/none/predictions", {}, 404, "There is no deployment"),
         ("/v1/models/local/model1/predictions", {"version": ID}, 422, "leave version out"),
-        ("/v1/models/local/model1/predictions", {"inputs": {}}, 422, "inputs: Extra inputs"),
+        (
+            "/v1/models/local/model1/predictions",
+            {"inputs": {}},
+            422,
+            "inputs: Extra inputs are not permitted; the fields are input, version",
+        ),
         ("/v1/models/local/model1/predictions", {"input": []}, 422, "input: Input should be a valid dict"),
         ("/v1/models/local/model1/predictions", [], 422, "body: Input should be a valid dict"),
         ("/v1/models/local/model1/predictions", None, 422, "input.prompt: Field required"),
@@ -252,13 +257,13 @@ def test_how_long_a_caller_wants_to_wait(header, expected):
 
 @pytest.mark.parametrize("header", ["wait=0", "wait=61", "wait=x", "wait=1.5"])
 def test_a_wait_that_cannot_be_granted_is_refused(header):
-    with pytest.raises(ProblemError, match="give 1 to 60 seconds"):
+    with pytest.raises(ApiError, match="give 1 to 60 seconds"):
         read_wait(header)
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "YmVmb3JlOi0x", "ä", "YmVmb3JlOjE5OTk5OTk5OTk5OTk5OTk5OTk5"])
 def test_a_cursor_that_is_none_of_ours_is_refused(cursor):
-    with pytest.raises(ProblemError, match="cursor"):
+    with pytest.raises(ApiError, match="cursor"):
         replicate_schemas.read_cursor(cursor)
 
 
