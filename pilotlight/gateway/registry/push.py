@@ -76,7 +76,7 @@ def push(
         model: ``owner/name``; ``None`` for what cog.yaml says.
         registry: the registry to push to.
         now: seconds since 1970.
-        watcher: told of files as they are read.
+        watcher: called with the progress of reading files.
         python: an interpreter with cog and all that the predictor imports; the running one by default.
         allow_breaking: whether the version may be incompatible with the one before it.
         link: as ``Blobs.add`` has it.

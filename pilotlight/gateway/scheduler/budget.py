@@ -67,7 +67,7 @@ class WorkerBudget:
         self.changed()
 
     def allotted(self, member: Member) -> int:
-        """Return how many workers a version may have now; the others are told where that changes for them."""
+        """Return how many workers a version may have now; where that changes for others, they rescale."""
         demands = [one.demand() for one in self._members]
         allotted = allot(self._max_workers, demands)
         if allotted != self._allotted:

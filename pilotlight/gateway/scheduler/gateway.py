@@ -20,8 +20,9 @@ from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.scheduler import recovery
 from pilotlight.gateway.scheduler.active import ActivePrediction
+from pilotlight.gateway.scheduler.active_set import ActiveSet
 from pilotlight.gateway.scheduler.autoscaler import Limits
-from pilotlight.gateway.scheduler.listeners import Listeners, NullListener
+from pilotlight.gateway.scheduler.listeners import Listeners
 from pilotlight.gateway.scheduler.log_buffer import LogBuffer
 from pilotlight.gateway.scheduler.metrics import Gauges, Metrics, ServingKey
 from pilotlight.gateway.scheduler.pools import InputsLike, Pools
@@ -62,7 +63,7 @@ class Gateway:
         inputs: prepares inputs before they reach a worker; by default they stay as they are.
 
     Attributes:
-        listeners: told of every prediction; others may be added.
+        listeners: called at every step of every prediction; others may be added.
         metrics: what was counted and measured, by version and deployment.
         logs: the last lines that workers and predictions have printed.
         closing: whether no more predictions are accepted.
@@ -93,7 +94,7 @@ class Gateway:
         self._closed = asyncio.Event()
         self.catalog = Catalog(projects, registry)
         self.metrics = Metrics(self._metrics_key, lambda: self._pools.gauges_by_key())
-        self._active = _Active()
+        self._active = ActiveSet()
         self.listeners = Listeners(self._active, self.metrics, self.logs)
         self._pools = Pools(
             self.catalog,
@@ -306,22 +307,6 @@ class Gateway:
         self._background.add(work)
         work.add_done_callback(self._background.discard)
         return work
-
-
-class _Active(NullListener):
-    """The predictions that have not ended, each with its queue, by id."""
-
-    def __init__(self) -> None:
-        self._by_id: dict[str, tuple[ActivePrediction, VersionQueue]] = {}
-
-    def get(self, prediction_id: str) -> tuple[ActivePrediction, VersionQueue] | tuple[None, None]:
-        return self._by_id.get(prediction_id, (None, None))
-
-    def add(self, active: ActivePrediction, pool: VersionQueue) -> None:
-        self._by_id[active.id] = active, pool
-
-    def ended(self, record: PredictionRecord) -> None:
-        self._by_id.pop(record.id, None)
 
 
 def _real_worker(version: Version) -> WorkerLike:

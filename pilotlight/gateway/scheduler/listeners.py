@@ -1,4 +1,4 @@
-"""Who is told of the life of every prediction: metrics, logs, webhooks and whatever else wants to know."""
+"""Listeners to predictions: metrics, logs, webhooks and others are called at every step of every prediction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class PredictionListener(Protocol):
-    """Is told of every prediction; ``NullListener`` is a base for those who need only some of it.
+    """Is called at every step of every prediction; ``NullListener`` is a base for those that need only some steps.
 
     Every method is called on the event loop, between two steps of a prediction: return at once, and do what takes time
     in a task. An exception is logged and changes nothing for the prediction and for the other listeners.
@@ -49,7 +49,7 @@ class NullListener(PredictionListener):
 
 
 class Listeners:
-    """The list of them, in the order in which they are told.
+    """The list of listeners, in the order in which they are called.
 
     Args:
         listeners: the first ones.

@@ -58,7 +58,7 @@ class Pools:
         factory: makes a worker for a version.
         save: stores every step of a prediction.
         clock: the gateway's clock.
-        listeners: told of every prediction.
+        listeners: called at every step of every prediction.
         metrics: the gateway's metrics.
         keeper_options: how each worker is kept running.
         inputs: prepares inputs before they reach a worker.

@@ -72,7 +72,7 @@ def next_event(events: Sequence[str], state: DeliveryState, record: PredictionRe
     """Return what to send now of a prediction; ``None`` when all that was asked for but the end has been delivered.
 
     The end is not sent here where ``completed`` is asked for. Where it is not, the last output and logs are, so that
-    whoever asked for those alone misses none.
+    a receiver that asked for those alone misses none.
     """
     if record.started_at is None:
         return None
