@@ -173,9 +173,9 @@ class RequestThread(ABC, Generic[Request]):
     def _run(self) -> None:
         try:
             self.prepare()
-        except BaseException as error:  # noqa: BLE001 - whoever calls ``start`` gets it
+        except BaseException as error:  # noqa: BLE001 - the caller of ``start`` gets it
             self._start_error = error
-            self._fail_everybody(EngineError(f"the engine did not start: {error}"))
+            self._fail_all(EngineError(f"the engine did not start: {error}"))
             return
         finally:
             self._prepared.set()
@@ -187,7 +187,7 @@ class RequestThread(ABC, Generic[Request]):
         except BaseException as error:  # a panic of a native library is no Exception, and its callers wait too
             log.exception("the engine died")
             reason = EngineError(f"the engine died: {error}")
-        self._fail_everybody(reason)
+        self._fail_all(reason)
 
     def _wait(self) -> bool:
         """Wait until a step is due; ``False`` when the thread is to end."""
@@ -201,7 +201,7 @@ class RequestThread(ABC, Generic[Request]):
                 self.changed.wait(due_s)
             return False
 
-    def _fail_everybody(self, error: EngineError) -> None:
+    def _fail_all(self, error: EngineError) -> None:
         with self.changed:
             self._state = _State.CLOSED  # nothing is added from here on
             waiting, self.waiting = self.waiting, []

@@ -145,3 +145,13 @@ predictor.close()
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, timeout=500
     )
     assert done.stdout.split() == [name]
+
+
+def test_choosing_an_engine_imports_none() -> None:
+    code = """
+import sys
+import pilotlight.engines, pilotlight.engines.select, pilotlight.engines.select_encoder
+print(*{"torch", "transformers", "openvino", "onnxruntime", "numpy", "tokenizers", "pydantic"} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=500)
+    assert done.stdout.split() == []

@@ -189,7 +189,7 @@ class _EncoderThread(RequestThread[_QueuedText]):
         return self._batch
 
     def gone(self, request: _QueuedText) -> bool:
-        """Whether it was cancelled; whoever waits for the future's end is told now."""
+        """Whether it was cancelled; threads that wait for the future's end are notified."""
         return request.future.cancelled() and not request.future.set_running_or_notify_cancel()
 
     def fail(self, request: _QueuedText, error: EngineError) -> None:

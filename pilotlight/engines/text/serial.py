@@ -50,7 +50,7 @@ class SerialBackend(ThreadedBackend):
             return
         try:
             self.generate(generation)
-        except Exception as error:  # noqa: BLE001 - the runtime failed under this request, which is told
+        except Exception as error:  # noqa: BLE001 - the caller of this request gets it
             generation.fail(error)
         with self.changed:
             self._current = None
