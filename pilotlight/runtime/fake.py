@@ -40,7 +40,7 @@ class FakeWorker:
         self.slots = slots
         self.stopped = False
         self.served: list[Mapping[str, Any]] = []
-        self._answer = answer
+        self.answer = answer
         self._setup_error = setup_error
         self._heeds_cancel = heeds_cancel
         self._running: dict[str, asyncio.Event] = {}
@@ -156,7 +156,7 @@ class FakeWorker:
         self, inputs: Mapping[str, Any], feed: Feed, prediction_id: str, canceled: asyncio.Event
     ) -> Prediction:
         try:
-            chunks = self._answer(inputs)
+            chunks = self.answer(inputs)
         except Exception as error:  # noqa: BLE001 - whatever a predictor raises fails its prediction, no more
             return Prediction(prediction_id, Status.FAILED, error=f"{type(error).__name__}: {error}")
         for index, chunk in enumerate(chunks):

@@ -30,7 +30,8 @@ class LostJob:
 class FakeConnection:
     """Runs predictions on a ``FakeWorker``; ``down`` raises that instead of taking one.
 
-    None is accepted while ``accepting`` is not set, and none begins while ``beginning`` is not.
+    None is accepted while ``accepting`` is not set, which ends with the ``last_accepted``th; and none begins while
+    ``beginning`` is not set.
     """
 
     def __init__(self, *, down=None, schema=None, **options):
@@ -43,6 +44,7 @@ class FakeConnection:
         self.deadlines = []
         self.accepting = asyncio.Event()
         self.accepting.set()
+        self.last_accepted = None
         self.beginning = asyncio.Event()
         self.beginning.set()
         self._schema = schema
@@ -57,6 +59,8 @@ class FakeConnection:
         self.asked += 1
         await self.accepting.wait()
         self.seen.append(inputs)
+        if len(self.seen) == self.last_accepted:
+            self.accepting.clear()
         self.deadlines.append(total_s)
         return LocalJob(self, inputs)
 

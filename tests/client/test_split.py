@@ -192,7 +192,7 @@ def test_fallbacks_share_the_time():
 
 def test_a_prediction_that_fails_is_an_answer():
     async def scenario(client, targets):
-        targets["x"].worker._answer = None  # what it calls for its answer
+        targets["x"].worker.answer = None  # what it calls for its answer
         with pytest.raises(PredictionFailedError):
             await client.run({"a": 1})
         assert targets["y"].seen == []

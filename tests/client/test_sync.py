@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pilotlight.client import Client
+from pilotlight.client import AsyncClient, Client
 from pilotlight.errors import TargetError, UsageError
 from tests.client.fakes import FakeConnection
 from tests.cog.gateway_process import wait_until
@@ -86,8 +86,10 @@ def test_inputs_of_map_that_ask_the_same_client_are_told_so():
 
 
 def test_a_closed_client_of_an_api_says_so():
-    client = Client("gateway:http://127.0.0.1:1")
-    inner = client._client
-    client.close()
-    with pytest.raises(TargetError, match="client is closed"):
-        asyncio.run(inner.attach("x"))
+    async def scenario():
+        async with AsyncClient("gateway:http://127.0.0.1:1") as client:
+            pass
+        with pytest.raises(TargetError, match="client is closed"):
+            await client.attach("x")
+
+    asyncio.run(scenario())

@@ -47,7 +47,7 @@ class Receiver:
             self._arrived.clear()
             await self._arrived.wait()
 
-    async def _serve(self, reader, writer):
+    async def serve(self, reader, writer):
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -74,7 +74,7 @@ def answer(status, body=b"", **headers):
 async def receiving():
     """A receiver that listens."""
     receiver = Receiver()
-    server = await asyncio.start_server(receiver._serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

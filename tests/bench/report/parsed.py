@@ -17,11 +17,11 @@ class Element:
 
     @property
     def text(self):
-        return " ".join("".join(self._texts()).split())
+        return " ".join("".join(self.texts()).split())
 
-    def _texts(self):
+    def texts(self):
         for part in self.parts:
-            yield from part._texts() if isinstance(part, Element) else [part]
+            yield from part.texts() if isinstance(part, Element) else [part]
 
     def id(self, name):
         return next(one for one in self.everything() if one.attributes.get("id") == name)
