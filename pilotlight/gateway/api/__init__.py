@@ -1,1 +1,1 @@
-"""The HTTP routes of the gateway, and what stands before them."""
+"""The HTTP routes of the gateway, and the security checks before them."""

@@ -90,7 +90,7 @@ class RouteSpec:
 
     @property
     def plain_path(self) -> str:
-        """The path without the types of its parameters."""
+        """Return the path without the types of its parameters."""
         return re.sub(r":\w+}", "}", self.path)
 
     @property
@@ -100,7 +100,7 @@ class RouteSpec:
 
     @property
     def path_parameters(self) -> list[str]:
-        """The names of the parameters in the path."""
+        """Return the names of the parameters in the path."""
         return re.findall(r"{(\w+)}", self.plain_path)
 
 
@@ -114,7 +114,7 @@ def by_group(routes: Iterable[RouteSpec]) -> dict[str, list[RouteSpec]]:
 
 
 class _Options(TypedDict, total=False):
-    """What of a ``RouteSpec`` has a default."""
+    """The fields of a ``RouteSpec`` that have a default."""
 
     errors: tuple[int, ...]
     takes: Content
@@ -135,7 +135,7 @@ class Routes:
 
     @property
     def specs(self) -> tuple[RouteSpec, ...]:
-        """What was declared."""
+        """Return what was declared."""
         return tuple(self._specs)
 
     def add(
@@ -214,7 +214,7 @@ class MatchingRouter(Router):
 
     @property
     def specs(self) -> tuple[RouteSpec, ...]:
-        """The declarations of all routes."""
+        """Return the declarations of all routes."""
         return tuple(route.spec for route in self.routes if isinstance(route, SpecRoute))
 
     def match(self, connection: Connection) -> RouteSpec | None:

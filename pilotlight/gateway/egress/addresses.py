@@ -70,7 +70,7 @@ class EgressPolicy:
         return plain.is_global and not plain.is_multicast and plain not in _TRANSLATOR
 
 
-def check_url(text: str, reach: EgressPolicy) -> SplitResult:
+def check_url(text: str, policy: EgressPolicy) -> SplitResult:
     """Return the parts of a URL after the checks that need no look-up of its name.
 
     Raises:
@@ -91,18 +91,18 @@ def check_url(text: str, reach: EgressPolicy) -> SplitResult:
         raise RefusedUrlError("the URL holds a user name or a password: leave them out")
     if parts.port == 0:
         raise RefusedUrlError("the URL has port 0, which cannot be reached")
-    _check_host(host, reach)
+    _check_host(host, policy)
     return parts
 
 
-def require_allowed(host: str, addresses: Iterable[Address], reach: EgressPolicy) -> list[Address]:
+def require_allowed(host: str, addresses: Iterable[Address], policy: EgressPolicy) -> list[Address]:
     """Return the addresses of ``host`` that may be reached.
 
     Raises:
         RefusedUrlError: none of them may.
     """
     found = list(addresses)
-    allowed = [address for address in found if reach.allows(address)]
+    allowed = [address for address in found if policy.allows(address)]
     if not allowed:
         leads = "" if as_address(host) else f"leads to {', '.join(map(str, found[:3])) or 'nowhere'}, which "
         raise RefusedUrlError(
@@ -120,12 +120,12 @@ def as_address(host: str) -> Address | None:
         return None
 
 
-def _check_host(host: str, reach: EgressPolicy) -> None:
+def _check_host(host: str, policy: EgressPolicy) -> None:
     address = as_address(host)
     if address is None and f".{host.rstrip('.')}".endswith(".localhost"):
         address = ipaddress.IPv4Address("127.0.0.1")
     if address is not None:
-        require_allowed(host, [address], reach)
+        require_allowed(host, [address], policy)
     elif _NUMERIC.fullmatch(host) is not None:
         raise RefusedUrlError(f"{host!r} is not in the standard notation of IPv4: give four decimal numbers, or a name")
     elif _NAME.fullmatch(host) is None:

@@ -43,15 +43,15 @@ class EgressClient:
     """An HTTP client for the addresses that a policy allows; ``async with`` closes its connections.
 
     Args:
-        reach: which addresses.
+        policy: which addresses may be reached.
         resolve: returns the addresses of a host; by default as the system does.
     """
 
-    def __init__(self, reach: EgressPolicy, *, resolve: Resolve | None = None) -> None:
-        self.reach = reach
+    def __init__(self, policy: EgressPolicy, *, resolve: Resolve | None = None) -> None:
+        self.policy = policy
         self._look_ups = ThreadPoolExecutor(_MOST_LOOK_UPS, thread_name_prefix="gateway-names")
         self._pool = httpcore2.AsyncConnectionPool(
-            network_backend=_Guarded(reach, resolve or self._look_up), max_connections=_MOST_CONNECTIONS
+            network_backend=_CheckedBackend(policy, resolve or self._look_up), max_connections=_MOST_CONNECTIONS
         )
 
     async def __aenter__(self) -> Self:
@@ -68,7 +68,7 @@ class EgressClient:
             RefusedUrlError: the policy does not allow the URL, or where it redirects to.
             UnreachableError: there was no answer in time.
         """
-        check_url(url, self.reach)
+        check_url(url, self.policy)
         async with _bounded(timeout_s), self._asked("POST", url, headers, body) as response:
             await _read_some(response)
             return int(response.status)
@@ -84,7 +84,7 @@ class EgressClient:
         headers = {"User-Agent": "pilotlight", "Accept": "*/*"}
         async with _bounded(timeout_s), contextlib.AsyncExitStack() as stack:
             for _ in range(_MOST_REDIRECTS + 1):
-                check_url(url, self.reach)
+                check_url(url, self.policy)
                 response = await stack.enter_async_context(self._asked("GET", url, headers, None))
                 target = header(response, "location")
                 if response.status not in _REDIRECTS or not target:
@@ -123,11 +123,11 @@ def header(response: httpcore2.Response, name: str) -> str:
     return next(values, "")
 
 
-class _Guarded(httpcore2.AsyncNetworkBackend):
+class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Connects only to addresses that were checked."""
 
-    def __init__(self, reach: EgressPolicy, resolve: Resolve) -> None:
-        self._reach = reach
+    def __init__(self, policy: EgressPolicy, resolve: Resolve) -> None:
+        self._policy = policy
         self._resolve = resolve
         self._inner = httpcore2.AnyIOBackend()
 
@@ -141,7 +141,7 @@ class _Guarded(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         literal = as_address(host)
         found = await self._resolve(host, port) if literal is None else [literal]
-        *others, last = require_allowed(host, found, self._reach)
+        *others, last = require_allowed(host, found, self._policy)
         for address in others:
             with contextlib.suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 return await self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)

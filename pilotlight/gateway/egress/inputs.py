@@ -56,7 +56,7 @@ class Inputs:
             for url in _urls(value) if name in version.validator.files else ():
                 try:
                     if _upload_in(url) is None:
-                        check_url(url, self._egress.reach)
+                        check_url(url, self._egress.policy)
                 except RefusedUrlError as error:
                     mistakes.append(Mistake(name, str(error)))
         if mistakes:

@@ -113,7 +113,7 @@ class WebhookDispatcher(NullListener):
         Raises:
             RefusedUrlError: it would lead where this gateway does not send requests.
         """
-        parts = check_url(url, self._egress.reach)
+        parts = check_url(url, self._egress.policy)
         return WebhookSubscription(
             prediction=prediction,
             url=url,

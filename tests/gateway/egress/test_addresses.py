@@ -34,9 +34,9 @@ def test_what_only_this_machine_or_its_network_can_reach_is_refused_unless_allow
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0x7f.1", "1.2.3.4.5", "1.2.3.08"])
 def test_an_address_written_so_that_programs_disagree_about_it_is_always_refused(host):
-    for reach in (PUBLIC, EgressPolicy(everything=True)):
+    for policy in (PUBLIC, EgressPolicy(everything=True)):
         with pytest.raises(RefusedUrlError, match="four decimal numbers"):
-            check_url(f"http://{host}/", reach)
+            check_url(f"http://{host}/", policy)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_what_is_no_url_to_ask_for_is_refused_with_a_reason(url, words):
 
 
 def test_one_network_can_be_allowed():
-    reach = EgressPolicy.of(["10.1.0.0/16", "fd00::/8", "192.168.0.7"])
+    policy = EgressPolicy.of(["10.1.0.0/16", "fd00::/8", "192.168.0.7"])
     for host in ("10.1.2.3", "[fd00::1]", "192.168.0.7", "[::ffff:10.1.2.3]"):
-        check_url(f"http://{host}/", reach)
+        check_url(f"http://{host}/", policy)
     for host in ("10.2.0.0", "[fc00::1]", "192.168.0.8", "127.0.0.1"):
         with pytest.raises(RefusedUrlError):
-            check_url(f"http://{host}/", reach)
+            check_url(f"http://{host}/", policy)
     with pytest.raises(UsageError, match=r"'10.1.2.3/8' is not a network"):
         EgressPolicy.of(["10.1.2.3/8"])
 

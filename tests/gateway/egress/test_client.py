@@ -25,9 +25,9 @@ class Names:
         return [ipaddress.ip_address(one) for one in self.answers.pop(0)]
 
 
-def with_receiver(scenario, *, reach=HERE, names=None):
+def with_receiver(scenario, *, policy=HERE, names=None):
     async def whole():
-        async with receiving() as receiver, EgressClient(reach, resolve=names) as egress:
+        async with receiving() as receiver, EgressClient(policy, resolve=names) as egress:
             return await scenario(receiver, egress)
 
     return run(whole())
@@ -75,7 +75,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer():
     async def scenario(receiver, egress):
         assert await egress.post(f"http://several.example:{receiver.port}/", {}, b"", timeout_s=120) == 200
 
-    with_receiver(scenario, reach=EgressPolicy.of(["127.0.0.0/8"]), names=names)
+    with_receiver(scenario, policy=EgressPolicy.of(["127.0.0.0/8"]), names=names)
 
 
 def test_a_redirect_leads_only_where_its_target_may_be_reached():

@@ -17,7 +17,7 @@ from pilotlight.util.durations import parse_duration
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What its caller wants of a prediction beside its result.
+    """What a request asks for beside the prediction.
 
     Attributes:
         prediction: its id.
