@@ -1,8 +1,8 @@
 """The Hugging Face Hub as a source: ``huggingface_hub`` lists a repository at a commit, our own transport reads it.
 
-Why not ``snapshot_download`` for the bytes too: it compares sizes, not hashes, warns instead of refusing when the disk
-is too small, and keeps its own folder of metadata inside the model's. Here every file is checked: large ones by the
-sha256 of their LFS entry, small ones by their git blob id.
+``snapshot_download`` is not used for the bytes: a download that was killed starts again from nothing, and it compares
+sizes, not hashes (docs/experiments.md has the figures). Here every file is checked: large ones by the sha256 of their
+LFS entry, small ones by their git blob id.
 """
 
 from __future__ import annotations

@@ -1,17 +1,22 @@
-"""The words of HTTP/1.1 that talking to a Cog server needs: where to ask, what to send, what an answer is. Pure."""
+"""HTTP/1.1 as a client of a Cog server needs it: addresses, the heads of requests, and answers. Pure.
+
+llhttp, by way of httptools, parses the answers.
+"""
 
 from __future__ import annotations
 
 import urllib.parse
 from dataclasses import dataclass
-from enum import Enum, auto
+
+import httptools
 
 from pilotlight.errors import UsageError, WorkerError
 
-__all__ = ["LONGEST_HEAD_BYTES", "Body", "Chunks", "Endpoint", "Head", "Whole", "WireError", "body_of", "parse_head"]
+__all__ = ["LONGEST_HEAD_BYTES", "Answer", "Endpoint", "Head", "WireError"]
 
 LONGEST_HEAD_BYTES = 64 * 1024
-_END_OF_LINE = b"\r\n"
+# How much of an answer that is not HTTP an error quotes.
+_SHOWN_BYTES = 80
 
 
 class WireError(WorkerError):
@@ -65,118 +70,80 @@ class Head:
     keeps_alive: bool
 
 
-def parse_head(data: bytes) -> Head:
-    """The head of an answer, without the blank line after it; raises ``WireError`` when it is none."""
-    first, *lines = data.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    status = rest[:3]
-    if version not in ("HTTP/1.1", "HTTP/1.0") or not status.isdecimal():
-        raise WireError(f"the server does not answer in HTTP/1.1: {first[:80]!r}")
-    fields = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
-    keeps_alive = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-    return Head(int(status), headers, keeps_alive)
+class Answer:
+    """One answer of a server, parsed as its bytes come.
 
-
-class Whole:
-    """A body of ``length`` bytes."""
-
-    def __init__(self, length: int) -> None:
-        self._left = length
-
-    @property
-    def over(self) -> bool:
-        """Whether its end has been taken."""
-        return self._left == 0
-
-    def take(self, data: bytearray) -> bytes:
-        """What ``data`` holds of it, which is removed from there; ``b""`` when more has to come first."""
-        piece = bytes(data[: self._left])
-        del data[: self._left]
-        self._left -= len(piece)
-        return piece
-
-
-class _Next(Enum):
-    """What follows in a body in chunks."""
-
-    LENGTH = auto()
-    CONTENT = auto()
-    END_OF_CONTENT = auto()
-    TRAILER = auto()
-    NOTHING = auto()
-
-
-class Chunks:
-    """A body in chunks. Trailers mean nothing to us."""
+    Attributes:
+        head: its status and headers; ``None`` until they are complete.
+        chunked: whether its body comes in chunks.
+        over: whether its end has come.
+        stray: whether bytes have come after its end.
+    """
 
     def __init__(self) -> None:
-        self._next = _Next.LENGTH
-        self._left = 0
+        self.head: Head | None = None
+        self.chunked = False
+        self.over = False
+        self.stray = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._start = b""
+        # Since the last piece of content: neither a head nor the lines between chunks may go on for ever.
+        self._bytes_without_content = 0
+        self._has_no_length = False
 
-    @property
-    def over(self) -> bool:
-        """Whether its end has been taken."""
-        return self._next is _Next.NOTHING
+    def feed(self, data: bytes) -> None:
+        """Parse the next bytes.
 
-    def take(self, data: bytearray) -> bytes:
-        """What ``data`` holds of its content, as ``Whole.take``; raises ``WireError`` where these are no chunks."""
-        pieces = []
-        position = 0
-        while not self.over:
-            if self._next is _Next.CONTENT:
-                piece = bytes(data[position : position + self._left])
-                end = position + len(piece)
-                self._left -= len(piece)
-                pieces.append(piece)
-                if self._left == 0:
-                    self._next = _Next.END_OF_CONTENT
-            else:
-                end = data.find(_END_OF_LINE, position)
-                if end >= 0:
-                    self._read_line(bytes(data[position:end]))
-                    end += len(_END_OF_LINE)
-                elif len(data) - position > LONGEST_HEAD_BYTES:
-                    raise WireError(
-                        f"the server sent a line of more than {LONGEST_HEAD_BYTES:,} bytes among its chunks"
-                    )
-            if end <= position:
-                break
-            position = end
-        del data[:position]
-        return b"".join(pieces)
+        Raises:
+            WireError: they are not HTTP/1.1, or say neither how long the answer is nor that it comes in chunks.
+        """
+        if self.head is None:
+            self._start += data[: _SHOWN_BYTES - len(self._start)]
+        self._bytes_without_content += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.over:
+                first = self._start.partition(b"\r\n")[0].decode("latin-1")
+                raise WireError(f"the server does not answer in HTTP/1.1 ({error}): {first!r}") from error
+            self.stray = True
+        if self._has_no_length:
+            raise WireError("the server says neither how long its answer is nor that it comes in chunks")
+        if self._bytes_without_content > LONGEST_HEAD_BYTES and not self.over:
+            where = "of headers" if self.head is None else "without content"
+            raise WireError(f"the server sent {self._bytes_without_content:,} bytes {where}")
 
-    def _read_line(self, line: bytes) -> None:
-        if self._next is _Next.LENGTH:
-            self._left = _parse_length(line.partition(b";")[0], 16)
-            self._next = _Next.CONTENT if self._left else _Next.TRAILER
-        elif self._next is _Next.END_OF_CONTENT:
-            if line:
-                raise WireError("the server sent a chunk that is longer than it said")
-            self._next = _Next.LENGTH
-        elif not line:
-            self._next = _Next.NOTHING
+    def take(self) -> bytes:
+        """Return the content that has come and was not yet taken; ``b""`` for none."""
+        if not self._pieces:
+            return b""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    # What the parser calls. An exception here would reach ``feed`` as an error of the parser.
 
-Body = Whole | Chunks
+    def on_message_begin(self) -> None:
+        self.stray = self.over
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is None:  # not a trailer
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 
-def body_of(head: Head) -> Body:
-    """How the body after ``head`` is to be read; raises ``WireError`` when that does not say."""
-    if head.headers.get("transfer-encoding", "").lower() == "chunked":
-        return Chunks()
-    given = head.headers.get("content-length")
-    if given is None and head.status not in (204, 304):
-        raise WireError("the server says neither how long its answer is nor that it comes in chunks")
-    return Whole(_parse_length(given or "0", 10))
+    def on_headers_complete(self) -> None:
+        if self.over:
+            return
+        status = self._parser.get_status_code()
+        self.head = Head(status, self._headers, self._parser.should_keep_alive())
+        self.chunked = self._headers.get("transfer-encoding", "").lower() == "chunked"
+        has_length = self.chunked or "content-length" in self._headers or status in (204, 304)
+        self._has_no_length = not has_length
 
+    def on_body(self, content: bytes) -> None:
+        if not self.over:
+            self._pieces.append(content)
+            self._bytes_without_content = 0
 
-def _parse_length(text: str | bytes, base: int) -> int:
-    """A length as HTTP writes it: decimal for a body, hexadecimal for a chunk."""
-    try:
-        number = int(text, base)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise WireError(f"the server gave {text[:40]!r} as a length")
-    return number
+    def on_message_complete(self) -> None:
+        self.over = True

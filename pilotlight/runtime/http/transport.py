@@ -16,21 +16,11 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from pilotlight.errors import WorkerError
-from pilotlight.runtime.http.http1 import (
-    LONGEST_HEAD_BYTES,
-    Body,
-    Chunks,
-    Endpoint,
-    Head,
-    WireError,
-    body_of,
-    parse_head,
-)
+from pilotlight.runtime.http.http1 import Answer, Endpoint, Head, WireError
 from pilotlight.sse import Decoder, ServerSentEvent
 
 __all__ = ["Connection", "Endpoint", "Head", "Pool", "SilenceError", "WireError"]
 
-_END_OF_HEAD = b"\r\n\r\n"
 # Above this a body is not copied behind its head: a second packet costs less.
 _COPIED_BYTES = 64 * 1024
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
@@ -52,19 +42,19 @@ class Connection(asyncio.Protocol):
         self.silence_s: float | None = None
         self.ending = False
         self._loop = asyncio.get_running_loop()
-        self._data = bytearray()
+        self._answer: Answer | None = None
+        self._has_stray_bytes = False
         self._waiter: asyncio.Future[None] | None = None
         self._silent_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._lost: WireError | None = None
         self._reusable = True
-        self._body: Body | None = None
         self._then: Callable[[Connection], None] | None = None
 
     @property
     def reusable(self) -> bool:
         """Whether it can take another request: the last answer was read to its end, and it is still open."""
-        return self._reusable and not self._data and not self.closed
+        return self._reusable and not self._has_stray_bytes and not self.closed
 
     @property
     def closed(self) -> bool:
@@ -77,12 +67,20 @@ class Connection(asyncio.Protocol):
         self._socket = transport.get_extra_info("socket")
 
     def data_received(self, data: bytes) -> None:
-        self._data += data
+        if self._answer is None or self._answer.over:
+            self._has_stray_bytes = True
+        else:
+            try:
+                self._answer.feed(data)
+            except WireError as error:
+                self._lost = error
+            self._has_stray_bytes = self._answer.stray
         self._wake()
         self._look_for_end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = WireError(f"the connection broke: {exc}" if exc else "the server closed the connection")
+        if self._lost is None:
+            self._lost = WireError(f"the connection broke: {exc}" if exc else "the server closed the connection")
         if self._timer is not None:
             self._timer.cancel()
         self._wake()
@@ -91,7 +89,7 @@ class Connection(asyncio.Protocol):
     def send(self, head: bytes, body: bytes = b"") -> None:
         """Writes a request; returns at once."""
         self._reusable = self.ending = False
-        self._body = None
+        self._answer = Answer()
         if len(body) <= _COPIED_BYTES:
             self._transport.write(head + body)
         else:
@@ -116,15 +114,10 @@ class Connection(asyncio.Protocol):
             WireError: the connection broke, or it is no answer.
             SilenceError: nothing came for ``silence_s``.
         """
-        while (position := self._data.find(_END_OF_HEAD)) < 0:
-            if len(self._data) > LONGEST_HEAD_BYTES:
-                raise WireError(f"the server sent {len(self._data):,} bytes of headers")
+        answer = self._asked
+        while answer.head is None:
             await self._more()
-        head = parse_head(bytes(self._data[:position]))
-        del self._data[: position + len(_END_OF_HEAD)]
-        self._body = body_of(head)
-        self._keeps_alive = head.keeps_alive
-        return head
+        return answer.head
 
     async def body(self) -> AsyncGenerator[bytes, None]:
         """The pieces of the body as they come, after the ``head``; raises as that does."""
@@ -157,15 +150,19 @@ class Connection(asyncio.Protocol):
 
     @property
     def _over(self) -> bool:
-        return self._body is not None and self._body.over
+        return self._answer is not None and self._answer.over
+
+    @property
+    def _asked(self) -> Answer:
+        assert self._answer is not None, "this is a bug: a request comes before its answer"
+        return self._answer
 
     def _take(self) -> bytes:
         """What has come of the body."""
-        assert self._body is not None, "this is a bug: the head comes before the body"
-        piece = self._body.take(self._data)
-        if self._body.over:
-            self._reusable = self._keeps_alive
-        return piece
+        answer = self._asked
+        if answer.over:
+            self._reusable = answer.head is not None and answer.head.keeps_alive
+        return answer.take()
 
     async def _more(self) -> None:
         if self._lost is not None:
@@ -199,11 +196,7 @@ class Connection(asyncio.Protocol):
     def _look_for_end(self) -> None:
         if self._then is None:
             return
-        try:
-            unread = self._body is None or bool(self._take())
-        except WireError:
-            unread = True
-        if unread:
+        if self._answer is None or self._take():
             self._reusable = False
         elif not self._over and self._lost is None:
             return
@@ -216,7 +209,12 @@ class Connection(asyncio.Protocol):
         Cog's server leaves Nagle's algorithm on: it holds an event of a stream back until the one before is
         acknowledged, which Linux puts off by 40 ms on a connection in use. The kernel forgets this each time.
         """
-        if isinstance(self._body, Chunks) and _QUICKACK is not None and not self._transport.is_closing():
+        if (
+            self._answer is not None
+            and self._answer.chunked
+            and _QUICKACK is not None
+            and not self._transport.is_closing()
+        ):
             self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _wake(self) -> None:

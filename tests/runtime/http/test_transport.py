@@ -76,19 +76,25 @@ def test_a_connection_that_the_server_closes_is_not_used_again(head):
     [
         ([], "the server closed the connection"),
         ([answer(200, b"{}")[:-1]], "the server closed the connection"),
-        ([b"SSH-2.0-OpenSSH\r\n\r\n"], "does not answer in HTTP/1.1: 'SSH-2.0-OpenSSH'"),
+        ([b"SSH-2.0-OpenSSH\r\n\r\n"], r"does not answer in HTTP/1.1 \(.+\): 'SSH-2.0-OpenSSH'"),
         ([b"HTTP/1.1 abc\r\n\r\n"], "does not answer in HTTP/1.1"),
         ([answer(200, b"{}", length=False)], "neither how long its answer is nor that it comes in chunks"),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n"], "gave '-2' as a length"),
-        ([CHUNKED.replace(b"5;x=y", b"z")], "as a length"),
-        ([CHUNKED.replace(b"5;x=y", b"4")], "a chunk that is longer than it said"),
-        ([CHUNKED.partition(b"y")[0] + b"y" * 70_000], "a line of more than 65,536 bytes among its chunks"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n"], "Invalid character in Content-Length"),
+        ([CHUNKED.replace(b"5;x=y", b"z")], "Invalid character in chunk size"),
+        ([CHUNKED.replace(b"5;x=y", b"4")], "chunk data"),
+        ([CHUNKED.partition(b"y")[0] + b"y" * 70_000], "bytes without content"),
         ([b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000], "bytes of headers"),
     ],
 )
 def test_what_is_no_answer(pieces, message):
     with pytest.raises(WireError, match=message):
         exchange(*pieces, hang_up=True)
+
+
+@pytest.mark.parametrize("more", [b"x", answer(200, b"{}"), b"HTTP/1.1 500 No\r\n\r\n"])
+def test_a_connection_with_more_than_an_answer_is_not_used_again(more):
+    assert exchange(answer(200, b"{}") + more) == (200, b"{}", 0)
+    assert exchange(CHUNKED + more) == (200, b"hello world", 0)
 
 
 def test_no_request_waits_for_a_connection():
