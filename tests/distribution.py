@@ -116,7 +116,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank_of(group_of(item.nodeid)))
 
 
-class _ByGroup(LoadScopeScheduling):
+class _ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Hands out the tests of a group together, groups in the order of the collection."""
 
     def _split_scope(self, nodeid: str) -> str:  # what xdist says to override

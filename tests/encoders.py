@@ -28,7 +28,7 @@ __all__ = ["ARCHITECTURES", "LABELS", "MAX_TOKENS", "tiny_classifier", "tiny_emb
 LABELS = ("code", "prose", "noise")
 MAX_TOKENS = 64
 VOCAB = 400
-SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 SIZES |= {"vocab_size": VOCAB, "max_position_embeddings": MAX_TOKENS, "initializer_range": 0.3, "pad_token_id": 0}
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("Bert", SIZES),
