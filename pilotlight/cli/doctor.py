@@ -1,4 +1,4 @@
-"""``pilotlight doctor``: what is wrong with a Cog project, and what to write instead."""
+"""``pilotlight doctor``: find what is wrong with a Cog project, and show what to write instead."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _rules(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            hint = f"did you mean {close[0]}?" if close else f"the ids are {', '.join(known)}"
             raise UsageError(f"--ignore {name!r}: no check has that id; {hint}")
     return frozenset(given)
 
@@ -59,7 +59,7 @@ def _rules(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     default="10s",
     show_default=True,
     callback=_budget,
-    help="Budget of a cold start, to the end of its first prediction.",
+    help="Time limit of a cold start, to the end of its first prediction.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Expected requests per second.")
 @click.option("--ignore", multiple=True, callback=_rules, metavar="ID", help="Skip this check. Repeatable.")

@@ -1,4 +1,4 @@
-"""Runs every rule over the facts. Pure."""
+"""Run every rule on the facts of a project. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pilotlight.doctor.rules.trust import TRUST_RULES
 
 __all__ = ["RULES", "diagnose"]
 
-# The ten by their number, then what goes beyond them.
+# The ten common mistakes by their number, then the other rules.
 RULES: tuple[Rule, ...] = tuple(
     sorted(
         (*TRUST_RULES, *SPEED_RULES, *LOAD_RULES, *INPUT_RULES, *IMAGE_RULES),
@@ -25,7 +25,7 @@ _ORDER = tuple(Severity)
 
 
 def diagnose(facts: Facts, ignore: Collection[str] = ()) -> Diagnosis:
-    """The outcome of every rule whose id is not in ``ignore``."""
+    """Return the outcome of every rule whose id is not in ``ignore``."""
     findings: list[Finding] = []
     passed: list[tuple[Rule, Fine]] = []
     unclear: list[tuple[Rule, Unclear]] = []

@@ -1,4 +1,4 @@
-"""Examines one project: reads it, runs it, and applies the rules."""
+"""Examine one project: read it, run it, and apply the rules."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pilotlight.errors import UsageError
 
 __all__ = ["DEFAULT_BUDGET_S", "Examination", "examine"]
 
-# Whoever waits longer than 10 s has turned to something else (Nielsen, "Response Times: The 3 Important Limits").
+# Users turn to something else after 10 s (Nielsen, "Response Times: The 3 Important Limits").
 DEFAULT_BUDGET_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """All that came of it: the facts, what the rules say of them, and the machine."""
+    """The result of an examination: the facts, the outcome of the rules, and the machine."""
 
     facts: Facts
     diagnosis: Diagnosis
@@ -41,20 +41,20 @@ async def examine(
     rate: float | None = None,
     ignore: Collection[str] = (),
 ) -> Examination:
-    """Reads the project and, unless told otherwise, runs it. Cancelled, it leaves no process.
+    """Read the project and, unless ``run`` is false, run it. When cancelled, leave no process behind.
 
     Args:
-        plan: what to examine.
-        run: whether to run it too.
-        budget_s: that a cold start may take.
-        rate: requests a second that are expected.
-        ignore: ids of rules to leave out.
+        plan: the project and how to run it.
+        run: whether to run the project as well.
+        budget_s: the time that a cold start may take, in seconds.
+        rate: the expected requests per second.
+        ignore: the ids of rules to leave out.
 
     Raises:
-        UsageError: the Python given has no cog, or an input given is wrong.
+        UsageError: the given Python has no cog, or a given input is wrong.
         ConfigError: cog.yaml cannot be read.
     """
-    plan.announce("reading it")
+    plan.announce("reading the project")
     read = await asyncio.to_thread(read_project, plan.project)
     machine = await asyncio.to_thread(read_environment, plan.options.python)
     facts = Facts(

@@ -1,4 +1,4 @@
-"""The facts about a project that were read; ``observed`` has those of a run. The rules see nothing else."""
+"""The facts read from a project; ``observed`` holds those of a run. The rules use nothing else."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Phase = Literal["import", "setup", "predict"]
 
 @dataclass(frozen=True, slots=True)
 class CallFact:
-    """A call in the project's own code that importing it, ``setup()`` or a prediction can reach.
+    """A call in the project's own code that is reachable from its import, from ``setup()`` or from a prediction.
 
     Attributes:
         where: ``file:line``, relative to the project.
-        name: what is called, with imports resolved, such as ``torch.load`` or ``self.model.generate``.
-        phase: who reaches it.
-        argument: the first argument where it is a text: written out, or a constant of the module.
+        name: the name of the called function with imports resolved, such as ``torch.load`` or ``self.model.generate``.
+        phase: the phase that reaches the call.
+        argument: the first argument if it is a string, written as a literal or a constant of the module.
         first: the source of the first argument; empty without one.
-        keywords: the keyword arguments that are constants, likewise.
+        keywords: the keyword arguments that are constants (literals or constants of the module).
         sources: the source of every keyword argument.
-        guarded: it lies under an ``if`` or in a function with a cache, so it may happen only once.
-        on_loop: it lies directly in an ``async def``, so what it waits for the event loop waits for.
+        guarded: whether it lies under an ``if`` or in a cached function, so that it may happen only once.
+        on_loop: whether it lies directly in an ``async def``, so that waiting in it blocks the event loop.
     """
 
     where: str
@@ -51,7 +51,7 @@ class CallFact:
 
 @dataclass(frozen=True, slots=True)
 class InputFact:
-    """One input, as the signature in the source says."""
+    """One input, as declared in the signature."""
 
     name: str
     where: str
@@ -65,15 +65,15 @@ class Code:
     """The predictor's source.
 
     Attributes:
-        where: of the function that predicts.
-        is_async: it is an ``async def``.
-        is_generator: it yields.
-        healthcheck: whether it has its own, and whether that looks at anything.
-        healthcheck_where: of that; empty without one.
-        inputs: in the order of the signature.
-        calls: all that could be followed.
+        where: ``file:line`` of the function that predicts.
+        is_async: whether it is an ``async def``.
+        is_generator: whether it yields.
+        healthcheck: whether the predictor defines one, and whether that checks anything.
+        healthcheck_where: ``file:line`` of the health check; empty without one.
+        inputs: the inputs in the order of the signature.
+        calls: all calls that could be followed.
         loaded: attributes of ``self`` to which ``setup()`` assigns something loaded, such as ``self.model``.
-        records_metrics: some module of the project records a metric.
+        records_metrics: whether a module of the project records a metric.
     """
 
     where: str
@@ -87,13 +87,13 @@ class Code:
     records_metrics: bool = False
 
     def reached(self, *phases: Phase) -> tuple[CallFact, ...]:
-        """The calls of these phases."""
+        """Return the calls that these phases reach."""
         return tuple(call for call in self.calls if call.phase in phases)
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A package that the image installs, as it is written; ``pinned`` when that allows one version only."""
+    """A package that the image installs; ``pinned`` if the requirement allows one version only."""
 
     where: str
     text: str
@@ -106,7 +106,7 @@ class FileFact:
 
     Attributes:
         path: relative to the project.
-        pickled: it is named like weights and begins like a pickle, or like the archive of them that torch writes.
+        pickled: whether it is named like weights and begins like a pickle or like torch's zip archive of pickles.
     """
 
     path: str
@@ -116,19 +116,19 @@ class FileFact:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A project's files.
+    """The contents of a project's files.
 
     Attributes:
-        max_concurrency: predictions at once.
-        gpu: the image asks for one.
-        python_version: ``None`` when cog.yaml does not say.
-        sdk_version: likewise, of Cog.
-        requirements: of cog.yaml, its requirements file, and its ``pip install`` commands.
-        commands: ``build.run`` and ``build.pre_install``.
-        environment: that the image sets.
-        files: that go into the image: ``.dockerignore`` has been applied.
-        min_replicas: that infera.yaml keeps on; ``None`` when it does not say.
-        code: ``None`` where the predictor's source is not Python.
+        max_concurrency: the number of predictions at once.
+        gpu: whether the image asks for a GPU.
+        python_version: the Python version in cog.yaml; ``None`` if not given.
+        sdk_version: the Cog version in cog.yaml; ``None`` if not given.
+        requirements: the packages of cog.yaml, of its requirements file, and of its ``pip install`` commands.
+        commands: the commands of ``build.run`` and ``build.pre_install``.
+        environment: the variables that the image sets.
+        files: the files that go into the image after ``.dockerignore`` is applied.
+        min_replicas: the number of replicas that infera.yaml keeps on; ``None`` if not given.
+        code: the predictor's source; ``None`` if it is not Python.
     """
 
     max_concurrency: int = 1
@@ -145,15 +145,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the rules may know.
+    """Everything that the rules may use.
 
     Attributes:
-        budget_s: that a cold start may take.
-        rate: requests a second that are expected; ``None`` when nobody said.
-        busy: other processes were taking the processors before the worker was started. What that did to a time is
-            told by how long its threads waited; this counts only where that is not known.
-        gpu_here: this machine has one.
-        ran: ``None`` where the project was only read.
+        budget_s: the time that a cold start may take, in seconds.
+        rate: the expected requests per second; ``None`` if not given.
+        busy: whether other processes used the processors before the worker was started. Used only where the time that
+            the worker's threads waited for a processor is unknown.
+        gpu_here: whether this machine has a GPU.
+        ran: the observations of the run; ``None`` if the project was only read.
     """
 
     read: Reading

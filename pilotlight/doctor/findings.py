@@ -15,7 +15,7 @@ How = Literal["read", "ran"]
 
 
 class Severity(StrEnum):
-    """How bad it is: users see it; they see it under load, or it costs; it is a matter of upkeep."""
+    """The severity: high if callers notice it, medium under load or as cost, low if it concerns upkeep."""
 
     HIGH = "high"
     MEDIUM = "medium"
@@ -24,14 +24,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A rule is broken.
+    """The outcome of a broken rule.
 
     Attributes:
-        evidence: each a measurement, or ``file:line`` and what is there.
-        change: what to do, in a sentence.
-        code: the line to write, or several.
-        severity: how bad it is.
-        how: it was found by running the project, or only by reading it.
+        evidence: measurements, or ``file:line`` with what is there.
+        change: what to do, in one sentence.
+        code: the line or lines to write.
+        severity: the severity of the finding.
+        how: whether it was found by running the project or only by reading it.
     """
 
     evidence: tuple[str, ...]
@@ -43,14 +43,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Fine:
-    """A rule is kept, as the words say in short."""
+    """The outcome of a rule that is kept, with a short explanation."""
 
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """It cannot be told, and why."""
+    """The outcome of a rule that could not be checked, with the reason."""
 
     why: str
 
@@ -60,14 +60,14 @@ Outcome = Fault | Fine | Unclear
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing to check.
+    """One check.
 
     Attributes:
-        id: what ``--ignore`` takes.
-        mistake: its number among the ten common ones; ``None`` for one beyond them.
+        id: the name that ``--ignore`` takes.
+        mistake: the number among the ten common mistakes; ``None`` for any other rule.
         title: the mistake in a few words.
-        why: what it does to those who use or pay for the model, in a sentence.
-        check: pure.
+        why: the consequence for the callers or the payer, in one sentence.
+        check: the pure function that judges the facts.
     """
 
     id: str
@@ -79,7 +79,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that is broken, complete."""
+    """A broken rule together with its fault."""
 
     id: str
     mistake: int | None
@@ -94,7 +94,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The outcome of every rule that was not ignored, in the order of the rules; findings the worst first."""
+    """The outcomes of all rules that were not ignored, in the order of the rules; findings the most severe first."""
 
     findings: tuple[Finding, ...]
     passed: tuple[tuple[Rule, Fine], ...]

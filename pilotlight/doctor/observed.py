@@ -17,11 +17,11 @@ class Run:
     """One prediction that has ended; times on the monotonic clock.
 
     Attributes:
-        first_output_s: when its first chunk came; ``None`` without one.
-        chunks: of output.
-        error: why it failed; ``None`` when it succeeded.
-        metrics: the names of those that the predictor recorded itself.
-        waited_s: for a processor, see ``waiting``; ``None`` where that is not known.
+        first_output_s: the time of its first chunk; ``None`` without one.
+        chunks: the number of chunks of output.
+        error: the reason of its failure; ``None`` when it succeeded.
+        metrics: the names of the metrics that the predictor recorded itself.
+        waited_s: the time spent waiting for a processor, see ``waiting``; ``None`` if unknown.
     """
 
     started_s: float
@@ -39,15 +39,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of a worker, and its predictions one after the other.
+    """One start of a worker, and its predictions in sequence.
 
     Attributes:
-        ready_s: from the spawn to READY.
-        cold_s: from the spawn to the end of the first prediction that succeeded; ``None`` without one.
-        waited_s: for a processor until then; ``None`` where that is not known.
-        failed: predictions that failed before the first that succeeded.
-        late_s: from READY to the start of the first that succeeded.
-        runs: from the first that succeeded on, all of the same input.
+        ready_s: the time from the spawn to READY.
+        cold_s: the time from the spawn to the end of the first successful prediction; ``None`` without one.
+        waited_s: the time spent waiting for a processor until then; ``None`` if unknown.
+        failed: the predictions that failed before the first successful one.
+        late_s: the time from READY to the start of the first successful prediction.
+        runs: the predictions from the first successful one on, all of the same input.
     """
 
     ready_s: float
@@ -60,12 +60,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """``clients`` predictions sent at once, of which no more than the worker's slots run at a time.
+    """``clients`` predictions sent at once; at most as many as the worker has slots run at a time.
 
     Attributes:
-        wall_s: until all had ended.
-        waited_s: for a processor; ``None`` where that is not known.
-        failed: how many of them did.
+        wall_s: the time until all had ended.
+        waited_s: the time spent waiting for a processor; ``None`` if unknown.
+        failed: the number of failed predictions.
     """
 
     clients: int
@@ -75,13 +75,13 @@ class Wave:
 
     @property
     def rate(self) -> float:
-        """Predictions a second."""
+        """Return the predictions per second."""
         return self.clients / self.wall_s
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One input meant to be too much, and what came of it; ``took_s`` until that was known."""
+    """One invalid or extreme input and its outcome; ``took_s`` is the time until the outcome was known."""
 
     name: str
     shown: str
@@ -92,7 +92,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """Python code of the worker opened a file, at a time on the monotonic clock."""
+    """A file that Python code of the worker opened, and when, on the monotonic clock."""
 
     at_s: float
     path: Path
@@ -103,9 +103,9 @@ class NotStarted:
     """The worker did not become ready.
 
     Attributes:
-        message: why.
-        logs: the end of what it printed.
-        missing_module: the Python used lacks a module, which says nothing about the image.
+        message: the reason.
+        logs: the end of the worker's output.
+        missing_module: whether the Python used lacks a module, which says nothing about the image.
     """
 
     message: str
@@ -115,21 +115,20 @@ class NotStarted:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A project while it ran.
+    """The observations of one run of a project.
 
     Attributes:
-        inputs: of the predictions.
-        made_up: the inputs among them that nobody gave.
-        starts: one; two where the first looked too slow to be believed.
-        loop_blocked: spans of the monotonic clock in which the worker's event loop did not turn; ``None`` where it
-            could not be watched.
-        opened: files, in order.
-        health_idle_s: how long answers of the health check took without a prediction.
-        health_busy_s: the same during predictions.
-        unhealthy: what the health check said while predictions succeeded, where that was not READY or BUSY.
-        waves: several of a number of clients, to tell noise.
-        attempts: of inputs meant to be too much.
-        unobserved: what could not be observed, by the name of the step: ``predictions``, ``waves``, ``inputs``.
+        inputs: the inputs of the predictions.
+        made_up: the names of the inputs that doctor made up.
+        starts: one start; two if the first looked too slow to be trusted.
+        loop_blocked: spans of the monotonic clock in which the event loop was blocked; ``None`` if not watched.
+        opened: the opened files, in order.
+        health_idle_s: the answer times of the health check without a prediction.
+        health_busy_s: the answer times of the health check during predictions.
+        unhealthy: the health status while predictions succeeded, if it was not READY or BUSY.
+        waves: the waves; several for each number of clients, to tell noise.
+        attempts: the outcomes of invalid and extreme inputs.
+        unobserved: the reasons of steps that failed, by the name of the step: ``predictions``, ``waves``, ``inputs``.
     """
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -146,5 +145,5 @@ class Observation:
 
     @property
     def steady(self) -> tuple[Run, ...]:
-        """The predictions of the first start but for the very first one."""
+        """Return the predictions of the first start without the very first one."""
         return self.starts[0].runs[1:] if self.starts else ()

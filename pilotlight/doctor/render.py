@@ -1,4 +1,4 @@
-"""Renders the result of ``pilotlight doctor`` for a terminal, from the result alone."""
+"""Render the result of ``pilotlight doctor`` for a terminal, from the result alone."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["doctor_report"]
 
 _STYLES = {Severity.HIGH: "bold red", Severity.MEDIUM: "bold yellow", Severity.LOW: "bold blue"}
 _MEANINGS = {
-    Severity.HIGH: "callers feel it",
-    Severity.MEDIUM: "it is felt under load, or it costs",
+    Severity.HIGH: "callers notice it",
+    Severity.MEDIUM: "callers notice it under load, or it costs money",
     Severity.LOW: "upkeep",
 }
 _INDENT = (0, 0, 0, 2)
 
 
 def doctor_report(result: DoctorResult) -> Group:
-    """The findings, the worst first; what passed; what cannot be told; a verdict in one line."""
+    """Return the findings (most severe first), the passed checks, those that could not be checked, and a verdict."""
     parts: list[RenderableType] = [*_headline(result)]
     for severity in Severity:
         found = [one for one in result.findings if one.severity is severity]
@@ -45,7 +45,7 @@ def _headline(result: DoctorResult) -> Iterator[Text]:
     if measured is not None and measured.busy:
         yield Text(
             f"the machine was busy (load {machine.load_1m:.1f} on {machine.cores} cores): "
-            "what only a quiet one can tell is left open",
+            "checks that need a quiet machine are left open",
             style="yellow",
         )
     if measured is not None and measured.starts and project.inputs is not None:
@@ -88,5 +88,5 @@ def _verdict(result: DoctorResult) -> Text:
         words = "nothing found" if not result.unclear else f"nothing found; {len(result.unclear)} could not be checked"
         return Text(words, style="bold green")
     ten = sorted({one.mistake for one in result.findings if one.mistake is not None})
-    of_the_ten = f", of the ten common mistakes {', '.join(map(str, ten))}" if ten else ""
+    of_the_ten = f"; number {', '.join(map(str, ten))} of the ten common mistakes" if ten else ""
     return Text(f"{count} finding{'s' if count > 1 else ''}{of_the_ten}", style="bold red")

@@ -20,7 +20,7 @@ __all__ = ["Checked", "DoctorResult", "DoctorSettings", "FindingInfo", "Measured
 
 
 class DoctorSettings(Strict):
-    """What was asked for."""
+    """The options of the examination."""
 
     ran: bool
     budget_s: float
@@ -29,7 +29,7 @@ class DoctorSettings(Strict):
 
 
 class FindingInfo(Strict):
-    """One thing that is wrong; ``mistake`` is its number among the ten common ones, ``how`` it was found."""
+    """One finding; ``mistake`` is its number among the ten common mistakes, ``how`` says how it was found."""
 
     id: str
     mistake: int | None
@@ -43,7 +43,7 @@ class FindingInfo(Strict):
 
 
 class Checked(Strict):
-    """A rule that is kept, or of which it cannot be told, and the words for that."""
+    """A rule that is kept or could not be checked, with an explanation."""
 
     id: str
     mistake: int | None
@@ -52,7 +52,7 @@ class Checked(Strict):
 
 
 class WaveInfo(Strict):
-    """So many predictions at once, and how long until all had ended."""
+    """A number of concurrent predictions, and the seconds until all had ended."""
 
     clients: int
     wall_s: float
@@ -60,7 +60,7 @@ class WaveInfo(Strict):
 
 
 class AttemptInfo(Strict):
-    """An input meant to be too much, and what came of it."""
+    """An invalid or extreme input and its outcome."""
 
     name: str
     shown: str
@@ -70,7 +70,7 @@ class AttemptInfo(Strict):
 
 
 class StartInfo(Strict):
-    """One start: to READY, to the end of the first prediction, and each prediction, the first one first."""
+    """The seconds of one start: to READY, to the end of the first prediction, and of each prediction in order."""
 
     ready_s: float
     cold_s: float | None
@@ -82,10 +82,10 @@ class Measured(Strict):
     """Raw values of the run.
 
     Attributes:
-        busy: other processes were taking the processors before.
-        made_up: the inputs that nobody gave.
-        not_started: why there is nothing else here.
-        loop_blocked_s: how long the worker's event loop stood still at a time; ``None`` where it could not be watched.
+        busy: whether other processes used the processors before.
+        made_up: the names of the inputs that doctor made up.
+        not_started: why the project did not start; the other fields are then empty.
+        loop_blocked_s: the seconds of each time that the event loop was blocked; ``None`` if it could not be watched.
     """
 
     busy: bool
@@ -112,7 +112,7 @@ class DoctorResult(Document):
 
 
 def result_of(examination: Examination, plan: Plan, ignored: Collection[str]) -> DoctorResult:
-    """The examination as a document; outputs of predictions are not in it."""
+    """Return the examination as a document, without the outputs of predictions."""
     facts, diagnosis = examination.facts, examination.diagnosis
     inputs = dict(facts.ran.inputs) if isinstance(facts.ran, Observation) else None
     target = BenchTarget(plan.project.root.resolve().name or "project", plan.project)

@@ -1,4 +1,4 @@
-"""Names of functions and files that the rules recognize."""
+"""The names of functions and files that the rules recognize."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
     "matches",
 ]
 
-# A pattern is a dotted name, or its end when it begins with a dot.
+# A pattern is a dotted name, or the end of one if it begins with a dot.
 LOADERS = (
     ".from_pretrained",
     ".from_single_file",
@@ -77,15 +77,15 @@ PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", 
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a dotted name is one of them."""
+    """Return whether a dotted name matches one of the patterns."""
     return any(name.endswith(one) if one.startswith(".") else name == one for one in patterns)
 
 
 def is_loader(name: str) -> bool:
-    """Whether a function of that name reads weights."""
+    """Return whether a function of that name reads weights."""
     return matches(name, LOADERS)
 
 
 def is_weight(path: PurePath) -> bool:
-    """Whether a file of that name holds weights."""
+    """Return whether a file of that name holds weights."""
     return path.suffix.lower() in WEIGHT_SUFFIXES

@@ -32,7 +32,7 @@ def test_findings_on_stdout_progress_on_stderr_and_status_1():
     assert "✓ unpinned-packages" in done.stdout
     steps = done.stderr.splitlines()
     assert steps[0] == "doctor_trusts_input: reading it"
-    assert steps[-1] == "doctor_trusts_input: sending inputs meant to be too much"
+    assert steps[-1] == "doctor_trusts_input: sending invalid and extreme inputs"
 
 
 def test_what_is_ignored_does_not_count_and_json_is_versioned():
@@ -49,7 +49,7 @@ def test_what_is_ignored_does_not_count_and_json_is_versioned():
     ("args", "message"),
     [
         (["--ignore", "no-metric"], "--ignore 'no-metric': no check has that id; did you mean no-metrics?"),
-        (["--ignore", "zzz"], "no check has that id; there are "),
+        (["--ignore", "zzz"], "no check has that id; the ids are "),
         (["--budget", "soon"], "--budget 'soon': give a time above 0, such as 10s or 800ms"),
         (["--budget", "0s"], "give a time above 0"),
         (["-i", "txt=a"], "txt: unknown input, did you mean 'text'?"),
@@ -91,7 +91,7 @@ def test_interrupted_it_leaves_no_process():
     )
     with process:
         assert process.stderr is not None
-        while "starting it" not in process.stderr.readline():
+        while "starting the project" not in process.stderr.readline():
             assert process.poll() is None
         tick = threading.Event()
         assert any(marked(mark) or tick.wait(0.05) for _ in range(2400))

@@ -56,20 +56,20 @@ def test_the_worst_comes_first_with_its_evidence_and_its_change():
     text = shown(BAD)
     places = [
         text.index(words)
-        for words in ("HIGH: callers feel it", "MEDIUM: it is felt under load", "LOW: upkeep", "Passed")
+        for words in ("HIGH: callers notice it", "MEDIUM: callers notice it under load", "LOW: upkeep", "Passed")
     ]
     assert places == sorted(places)
     assert "No warm-up  no-warm-up (mistake 1, ran)" in text
     assert "start 1: first 1.50 s, then 100 ms" in text
     assert "change: Make one small prediction at the end of setup()" in text
     assert "predict.py:20: torch.load in a prediction" in text
-    assert "of the ten common mistakes 1, 2, 7" in text
+    assert "number 1, 2, 7 of the ten common mistakes" in text
 
 
 def test_what_passed_and_what_is_open_is_one_line_each():
     text = shown(facts())
     assert "✓ unpinned-packages   packages: 1; Python 3.11, Cog 0.23.1" in text
-    assert "? slow-cold-start  only a run can tell" in text
+    assert "? slow-cold-start  needs a run" in text
     assert "nothing found; 4 could not be checked" in text
     assert "doctor_clean: read, not run" in text
 
@@ -83,7 +83,7 @@ def test_a_busy_machine_and_inputs_are_named():
 
 def test_a_project_that_does_not_start():
     text = shown(facts(NotStarted("setup failed: no weights", "looking for them")))
-    assert "It does not start  does-not-start (ran)" in text
+    assert "The project does not start  does-not-start (ran)" in text
     assert "setup failed: no weights" in text
 
 

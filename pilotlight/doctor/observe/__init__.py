@@ -1,1 +1,1 @@
-"""Runs a project under the real Cog server and records what the rules need."""
+"""Run a project under the real Cog server and record what the rules need."""

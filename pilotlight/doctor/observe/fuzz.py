@@ -1,4 +1,4 @@
-"""Makes invalid inputs from a project's schema: one wrong value beside valid ones. Pure."""
+"""Make invalid inputs from a project's schema: one wrong value beside valid ones. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pilotlight.runtime.predictor_schema import InputField, PredictorSchema
 
 __all__ = ["Case", "cases"]
 
-# So much text breaks what has no limit, and is nothing to send.
+# Long enough to break a predictor without a limit, short enough to send quickly.
 _LONG = 100_000
-# Far beyond any sensible count, and yet no memory that a machine lacks where it is a length. Not more: a predictor that
-# takes it at its word runs on the machine of whoever runs this.
+# Far beyond any sensible count, yet as a length it needs no more memory than a machine has: a predictor that uses the
+# value unchecked runs on the user's machine.
 _HUGE = 1_000_000
 _NOT_JSON = "{"
 _ODD = "\x00\u202e\U0001f4a5"
@@ -21,7 +21,7 @@ _ODD = "\x00\u202e\U0001f4a5"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One input by name, its value, and the value in short."""
+    """One invalid input: its name, its value, and a short form of the value."""
 
     name: str
     value: Any
@@ -29,10 +29,10 @@ class Case:
 
 
 def cases(schema: PredictorSchema) -> list[Case]:
-    """What to try, the cheap ones first.
+    """Return the inputs to try, the cheap ones first.
 
-    What Cog refuses by itself is tried once for each kind of input, to see that it does: a value of the wrong type, and
-    one beyond a declared limit.
+    Two things that Cog itself refuses are tried once for each kind of input: a value of the wrong type, and a value
+    beyond a declared limit.
     """
     found = [case for one in schema.inputs.values() for case in _of(one)]
     return sorted(found, key=lambda case: len(str(case.value)))

@@ -1,4 +1,4 @@
-"""Runs a project under the real Cog server once, for all rules that one start can serve."""
+"""Run a project under the real Cog server once, for all rules that need a run."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _MISSING_MODULE = "No module named"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run.
+    """The project to run, and how.
 
     Attributes:
-        project: knows nothing of this.
-        inputs_for: from its OpenAPI document to the inputs of its predictions.
+        project: the project, unchanged.
+        inputs_for: a function from its OpenAPI document to the inputs of its predictions.
         given: the names of the inputs that the caller chose; the others are made up.
-        options: how to start it.
-        announce: called with what happens next, in words.
+        options: the options of the worker.
+        announce: a callback that gets a description of the next step.
     """
 
     project: Project
@@ -51,12 +51,12 @@ class Plan:
 
 
 async def observe(plan: Plan) -> Observation | NotStarted:
-    """One start, and all that is to be seen on it. Cancelled, it leaves no process.
+    """Start the project once and observe it. When cancelled, leave no process behind.
 
     Raises:
         InputError: an input that the caller chose is wrong.
     """
-    plan.announce("importing it, for the schema of its inputs")
+    plan.announce("importing the predictor to read its input schema")
     try:
         document = await asyncio.to_thread(
             schema_for, plan.project, python=plan.options.python, import_limit_s=plan.options.setup_timeout_s
@@ -73,8 +73,8 @@ async def observe(plan: Plan) -> Observation | NotStarted:
 
 
 async def observe_again(plan: Plan, inputs: Mapping[str, Any]) -> Start | None:
-    """A second start and a few predictions, unwatched; ``None`` when it fails this time."""
-    plan.announce("starting it once more: the first start was slow")
+    """Start the project again, unwatched, and run a few predictions; return ``None`` if the start fails this time."""
+    plan.announce("starting the project again, because the first start was slow")
     try:
         async with _started(plan, {}) as (worker, ready_s):
             session = Session(worker, inputs, plan.options.predict_timeout_s)
@@ -95,30 +95,30 @@ async def _look(
     if inputs is None:
         return Observation(starts=(Start(ready_s),), unobserved={"predictions": why_none})
     session = Session(worker, inputs, plan.options.predict_timeout_s)
-    plan.announce("predicting, one after the other")
+    plan.announce("running predictions in sequence")
     made_up = tuple(name for name in inputs if name not in plan.given)
     try:
         start = await _first(worker, ready_s, session)
     except InputError as error:
         if error.name in plan.given:
             raise
-        return Observation(starts=(Start(ready_s),), unobserved={"predictions": f"{error}; give it, -i"})
+        return Observation(starts=(Start(ready_s),), unobserved={"predictions": f"{error}; give it with -i"})
     found = Observation(inputs=inputs, made_up=made_up, starts=(start,))
     if not start.runs:
         return replace(found, unobserved={"predictions": _failed(start, made_up)})
     start = replace(start, runs=(*start.runs, *await session.steady()))
     found = replace(found, starts=(start,))
     if len(start.runs) < 2:
-        return replace(found, unobserved={"predictions": "the second prediction failed, unlike the first"})
-    plan.announce("asking how it is, meanwhile")
+        return replace(found, unobserved={"predictions": "the second prediction failed, the first had succeeded"})
+    plan.announce("timing the health check, idle and during a prediction")
     idle, busy, unhealthy = await session.health()
-    plan.announce("predicting, several at once")
+    plan.announce("running concurrent predictions")
     waves, why_not = await session.waves(median(run.wall_s for run in start.runs[1:]))
-    plan.announce("sending inputs meant to be too much")
+    plan.announce("sending invalid and extreme inputs")
     attempts = await session.attempts(cases(PredictorSchema.of(document)), start.runs[1:])
     unobserved = {"waves": why_not} if why_not else {}
     if not attempts:
-        unobserved["inputs"] = "no input to vary, or the worker answers nobody any more"
+        unobserved["inputs"] = "there is no input to vary, or the worker no longer answers"
     return replace(
         found,
         health_idle_s=idle,
@@ -132,10 +132,10 @@ async def _look(
 
 @asynccontextmanager
 async def _started(plan: Plan, env: Mapping[str, str]) -> AsyncGenerator[tuple[Worker, float], None]:
-    """A worker that is ready, and how long that took; stopped at the end, whatever happens."""
+    """Yield a worker that is ready, and the seconds until it was; stop it in every case."""
     options = plan.options
     worker = Worker(plan.project, ServerOptions(python=options.python, env={**options.env, **env}))
-    plan.announce("starting it")
+    plan.announce("starting the project")
     try:
         await worker.start()
         await worker.wait_ready(options.setup_timeout_s)
@@ -145,7 +145,7 @@ async def _started(plan: Plan, env: Mapping[str, str]) -> AsyncGenerator[tuple[W
 
 
 async def _first(worker: Worker, ready_s: float, session: Session) -> Start:
-    """The start up to its first prediction that succeeded."""
+    """Return the start up to its first prediction that succeeded."""
     failed, run = await session.first()
     if run is None:
         return Start(ready_s, failed=tuple(failed))
@@ -160,7 +160,7 @@ async def _first(worker: Worker, ready_s: float, session: Session) -> Start:
 
 
 def _inputs(plan: Plan, document: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The inputs, or why there are none that can be made up."""
+    """Return the inputs, or ``None`` and the reason why none can be made up."""
     try:
         inputs = plan.inputs_for(document)
     except InputError as error:
@@ -172,7 +172,7 @@ def _inputs(plan: Plan, document: Mapping[str, Any]) -> tuple[dict[str, Any] | N
 
 def _failed(start: Start, made_up: tuple[str, ...]) -> str:
     fails = f"predictions fail: {plain_error(start.failed[0].error or '')}"
-    return f"{fails}; {', '.join(made_up)} had to be made up: give inputs, -i" if made_up else fails
+    return f"{fails}; {', '.join(made_up)} had to be made up: give inputs with -i" if made_up else fails
 
 
 def _environment(plan: Plan) -> dict[str, str]:

@@ -21,27 +21,27 @@ from pilotlight.types import Status
 
 __all__ = ["Session"]
 
-# READY that is not true yet: for so long, and so often, a prediction that failed is tried again.
+# How long and how often a failed first prediction is tried again: a worker may report READY too early.
 _EARLY_S = 5.0
 _RETRY_S = 0.25
-# Enough for a median; as many as fit into the time where predictions are quick, and no fewer where they are not.
+# The least number for a median; quick predictions are repeated until the time is used up, slow ones only this often.
 _MOST_RUNS, _FEWEST_RUNS, _RUNS_S = 8, 3, 3.0
 _HEALTH_ANSWERS = 5
 _HEALTH_EVERY_S = 0.05
-# What a wave may take at worst, and the two rounds that tell noise from gain.
+# The most time that a wave may take, and the two rounds that tell noise from gain.
 _LONGEST_WAVE_S = 10.0
 _ROUNDS = 2
-# Time for an input meant to be too much: three times what the others take, and at least this; and for all of them.
+# The time limit of an invalid input: three times that of the others, and at least this; and the limit for all of them.
 _LEAST_ATTEMPT_S, _ALL_ATTEMPTS_S = 3.0, 10.0
 
 
 class Session:
-    """Makes predictions of one input on a worker; keeps none of their outputs.
+    """Runs predictions of one input on a worker and keeps none of their outputs.
 
     Args:
-        worker: is ready.
-        inputs: of all predictions.
-        timeout_s: of each.
+        worker: a worker that is ready.
+        inputs: the inputs of all predictions.
+        timeout_s: the time limit of each prediction, in seconds.
     """
 
     def __init__(self, worker: Worker, inputs: Mapping[str, Any], timeout_s: float) -> None:
@@ -50,7 +50,7 @@ class Session:
         self._timeout_s = timeout_s
 
     async def first(self) -> tuple[list[Run], Run | None]:
-        """Predictions until one succeeds: those that failed, and that one, if it came."""
+        """Predict until one succeeds; return the failed predictions, and the successful one or ``None``."""
         failed: list[Run] = []
         give_up_s = time.monotonic() + _EARLY_S
         while True:
@@ -63,7 +63,7 @@ class Session:
             await asyncio.sleep(_RETRY_S)
 
     async def steady(self, fewest: int = _FEWEST_RUNS) -> list[Run]:
-        """Predictions one after the other; ends at the first that fails."""
+        """Run predictions one after the other; end at the first that fails."""
         runs: list[Run] = []
         begun_s = time.monotonic()
         while len(runs) < fewest or (len(runs) < _MOST_RUNS and time.monotonic() - begun_s < _RUNS_S):
@@ -74,7 +74,7 @@ class Session:
         return runs
 
     async def health(self) -> tuple[tuple[float, ...], tuple[float, ...], str | None]:
-        """How long its answers take without a prediction and during one, and what it says if that is not READY."""
+        """Return the health check's answer times when idle and during a prediction, and its status if not READY."""
         unhealthy = await self._unhealthy()
         idle = [await self._ask_health() for _ in range(_HEALTH_ANSWERS)]
         busy: list[float] = []
@@ -89,10 +89,10 @@ class Session:
         return tuple(idle), tuple(busy), unhealthy
 
     async def waves(self, each_s: float) -> tuple[list[Wave], str | None]:
-        """Several at once, the sizes of a round one after the other; and why not all.
+        """Run concurrent predictions, all sizes in each round; return them, and why some are missing.
 
         Args:
-            each_s: what one prediction takes alone.
+            each_s: the time of one prediction alone, in seconds.
         """
         if each_s < QUICK_S:
             return [], None
@@ -101,14 +101,14 @@ class Session:
             share_s = each_s
             for clients in wave_sizes(self._worker.slots):
                 if clients * share_s > _LONGEST_WAVE_S:
-                    return found, f"{clients} predictions at once would take too long; give inputs that need less, -i"
+                    return found, f"{clients} predictions at once would take too long; give smaller inputs with -i"
                 found.append(await self._wave(clients))
-                # What one more costs at worst: as much as each of these did.
+                # The most that one more prediction costs: as much as each of these did.
                 share_s = found[-1].wall_s / clients
         return found, None
 
     async def attempts(self, cases: Sequence[Case], steady: Sequence[Run]) -> list[Attempt]:
-        """What becomes of inputs meant to be too much; ends where the worker does, empty where it has already."""
+        """Send invalid inputs and return the outcomes; stop when the worker no longer answers."""
         limit_s = max(_LEAST_ATTEMPT_S, 3 * median(run.wall_s for run in steady))
         give_up_s = time.monotonic() + max(_ALL_ATTEMPTS_S, 3 * limit_s)
         found: list[Attempt] = []
@@ -124,10 +124,10 @@ class Session:
         return found
 
     async def predict(self) -> Run:
-        """One prediction; however it ends.
+        """Run one prediction and return it, whether it succeeded or failed.
 
         Raises:
-            InputError: the inputs are refused.
+            InputError: the worker refuses the inputs.
         """
         before = await self._waits()
         run = await self._run(self._inputs, self._timeout_s)
@@ -156,7 +156,7 @@ class Session:
         return Run(started_s, time.monotonic(), first_s, chunks, error, metrics)
 
     async def _wave(self, clients: int) -> Wave:
-        # The queue is ours: asking a busy server again and again would itself take a processor.
+        # The queue is on our side: polling a busy server would itself use a processor.
         slots = asyncio.Semaphore(self._worker.slots)
 
         async def one() -> Run:
@@ -192,7 +192,7 @@ class Session:
         return ended("failed", (prediction.error or "").strip())
 
     async def _answers(self, limit_s: float) -> bool:
-        """Whether it still serves the inputs that it did before."""
+        """Return whether the worker still serves the inputs that it served before."""
         return (await self._run(self._inputs, limit_s)).error is None
 
     async def _unhealthy(self) -> str | None:
@@ -204,7 +204,7 @@ class Session:
 
     async def _ask_health(self) -> float:
         started_s = time.monotonic()
-        with suppress(WorkerError):  # the time says it
+        with suppress(WorkerError):  # the measured time shows it
             await self._worker.health()
         return time.monotonic() - started_s
 

@@ -1,4 +1,4 @@
-"""Inputs that make a prediction short and repeatable, recognized by their common names. Pure."""
+"""Choose inputs that make a prediction short and repeatable, recognized by their common names. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pilotlight.runtime.predictor_schema import PredictorSchema, within_limits
 
 __all__ = ["with_small_work"]
 
-# Of each line the first that a predictor has, and the number for it: enough work to be measured, little enough to be
-# done dozens of times.
+# Of each line, the first name that a predictor has gets the number: enough work to be measured, little enough to be
+# repeated dozens of times.
 _SMALL = (
     (("seed",), 1),
     (("max_tokens", "max_new_tokens", "max_length"), 64),
@@ -20,11 +20,13 @@ _SMALL = (
 
 
 def with_small_work(inputs: Mapping[str, Any], schema: PredictorSchema) -> dict[str, Any]:
-    """Return ``inputs`` with a number for those that say how much to do, unless one of the same meaning was given.
+    """Return ``inputs`` with a small number for each input that sets the amount of work and was not given.
+
+    An input is left out if another one of the same meaning was given.
 
     Args:
-        inputs: that a prediction takes.
-        schema: of the predictor.
+        inputs: the inputs that a prediction takes.
+        schema: the schema of the predictor.
     """
     integers = {name for name, one in schema.inputs.items() if one.types == {"integer"}}
     result = dict(inputs)

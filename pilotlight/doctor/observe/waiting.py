@@ -1,4 +1,4 @@
-"""Reads how long processes waited for a processor, as Linux counts it: what a busy machine adds to a time."""
+"""Read from Linux how long processes waited for a processor, which is what a busy machine adds to a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Waits", "waited_s", "waits"]
 _PROC = Path("/proc")
 _NS = 1e-9
 
-# By process and thread, in nanoseconds since each began.
+# Nanoseconds waited since the start of each thread, by process and thread.
 Waits = Mapping[tuple[int, int], int]
 
 
 def waits(group: int, *, ours: bool = True) -> Waits:
-    """What the threads of a group have waited so far; of this process too, unless ``ours`` is false."""
+    """Return how long each thread of a group has waited so far; includes this process unless ``ours`` is false."""
     found: dict[tuple[int, int], int] = {}
     for process in (*group_members(group), *([os.getpid()] if ours else [])):
         for task in (_PROC / str(process) / "task").glob("[0-9]*"):
@@ -30,10 +30,10 @@ def waits(group: int, *, ours: bool = True) -> Waits:
 
 
 def waited_s(before: Waits, after: Waits) -> float | None:
-    """How much of the time between two looks went by like that; ``None`` if the system does not count it. Pure.
+    """Return the seconds waited for a processor between two calls; ``None`` if the system does not count it. Pure.
 
-    Of each process the thread that waited most, since threads wait beside each other; of several processes the sum,
-    since a prediction passes from one to the next. A thread that has ended by the second look is not in it.
+    The longest wait of any thread counts for a process, since its threads wait at the same time; processes are summed,
+    since a prediction passes from one to the next. A thread that ended before the second call is not counted.
     """
     if not after:
         return None

@@ -1,4 +1,4 @@
-"""Records that a worker's processes write for doctor: opened files, and times when the event loop was blocked."""
+"""Record what a worker's processes write for doctor: opened files, and times when the event loop was blocked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _NS = 1e-9
 
 
 def watch_environment(folder: Path, project: Project, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that make a worker write into two folders below ``folder``, which exists and is empty.
+    """Return the variables that make a worker write into two folders below ``folder``, which exists and is empty.
 
     Args:
-        folder: for ``opened`` and ``loop_stops``.
-        project: whose worker it is.
+        folder: the parent of ``opened`` and ``loop_stops``.
+        project: the project of the worker.
         environ: the worker's variables so far.
     """
     for name in ("files", "loop"):
@@ -34,14 +34,14 @@ def watch_environment(folder: Path, project: Project, environ: Mapping[str, str]
 
 
 def opened(folder: Path) -> tuple[OpenedFile, ...]:
-    """The files that Python code of the worker opened, in order."""
+    """Return the files that Python code of the worker opened, in order."""
     records = (record for process in read_records(folder / "files").values() for record in process)
     found = [OpenedFile(record.start_ns * _NS, Path(record.name)) for record in records if record.kind == "open"]
     return tuple(sorted(found, key=lambda one: one.at_s))
 
 
 def loop_stops(folder: Path) -> tuple[tuple[float, float], ...] | None:
-    """When the event loop stood still, in seconds of the monotonic clock; ``None`` where there was none to watch."""
+    """Return when the event loop was blocked, in seconds of the monotonic clock; ``None`` if no loop was watched."""
     files = sorted((folder / "loop").iterdir())
     if not files:
         return None

@@ -1,1 +1,1 @@
-"""Reads a project without running it."""
+"""Read a project without running it."""

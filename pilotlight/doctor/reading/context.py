@@ -1,4 +1,4 @@
-"""Which files of a project go into its image: Cog copies the folder, less what ``.dockerignore`` names."""
+"""Find the files of a project that go into its image: the folder without what ``.dockerignore`` excludes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["image_files"]
 
 # A pickle of protocol 2 to 5, and the zip archive around one.
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
-# A folder of more files than that (an environment, a data set) has said enough.
+# The limit of files to read; a larger folder (an environment, a data set) shows nothing more.
 _MOST_FILES = 200_000
 
 
@@ -52,7 +52,7 @@ def _ignored(root: Path) -> DockerIgnore:
 
 
 def _is_pickle(path: Path) -> bool:
-    # By its content: a .bin may also be a compiled graph, and a .pt not even a file yet, but a pointer to one.
+    # Judged by its content: a .bin may also be a compiled graph, and a .pt may be only a pointer file (Git LFS).
     if path.suffix.lower() not in PICKLE_SUFFIXES:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The predictor's source as facts: who calls what, and what the signature says of the inputs."""
+"""Turn the predictor's source into facts: the calls by phase, and the inputs in the signature."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 def read_code(root: Path, predict_file: Path, predict_name: str) -> Code | None:
-    """What the predictor's file and the modules of the project that it imports say; ``None`` when it is not Python."""
+    """Return the facts of the predictor's file and the project modules it imports; ``None`` if it is not Python."""
     sources = read_sources(root, predict_file)
     if sources is None:
         return None
@@ -80,7 +80,7 @@ def _call(
 
 
 def _value(node: ast.expr | None, module: Module) -> Any:
-    """The value of a constant, written out or by the name that the module gives it once."""
+    """Return the value of a literal, or of a name that the module assigns exactly once."""
     if isinstance(node, ast.Name):
         given = [
             one.value
@@ -96,7 +96,7 @@ def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
-    """What lies in a scope but not in a function or class within it."""
+    """Yield the nodes in a scope, without those of functions and classes within it."""
     for node in ast.iter_child_nodes(scope):
         if not isinstance(node, _SCOPES):
             yield node
@@ -104,7 +104,7 @@ def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _guarded(function: FunctionNode) -> Iterator[int]:
-    """The calls that need not happen each time: below an ``if`` or an ``except``, or all of a cached function."""
+    """Yield the calls that may not happen each time: below an ``if`` or ``except``, or all of a cached function."""
     cached = any("cache" in ast.unparse(one) for one in function.decorator_list)
     for node in [function] if cached else ast.walk(function):
         if cached or isinstance(node, ast.If | ast.IfExp | ast.BoolOp | ast.ExceptHandler):
@@ -118,7 +118,7 @@ def _on_loop(function: FunctionNode) -> Iterator[int]:
 
 
 def _loaded(functions: list[Function]) -> Iterator[str]:
-    """``self.x`` for every assignment to it of what a loader returned."""
+    """Yield ``self.x`` for every assignment to it of a loader's result."""
     for function in functions:
         for node in ast.walk(function.node):
             if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
@@ -129,7 +129,7 @@ def _loaded(functions: list[Function]) -> Iterator[str]:
 
 
 def _healthcheck(function: FunctionNode) -> Literal["constant", "checks"]:
-    """``constant`` when all that it does is to return ``True``."""
+    """Return ``constant`` if it only returns ``True``."""
     body = [one for one in function.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
     only = body[0] if len(body) == 1 else None
     value = only.value if isinstance(only, ast.Return) else None

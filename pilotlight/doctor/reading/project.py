@@ -1,4 +1,4 @@
-"""Reads a project: cog.yaml, requirements, infera.yaml, the files of the image and the source. Runs nothing of it."""
+"""Read a project (cog.yaml, requirements, infera.yaml, the image's files, the source) without running it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pilotlight.runtime.cog_yaml import BuildYaml, read_cog_yaml
 
 __all__ = ["is_pinned", "read_project", "requirements_in"]
 
-# Files of requirements include each other; somewhere that ends.
+# The deepest nesting of requirements files that is followed.
 _DEEPEST = 5
 
 
 def read_project(project: Project) -> Reading:
-    """What the files say.
+    """Return the contents of the project's files.
 
     Raises:
         ConfigError: cog.yaml cannot be read.
@@ -75,7 +75,7 @@ def _from_file(path: Path, root: Path, depth: int = 0) -> Iterator[Requirement]:
 
 
 def requirements_in(text: str) -> Iterator[tuple[int, str]]:
-    """The lines of a requirements file that say something, with their numbers: comments and hashes taken off."""
+    """Yield each requirement of a requirements file with its line number, without comments and hashes."""
     for number, line in enumerate(text.replace("\\\n", " ").splitlines(), start=1):
         stripped = re.sub(r"(^|\s)#.*", "", line).strip()
         if stripped:
@@ -83,9 +83,9 @@ def requirements_in(text: str) -> Iterator[tuple[int, str]]:
 
 
 def is_pinned(requirement: str) -> bool:
-    """Whether it allows one version only: ``==`` without a star, a commit, or a file.
+    """Return whether a requirement allows one version only: ``==`` without a star, a commit, or a file.
 
-    A link to a file is taken as pinned: its name holds a version as a rule.
+    A link to a file counts as pinned, because its name usually holds a version.
     """
     text = requirement.partition(";")[0].strip()
     if re.search(r"(@\s*|^)git\+", text):
@@ -96,7 +96,7 @@ def is_pinned(requirement: str) -> bool:
 
 
 def _installed_by(command: str) -> Iterator[str]:
-    """The packages that a shell command installs with pip."""
+    """Yield the packages that a shell command installs with pip."""
     for part in re.split(r"&&|\|\||;|\n", command):
         try:
             words = shlex.split(part)
@@ -108,7 +108,7 @@ def _installed_by(command: str) -> Iterator[str]:
 
 
 def _packages(words: Iterable[str]) -> Iterator[str]:
-    """The arguments of ``pip install`` that are packages; the value of an option is none."""
+    """Yield the arguments of ``pip install`` that are packages, without options and their values."""
     takes_value = False
     for word in words:
         if takes_value:
@@ -131,7 +131,7 @@ def _packages(words: Iterable[str]) -> Iterator[str]:
 
 
 def _min_replicas(root: Path) -> int | None:
-    """``scaling.min_replicas`` of infera.yaml, or Replicate's word for it, wherever the section lies."""
+    """Return ``min_replicas`` (or Replicate's ``min_instances``) from any section of infera.yaml; ``None`` without."""
     try:
         document = yaml.safe_load((root / "infera.yaml").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

@@ -1,7 +1,7 @@
-"""The project's own modules, their functions, and which function can reach which: read, never imported.
+"""Read the project's own modules, their functions, and which function can reach which, without importing them.
 
-Names are resolved through imports only. What cannot be resolved (a method of some object) is not followed: the rules
-then know less, and say less.
+Names are resolved through imports only. What cannot be resolved (a method of some object) is not followed, so the
+rules report less.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ __all__ = ["Function", "FunctionNode", "Module", "SourceTree", "dotted", "read_s
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
-# A project of more modules than that is not read to its end: it would take seconds.
+# The most modules that are read; more would take seconds.
 _MOST_MODULES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One file.
+    """One source file.
 
     Attributes:
-        name: dotted, as the project imports it.
-        path: relative to the project.
-        aliases: what each name means that an import anywhere in the file binds.
+        name: the dotted name, as the project imports it.
+        path: the path relative to the project.
+        aliases: the full name for each name that an import anywhere in the file binds.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or a method; ``owner`` is the class."""
+    """A function or a method; ``owner`` is the method's class."""
 
     module: Module
     node: FunctionNode
@@ -45,7 +45,7 @@ class Function:
 
 
 class SourceTree:
-    """The modules that a predictor's file imports from its project, itself first."""
+    """The predictor's file and the project modules that it imports, the predictor's file first."""
 
     def __init__(self, modules: list[Module]) -> None:
         self.modules = modules
@@ -59,11 +59,11 @@ class SourceTree:
                     self._classes[f"{module.name}.{node.name}"] = (module, node)
 
     def function(self, module: Module, name: str) -> Function | None:
-        """A function of a module by its name."""
+        """Return a function of a module by its name."""
         return self._functions.get(f"{module.name}.{name}")
 
     def method(self, module: Module, owner: str, *names: str) -> Function | None:
-        """The first of these methods that a class or one of its bases in the project has."""
+        """Return the first of these methods that a class or one of its bases in the project defines."""
         pending, seen = [f"{module.name}.{owner}"], set[str]()
         while pending:
             place = pending.pop(0)
@@ -79,7 +79,7 @@ class SourceTree:
         return None
 
     def reachable(self, start: Function) -> list[Function]:
-        """``start`` and every function that it can call or hands on, as far as names can be resolved."""
+        """Return ``start`` and every function that it can call or pass on, as far as names can be resolved."""
         found = {id(start.node): start}
         pending = [start]
         while pending:
@@ -105,7 +105,7 @@ class SourceTree:
                 yield found
 
     def _named(self, name: str) -> Function | None:
-        """A function, a class (its ``__init__``) or a method, by its dotted name."""
+        """Return a function, a class's ``__init__`` or a method by its dotted name."""
         if name in self._functions:
             return self._functions[name]
         if name in self._classes:
@@ -119,7 +119,7 @@ class SourceTree:
 
 
 def dotted(node: ast.expr) -> str:
-    """``a.b.c`` for such an expression; empty for any other, but ``().c`` for an attribute of one."""
+    """Return ``a.b.c`` for such an expression, ``().c`` for an attribute of another, and an empty string otherwise."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -128,7 +128,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def resolve(module: Module, node: ast.expr) -> str:
-    """As ``dotted``, with what the module imported or defines itself in full."""
+    """Return the result of ``dotted`` with the module's imports and own definitions written in full."""
     first, dot, rest = dotted(node).partition(".")
     defined = {one.name for one in module.tree.body if isinstance(one, FunctionNode | ast.ClassDef)}
     whole = module.aliases.get(first) or (f"{module.name}.{first}" if first in defined else first)
@@ -136,7 +136,7 @@ def resolve(module: Module, node: ast.expr) -> str:
 
 
 def read_sources(root: Path, predict_file: Path) -> SourceTree | None:
-    """The predictor's file and what it imports from the project; ``None`` when that file is not Python."""
+    """Return the predictor's file and its imports from the project; ``None`` when that file is not Python."""
     modules: dict[str, Module] = {}
     pending = [".".join(predict_file.relative_to(root).with_suffix("").parts)]
     while pending and len(modules) < _MOST_MODULES:
@@ -153,7 +153,7 @@ def read_sources(root: Path, predict_file: Path) -> SourceTree | None:
         for target, local, full in _imports(tree, name, is_package=path.name == "__init__.py"):
             module.aliases[local] = full
             pending.append(target)
-            # `from package import name` may import a module, or something out of the package.
+            # `from package import name` may import a module or an attribute of the package.
             pending.append(full)
     return SourceTree(list(modules.values())) if modules else None
 
@@ -166,7 +166,7 @@ def _file_of(root: Path, name: str) -> Path | None:
 
 
 def _imports(tree: ast.Module, name: str, *, is_package: bool) -> Iterator[tuple[str, str, str]]:
-    """Of every import: the module, the local name, and the full name that the local one stands for."""
+    """Yield for every import: the module, the local name, and the full name that the local one stands for."""
     package = name.split(".") if is_package else name.split(".")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

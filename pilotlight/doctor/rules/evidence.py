@@ -1,4 +1,4 @@
-"""Functions that several rules share to judge and word evidence."""
+"""Judge and word evidence; shared by several rules."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pilotlight.doctor.observed import NotStarted, Observation
 
 __all__ = ["DISTURBED", "no_predictions", "plain_error", "shown_bytes", "shown_s", "stood_still", "undisturbed_s"]
 
-DISTURBED = "but other processes were taking the processors: repeat on a quiet machine"
-# The loop is blocked when it stood still for this long at a time (a busy machine delays it by tens of milliseconds) and
-# for most of the time that predictions took.
+DISTURBED = "but other processes used the processors: repeat on a quiet machine"
+# The loop counts as blocked when it stood still for this long at a time (a busy machine delays it by tens of
+# milliseconds) and for most of the time that predictions took.
 _BLOCKED_S = 0.1
 _BLOCKED_SHARE = 0.5
 
 
 def undisturbed_s(facts: Facts, wall_s: float, waited_s: float | None) -> float:
-    """What a time would have been at least, if nothing else had wanted the processors."""
+    """Return the least seconds that a time would have taken if no other process had used the processors."""
     if waited_s is None:
         return 0.0 if facts.busy else wall_s
     return max(wall_s - waited_s, 0.0)
 
 
 def no_predictions(facts: Facts) -> Unclear:
-    """Why there is nothing to judge."""
+    """Return why there are no predictions to judge."""
     if facts.ran is None:
-        return Unclear("only a run can tell")
+        return Unclear("needs a run")
     if isinstance(facts.ran, NotStarted):
-        return Unclear(facts.ran.message if facts.ran.missing_module else "it does not start")
+        return Unclear(facts.ran.message if facts.ran.missing_module else "the project does not start")
     assert isinstance(facts.ran, Observation)
     return Unclear(facts.ran.unobserved.get("predictions", "too few predictions succeeded"))
 
 
 def stood_still(ran: Observation) -> tuple[float, float]:
-    """For how long the event loop did, in all and at a time, while predictions ran one after the other.
+    """Return the total and the longest seconds that the event loop was blocked during predictions in sequence.
 
-    Both are 0 where it kept turning.
+    Both are 0 if it was never blocked.
     """
     long = [(start, end) for start, end in ran.loop_blocked or () if end - start >= _BLOCKED_S]
     inside = [
@@ -52,19 +52,19 @@ def stood_still(ran: Observation) -> tuple[float, float]:
 
 
 def plain_error(error: str) -> str:
-    """What a prediction failed with, less the words that Cog puts before it, once or twice."""
+    """Return a prediction's error without the prefix that Cog adds once or twice."""
     return re.sub(r"^((?:Async )?[Pp]rediction failed: )*", "", error.strip())
 
 
 def shown_s(seconds: float) -> str:
-    """As ``0.4 ms``, ``12 ms``, ``1.30 s``."""
+    """Return ``0.4 ms``, ``12 ms`` or ``1.30 s``."""
     if seconds >= 1:
         return f"{seconds:.2f} s"
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
 
 
 def shown_bytes(size_bytes: int) -> str:
-    """As ``812 kB``, ``24.1 MB``, ``1.2 GB``."""
+    """Return ``812 kB``, ``24.1 MB`` or ``1.2 GB``."""
     if size_bytes >= 10**9:
         return f"{size_bytes / 1e9:.1f} GB"
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 10**6 else f"{size_bytes / 1e3:.0f} kB"

@@ -25,7 +25,7 @@ _WASTE = frozenset(
     ]
 )
 _WASTE_SUFFIXES = frozenset({".ipynb", ".log"})
-# Below this a pull does not notice: a registry's layer moves 100 MB/s.
+# The size below which a pull is not noticeably slower: a registry's layer moves 100 MB/s.
 _WORTH_BYTES = 10_000_000
 # The most examples in the evidence.
 _SHOWN = 5
@@ -34,7 +34,7 @@ _FETCH_COMMANDS = re.compile(r"(^|[\s'\"\[(])(pget|wget|curl|aria2c|gsutil|aws)\
 
 
 def unpinned_packages(facts: Facts) -> Outcome:
-    """A package of the image, its Python or its Cog may be another one in the next build."""
+    """Find packages, a Python or a Cog whose version the next build may change."""
     read = facts.read
     loose = [one for one in read.requirements if not one.pinned]
     evidence = [f"{one.where}: {one.text}" for one in loose[:_SHOWN]]
@@ -43,13 +43,13 @@ def unpinned_packages(facts: Facts) -> Outcome:
     if read.python_version is None:
         evidence.append("cog.yaml: no build.python_version")
     if read.sdk_version is None:
-        evidence.append("cog.yaml: no build.sdk_version, so each build takes the newest Cog")
+        evidence.append("cog.yaml: no build.sdk_version, so each build uses the newest Cog")
     if not evidence:
         return Fine(f"packages: {len(read.requirements)}; Python {read.python_version}, Cog {read.sdk_version}")
     first = re.split(r"[<>=!~;\[ @]", loose[0].text)[0] if loose else "torch"
     return Fault(
         evidence=tuple(evidence),
-        change="Write down the exact versions that work today, for instance those that `pip freeze` shows.",
+        change="Write down the exact versions that work today, for instance from `pip freeze`.",
         code=f"{first}==X.Y.Z" if loose else 'sdk_version: "0.23.1"  # cog.yaml, under build',
         severity=Severity.MEDIUM if loose else Severity.LOW,
         how="read",
@@ -57,18 +57,18 @@ def unpinned_packages(facts: Facts) -> Outcome:
 
 
 def unpinned_model(facts: Facts) -> Outcome:
-    """A model of the hub by its name only."""
+    """Find models of the hub that are loaded without a revision."""
     code = facts.read.code
     if code is None:
         return Unclear("the source cannot be read")
     files = {file.path for file in facts.read.files}
     loose = {call.where: call for call in code.calls if _is_loose(call, files)}
     if not loose:
-        return Fine("no model of the hub without a revision")
+        return Fine("every model of the hub has a revision")
     first = next(iter(loose.values()))
     return Fault(
         evidence=tuple(f"{where}: {call.name}({_model(call)!r}) has no revision" for where, call in loose.items()),
-        change="Name the commit of the model that you have tested.",
+        change="Give the commit of the model that you have tested.",
         code=f'{first.name.rpartition(".")[2]}("{_model(first)}", revision="<40 hex digits>")',
         severity=Severity.MEDIUM,
         how="read",
@@ -77,7 +77,7 @@ def unpinned_model(facts: Facts) -> Outcome:
 
 def _is_loose(call: CallFact, files: set[str]) -> bool:
     model = _model(call)
-    # A revision that is no constant is somebody's choice.
+    # A revision that is not a constant counts as chosen.
     chosen = "revision" in call.sources and call.keywords.get("revision", "") not in _NO_REVISION
     if model is None or not _HUB.fullmatch(model) or chosen:
         return False
@@ -94,17 +94,17 @@ def _model(call: CallFact) -> str | None:
 
 
 def pickled_weights(facts: Facts) -> Outcome:
-    """Weights in the image, or loaded by the code, in a form that runs code when it is loaded."""
+    """Find weights, in the image or loaded by the code, in a format that runs code when it is loaded."""
     found = [file for file in facts.read.files if file.pickled]
     calls = [call for call in (facts.read.code.calls if facts.read.code else ()) if _unpickles(call)]
     if not found and not calls:
-        return Fine("no pickle among the weights")
+        return Fine("no pickled weights")
     return Fault(
         evidence=(
             *(f"{file.path}: {shown_bytes(file.size_bytes)}" for file in found[:_SHOWN]),
             *dict.fromkeys(f"{call.where}: {call.name}" for call in calls),
         ),
-        change="Convert once to safetensors, which holds numbers only and is mapped instead of copied.",
+        change="Convert them once to safetensors, which holds only numbers and is mapped instead of copied.",
         code='safetensors.torch.save_file(torch.load("model.pt", weights_only=True), "model.safetensors")',
         severity=Severity.MEDIUM,
         how="read",
@@ -117,7 +117,7 @@ def _unpickles(call: CallFact) -> bool:
 
 
 def unverified_fetch(facts: Facts) -> Outcome:
-    """``setup()`` downloads, and nothing that it reaches compares what came with what should have come."""
+    """Find downloads in ``setup()`` where nothing that it reaches verifies the downloaded file."""
     code = facts.read.code
     if code is None:
         return Unclear("the source cannot be read")
@@ -131,7 +131,7 @@ def unverified_fetch(facts: Facts) -> Outcome:
         return Fine("what setup() downloads is verified")
     return Fault(
         evidence=tuple(dict.fromkeys(f"{call.where}: {call.name}" for call in fetches)),
-        change="Compare the sha256 of what came with the one you wrote down, or put the weights into the image.",
+        change="Compare the file's sha256 with the expected one, or put the weights into the image.",
         code="if hashlib.file_digest(file, 'sha256').hexdigest() != EXPECTED: raise ...",
         severity=Severity.MEDIUM,
         how="read",
@@ -145,7 +145,7 @@ def _is_command(call: CallFact) -> bool:
 
 
 def wasted_bytes(facts: Facts) -> Outcome:
-    """Files that no worker needs, and weights that are there in several formats."""
+    """Find files that no worker needs, and weights that are there in several formats."""
     waste = [file for file in facts.read.files if _is_waste(file.path)]
     spare = [*_duplicates(facts.read.files)]
     total = sum(file.size_bytes for file in (*waste, *spare))
@@ -159,11 +159,11 @@ def wasted_bytes(facts: Facts) -> Outcome:
     largest = sorted(sizes, key=lambda place: -sizes[place])[:_SHOWN]
     return Fault(
         evidence=(
-            f"{shown_bytes(total)} of {shown_bytes(whole)} that go into the image are not needed",
+            f"{shown_bytes(total)} of {shown_bytes(whole)} in the image are not needed",
             *(f"{place}: {shown_bytes(sizes[place])}" for place in largest),
             *(f"{file.path}: {shown_bytes(file.size_bytes)}, the same weights in another format" for file in spare),
         ),
-        change="Name it in .dockerignore.",
+        change="List them in .dockerignore.",
         code="  ".join([*largest, *(file.path for file in spare)][:_SHOWN]),
         severity=Severity.LOW,
         how="read",
@@ -176,7 +176,7 @@ def _is_waste(path: str) -> bool:
 
 
 def _waste_place(path: str) -> str:
-    """The folder that is not needed, or the file itself."""
+    """Return the folder that is not needed, or the file itself."""
     parts = PurePosixPath(path).parts
     for depth, part in enumerate(parts[:-1], start=1):
         if part in _WASTE:
@@ -185,7 +185,7 @@ def _waste_place(path: str) -> str:
 
 
 def _duplicates(files: tuple[FileFact, ...]) -> Iterator[FileFact]:
-    """Pickled weights beside safetensors in the same folder."""
+    """Yield pickled weights beside safetensors in the same folder."""
     folders = {str(PurePosixPath(file.path).parent) for file in files if file.path.endswith(".safetensors")}
     for file in files:
         if file.pickled and str(PurePosixPath(file.path).parent) in folders:
@@ -193,7 +193,7 @@ def _duplicates(files: tuple[FileFact, ...]) -> Iterator[FileFact]:
 
 
 def not_compiled(facts: Facts) -> Outcome:
-    """Something in cog.yaml installs packages without their compiled form. Cog's own pip compiles what it installs."""
+    """Find commands in cog.yaml that install packages without .pyc files. Cog's own pip compiles what it installs."""
     read = facts.read
     if read.environment.get("UV_COMPILE_BYTECODE", "") not in ("", "0"):
         return Fine("UV_COMPILE_BYTECODE is set")
@@ -202,10 +202,10 @@ def not_compiled(facts: Facts) -> Outcome:
     ]
     loose = [one for one in commands if "--compile" not in one.replace("--no-compile", "")]
     if not loose:
-        return Fine("nothing is installed without it")
+        return Fine("every package is installed with .pyc files")
     return Fault(
         evidence=tuple(f"cog.yaml: {one}" for one in loose),
-        change="Have it compiled when the image is built.",
+        change="Compile packages when the image is built.",
         code="environment: [UV_COMPILE_BYTECODE=1]  # cog.yaml; or uv pip install --compile-bytecode",
         severity=Severity.LOW,
         how="read",
@@ -217,42 +217,42 @@ IMAGE_RULES = (
         "unpinned-packages",
         7,
         "Versions are not pinned",
-        "The next build is another program, and the one before cannot be made again.",
+        "The next build may behave differently, and the previous one cannot be reproduced.",
         unpinned_packages,
     ),
     Rule(
         "unpinned-model",
         7,
         "The model's revision is not pinned",
-        "Its owner can change what you serve at any start, and there is nothing to go back to.",
+        "Its owner can change what you serve at any start, and there is no known version to return to.",
         unpinned_model,
     ),
     Rule(
         "pickled-weights",
         None,
         "Weights are pickled",
-        "Whoever can change that file runs code in your worker; and it loads slower than safetensors.",
+        "Anyone who can change the file can run code in your worker, and it loads slower than safetensors.",
         pickled_weights,
     ),
     Rule(
         "unverified-fetch",
         None,
         "Weights are fetched without verification",
-        "A half or a changed file is served as if it were the model.",
+        "A partial or altered file is served as if it were the model.",
         unverified_fetch,
     ),
     Rule(
         "wasted-bytes",
         None,
-        "The image holds what nobody needs",
-        "Every cold start on a new machine pulls it.",
+        "The image contains unnecessary files",
+        "Every cold start on a new machine downloads them.",
         wasted_bytes,
     ),
     Rule(
         "not-compiled",
         None,
         "Packages are installed without .pyc",
-        "The first import on every new machine compiles them all.",
+        "The first import on every new machine compiles them.",
         not_compiled,
     ),
 )

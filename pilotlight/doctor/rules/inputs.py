@@ -11,8 +11,8 @@ from pilotlight.doctor.rules.evidence import no_predictions, plain_error, shown_
 
 __all__ = ["INPUT_RULES", "is_clear"]
 
-# What Python raises by itself when code meets what nobody thought of. A ValueError, or an error that a project or a
-# library defines, is taken as a refusal on purpose.
+# Errors that Python raises by itself in unprepared code. A ValueError, or an error that a project or a library defines,
+# counts as a deliberate refusal.
 _ACCIDENTS = frozenset(
     [
         *("ArithmeticError", "AssertionError", "AttributeError", "EOFError", "FileNotFoundError", "FloatingPointError"),
@@ -25,7 +25,7 @@ _SEEDS = re.compile(r"seed", re.IGNORECASE)
 
 
 def unvalidated_inputs(facts: Facts) -> Outcome:
-    """Inputs meant to be too much, sent to it; where the project was only read: numbers without limits."""
+    """Judge the outcomes of invalid and extreme inputs or, if the project was only read, numbers without limits."""
     inputs = facts.read.code.inputs if facts.read.code else ()
     open_numbers = [one for one in inputs if one.number and not one.bounded and not _SEEDS.search(one.name)]
     places = tuple(f"{one.where}: {one.name} has no limits" for one in open_numbers)
@@ -35,7 +35,7 @@ def unvalidated_inputs(facts: Facts) -> Outcome:
         return Unclear(facts.ran.unobserved.get("inputs", no_predictions(facts).why))
     bad = [one for one in facts.ran.attempts if not is_clear(one)]
     if not bad:
-        return Fine(f"{len(facts.ran.attempts)} inputs meant to be too much were refused or served")
+        return Fine(f"{len(facts.ran.attempts)} invalid or extreme inputs were refused or served")
     names = {one.name for one in bad}
     worst = any(one.outcome in ("crashed", "stuck") for one in bad)
     shown = tuple(f"{one.name}={one.shown}: {_ending(one)}" for one in bad)
@@ -44,7 +44,7 @@ def unvalidated_inputs(facts: Facts) -> Outcome:
 
 
 def is_clear(attempt: Attempt) -> bool:
-    """Whether it was answered as it should be: served, refused by Cog, or refused in words that help the caller."""
+    """Return whether the input was served, refused by Cog, or refused with a message that helps the caller."""
     if attempt.outcome in ("refused", "succeeded"):
         return True
     if attempt.outcome != "failed":
@@ -58,19 +58,19 @@ def is_clear(attempt: Attempt) -> bool:
 def _ending(attempt: Attempt) -> str:
     match attempt.outcome:
         case "timed_out":
-            return f"accepted, and not done after {shown_s(attempt.took_s)}"
+            return f"accepted, and not finished after {shown_s(attempt.took_s)}"
         case "stuck":
-            return f"accepted, and the worker answers nobody after {shown_s(attempt.took_s)}"
+            return f"accepted, and the worker no longer answers after {shown_s(attempt.took_s)}"
         case "crashed":
             return f"the worker died: {attempt.message}"
         case _:
-            return f"fails with {plain_error(attempt.message)}, which tells the caller nothing"
+            return f"fails with {plain_error(attempt.message)}, which does not help the caller"
 
 
 def _unvalidated(evidence: tuple[str, ...], severity: Severity, *, ran: bool) -> Fault:
     return Fault(
         evidence=evidence,
-        change="Declare limits, which Cog checks before a prediction begins; refuse the rest with a clear error.",
+        change="Declare limits, which Cog checks before a prediction begins; refuse other values with a clear error.",
         code='steps: int = Input(description="...", ge=1, le=100)',
         severity=severity,
         how="ran" if ran else "read",
@@ -78,7 +78,7 @@ def _unvalidated(evidence: tuple[str, ...], severity: Severity, *, ran: bool) ->
 
 
 def undescribed_inputs(facts: Facts) -> Outcome:
-    """Inputs without a description."""
+    """Find inputs without a description."""
     code = facts.read.code
     if code is None:
         return Unclear("the source cannot be read")
@@ -87,7 +87,7 @@ def undescribed_inputs(facts: Facts) -> Outcome:
         return Fine("every input is described")
     return Fault(
         evidence=tuple(f"{one.where}: {one.name}" for one in bare),
-        change="Say what each input is, and in which unit: it is all that a caller sees.",
+        change="Describe each input and its unit: callers see nothing else.",
         code=f'{bare[0].name}: ... = Input(description="...")',
         severity=Severity.LOW,
         how="read",
@@ -99,14 +99,14 @@ INPUT_RULES = (
         "unvalidated-inputs",
         6,
         "Inputs are not validated",
-        "One bad request fails in words that nobody understands, holds a slot for minutes, or ends the worker.",
+        "One bad request fails with an unhelpful message, holds a slot for minutes, or ends the worker.",
         unvalidated_inputs,
     ),
     Rule(
         "undescribed-inputs",
         6,
         "Inputs are not described",
-        "Whoever calls the model has to guess what to send.",
+        "Callers have to guess what to send.",
         undescribed_inputs,
     ),
 )

@@ -22,17 +22,17 @@ _BACKGROUND = (
 
 
 def does_not_start(facts: Facts) -> Outcome:
-    """``setup()`` raises, hangs, or the predictor cannot be imported."""
+    """Find a project that does not start: ``setup()`` raises or hangs, or the predictor cannot be imported."""
     if facts.ran is None:
-        return Unclear("only a run can tell")
+        return Unclear("needs a run")
     if isinstance(facts.ran, Observation):
-        return Fine(f"ready after {shown_s(facts.ran.starts[0].ready_s)}" if facts.ran.starts else "it starts")
+        return Fine(f"ready after {shown_s(facts.ran.starts[0].ready_s)}" if facts.ran.starts else "the project starts")
     if facts.ran.missing_module:
-        return Unclear(f"{facts.ran.message}; install what the project needs there, or give another --python")
+        return Unclear(f"{facts.ran.message}; install the project's requirements there, or give another --python")
     last = tuple(line for line in facts.ran.logs.strip().splitlines()[-3:] if line.strip())
     return Fault(
         evidence=(facts.ran.message, *last),
-        change="Run one prediction and mend what it prints.",
+        change="Run one prediction and fix the error that it prints.",
         code="pilotlight predict --project PROJECT",
         severity=Severity.HIGH,
         how="ran",
@@ -40,7 +40,7 @@ def does_not_start(facts: Facts) -> Outcome:
 
 
 def dishonest_health(facts: Facts) -> Outcome:
-    """READY before a prediction can succeed, unhealthy though they do, or a health check that looks at nothing."""
+    """Find READY before predictions succeed, unhealthy while they do, or a health check that checks nothing."""
     code = facts.read.code
     if isinstance(facts.ran, Observation):
         outcome = _health_ran(facts.ran, code)
@@ -49,15 +49,17 @@ def dishonest_health(facts: Facts) -> Outcome:
     if code is None:
         return Unclear("the source cannot be read")
     if code.healthcheck == "constant":
-        return _no_check(f"{code.healthcheck_where}: it returns a constant, whatever has happened", Severity.MEDIUM)
+        return _no_check(f"{code.healthcheck_where}: it always returns the same constant", Severity.MEDIUM)
     background = [call for call in code.reached("setup") if matches(call.name, _BACKGROUND)]
     if code.healthcheck == "none" and background:
         first = background[0]
-        return _no_check(f"{first.where}: {first.name} in setup() can die, and no healthcheck() looks", Severity.MEDIUM)
+        return _no_check(
+            f"{first.where}: {first.name} in setup() can die, with no healthcheck() for it", Severity.MEDIUM
+        )
     if code.healthcheck == "none" and facts.read.gpu:
-        return _no_check("cog.yaml asks for a GPU, which can fail, and no healthcheck() looks", Severity.LOW)
+        return _no_check("cog.yaml requests a GPU, which can fail, and no healthcheck() checks it", Severity.LOW)
     words = (
-        "its own healthcheck()"
+        "the predictor has its own healthcheck()"
         if code.healthcheck == "checks"
         else "Cog's own is enough: nothing runs beside predict()"
     )
@@ -73,10 +75,10 @@ def _health_ran(ran: Observation, code: Code | None) -> Outcome | None:
         return Fault(
             evidence=(
                 f"READY after {shown_s(start.ready_s)}, but predictions failed {lasted} ({len(errors)} of them)",
-                f"the first with: {plain_error(errors[0].error or '')}",
+                f"the first error: {plain_error(errors[0].error or '')}",
                 *(f"{call.where}: {call.name} in setup()" for call in background[:1]),
             ),
-            change="Let setup() return only when a prediction can succeed: wait for the load, and make one there.",
+            change="Let setup() return only when a prediction can succeed: wait for the load and make a prediction.",
             code="self.loading.join(); self.predict(prompt='warm-up')  # last lines of setup()",
             severity=Severity.HIGH,
             how="ran",
@@ -84,7 +86,7 @@ def _health_ran(ran: Observation, code: Code | None) -> Outcome | None:
     if ran.unhealthy is not None and start is not None and start.runs:
         return Fault(
             evidence=(f"predictions succeed, and the health check says {ran.unhealthy}",),
-            change="Make healthcheck() say no only when predictions cannot succeed, and answer within 5 s.",
+            change="Make healthcheck() return False only when predictions cannot succeed, and answer within 5 s.",
             code="def healthcheck(self) -> bool: return self.engine.is_alive()",
             severity=Severity.HIGH,
             how="ran",
@@ -95,7 +97,7 @@ def _health_ran(ran: Observation, code: Code | None) -> Outcome | None:
 def _no_check(evidence: str, severity: Severity) -> Fault:
     return Fault(
         evidence=(evidence,),
-        change="Give the predictor a healthcheck() that looks at what can fail; Cog calls it for GET /health-check.",
+        change="Give the predictor a healthcheck() that checks what can fail; Cog calls it for GET /health-check.",
         code="def healthcheck(self) -> bool: return self.thread.is_alive()",
         severity=severity,
         how="read",
@@ -103,7 +105,7 @@ def _no_check(evidence: str, severity: Severity) -> Fault:
 
 
 def no_metrics(facts: Facts) -> Outcome:
-    """No prediction carried a metric of the project's own; where it was only read, nothing in it records one."""
+    """Find a project whose predictions carry no metric of its own or, if only read, whose source records none."""
     if isinstance(facts.ran, Observation) and facts.ran.steady:
         names = sorted({name for run in facts.ran.steady for name in run.metrics})
         if names:
@@ -117,7 +119,7 @@ def no_metrics(facts: Facts) -> Outcome:
     counted = len(facts.ran.steady) if isinstance(facts.ran, Observation) else 0
     return Fault(
         evidence=(
-            f"{code.where}: nothing that it calls records a metric",
+            f"{code.where}: no function that it calls records a metric",
             *((f"{counted} predictions carried only Cog's predict_time",) if ran else ()),
         ),
         change="Record what tells a good prediction from a bad one: sizes, tokens, time to the first output.",
@@ -128,21 +130,21 @@ def no_metrics(facts: Facts) -> Outcome:
 
 
 def mute_generator(facts: Facts) -> Outcome:
-    """An ``async def predict`` with ``yield``: Cog 0.23 collects what it yields and sends it at the end."""
+    """Find ``async def predict`` with ``yield``: Cog 0.23 collects the yielded values and sends them at the end."""
     code = facts.read.code
     if code is None:
         return Unclear("the source cannot be read")
     if not (code.is_async and code.is_generator):
-        return Fine("predict() is no async generator")
+        return Fine("predict() is not an async generator")
     if any(call.keywords.get("mode") == "append" for call in code.reached("predict")):
-        return Fine("an async generator, whose words go out as metrics")
+        return Fine("predict() is an async generator that sends its output as metrics")
     measured = []
     for run in _chunked(facts):
         first_s = (run.first_output_s or run.ended_s) - run.started_s
         measured.append(f"{run.chunks} chunks, the first after {shown_s(first_s)} of {shown_s(run.wall_s)}")
     return Fault(
         evidence=(f"{code.where}: async def with yield", *measured[:1]),
-        change="Return a generator from a plain async def, whose chunks Cog streams.",
+        change="Return a generator from a plain async def; Cog streams its chunks.",
         code="async def predict(self, ...) -> ConcatenateIterator[str]: return self.stream(...)",
         severity=Severity.MEDIUM,
         how="ran" if measured else "read",
@@ -158,14 +160,14 @@ TRUST_RULES = (
     Rule(
         "does-not-start",
         None,
-        "It does not start",
-        "Nothing is served.",
+        "The project does not start",
+        "Nothing can be served.",
         does_not_start,
     ),
     Rule(
         "dishonest-health",
         3,
-        "The health check does not tell the truth",
+        "The health check is wrong",
         "Traffic goes to a worker that cannot serve it, and stays there.",
         dishonest_health,
     ),
@@ -173,14 +175,14 @@ TRUST_RULES = (
         "no-metrics",
         9,
         "No metrics",
-        "Without numbers of its own nobody sees it grow slow, short or strange until a user complains.",
+        "Without metrics, slow, short or odd answers go unnoticed until a user complains.",
         no_metrics,
     ),
     Rule(
         "mute-generator",
         None,
         "An async generator, which does not stream",
-        "The first word reaches the caller together with the last.",
+        "The first word reaches the caller only together with the last.",
         mute_generator,
     ),
 )

@@ -109,7 +109,7 @@ def test_wasted_bytes(files, kind):
 def test_wasted_bytes_are_counted_by_folder():
     files = (FileFact(".git/a", 30 * MB), FileFact(".git/b/c", 30 * MB), FileFact("predict.py", MB))
     outcome = check("wasted-bytes", facts(files=files))
-    assert outcome.evidence == ("60.0 MB of 61.0 MB that go into the image are not needed", ".git: 60.0 MB")
+    assert outcome.evidence == ("60.0 MB of 61.0 MB in the image are not needed", ".git: 60.0 MB")
     assert outcome.code == ".git"
 
 

@@ -82,7 +82,7 @@ def test_slots_are_no_question_where_predictions_are_quick_or_there_is_one():
 def test_a_blocked_loop_comes_before_the_number_of_slots():
     ran = runs(0.2, 0.2, waves=waves(c2=0.4, c8=1.6), loop_blocked=BLOCKED)
     outcome = check("too-many-slots", facts(ran, max_concurrency=8, code={"is_async": True}))
-    assert outcome == Unclear("the event loop is blocked: mend that first")
+    assert outcome == Unclear("the event loop is blocked: fix that first")
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_too_many_replicas_says_how_many_are_needed():
     outcome = check("too-many-replicas", facts(runs(0.5, 0.5), min_replicas=4, rate=3.0))
     assert outcome.evidence == (
         "infera.yaml: 4 replicas are always on",
-        "one replica does 2.0/s, expected 3/s: 2 needed",
+        "one replica serves 2.0/s; the expected 3/s need 2",
     )
 
 
 @pytest.mark.parametrize("rule", ["one-at-a-time", "too-many-slots", "too-many-replicas"])
 def test_only_a_run_can_tell(rule):
     outcome = check(rule, facts(max_concurrency=4 if rule == "too-many-slots" else 1, min_replicas=3, rate=1.0))
-    assert outcome == Unclear("only a run can tell")
+    assert outcome == Unclear("needs a run")

@@ -53,7 +53,7 @@ def test_ready_too_early_says_since_when_and_why():
     outcome = check("dishonest-health", facts(ran, code={"calls": (THREAD,)}))
     assert outcome.evidence == (
         "READY after 400 ms, but predictions failed for 1.40 s (1 of them)",
-        "the first with: RuntimeError: no model",
+        "the first error: RuntimeError: no model",
         "predict.py:15: threading.Thread in setup()",
     )
 
@@ -104,9 +104,9 @@ def test_limits_that_are_missing_are_no_fault_where_nothing_breaks():
 @pytest.mark.parametrize(
     ("outcome", "severity", "words"),
     [
-        ("failed", "medium", "fails with IndexError: no, which tells the caller nothing"),
-        ("timed_out", "medium", "accepted, and not done after 3.00 s"),
-        ("stuck", "high", "accepted, and the worker answers nobody after 3.00 s"),
+        ("failed", "medium", "fails with IndexError: no, which does not help the caller"),
+        ("timed_out", "medium", "accepted, and not finished after 3.00 s"),
+        ("stuck", "high", "accepted, and the worker no longer answers after 3.00 s"),
         ("crashed", "high", "the worker died: Prediction failed: IndexError: no"),
     ],
 )
@@ -161,4 +161,4 @@ def test_does_not_start():
     assert outcome.evidence == ("setup failed: no weights", "two", "three", "four")
     missing = NotStarted("predict.py cannot be imported: No module named 'x'", missing_module=True)
     assert type(check("does-not-start", facts(missing))) is Unclear
-    assert check("no-warm-up", facts(missing)) == Unclear("only a run can tell")
+    assert check("no-warm-up", facts(missing)) == Unclear("needs a run")

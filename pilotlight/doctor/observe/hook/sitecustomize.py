@@ -1,8 +1,8 @@
-"""Watches the event loop on which Cog runs async predictions: notes for how long it stands still.
+"""Watch the event loop on which Cog runs async predictions and record how long it is blocked.
 
-``doctor/watch.py`` puts this folder on the worker's ``PYTHONPATH`` and reads what is written here: one file for each
-process, named by its id, with one line for each time that the loop did not turn for 50 ms: its begin and end in
-nanoseconds of the monotonic clock, separated by a tab. The loop is asked every 10 ms, which costs it 0.1 %.
+``doctor/observe/watch.py`` puts this folder on the worker's ``PYTHONPATH`` and reads the records: one file for each
+process, named by its id, with one line for each time that the loop was blocked for 50 ms or more: begin and end in
+nanoseconds of the monotonic clock, separated by a tab. A callback on the loop runs every 10 ms, which costs 0.1 %.
 """
 
 import asyncio.base_events
@@ -20,7 +20,7 @@ Loop = asyncio.base_events.BaseEventLoop
 
 
 class _Watch:
-    """Asks one loop again and again, as long as it runs."""
+    """Schedules a callback on one loop again and again while the loop runs."""
 
     def __init__(self, loop: Loop, file: int) -> None:
         self._loop = loop
@@ -40,7 +40,7 @@ class _Watch:
 
 
 def _watched(run_forever: Callable[[Loop], None]) -> Callable[[Loop], None]:
-    """``run_forever`` that watches the first loop of this process: Cog's, which is there before ``setup()``."""
+    """Return ``run_forever`` that watches the first loop of this process: Cog's, which exists before ``setup()``."""
     first: list[Loop] = []
 
     def run(self: Loop) -> None:
@@ -59,7 +59,7 @@ def _watched(run_forever: Callable[[Loop], None]) -> Callable[[Loop], None]:
 
 
 def _chain() -> None:
-    """Runs the ``sitecustomize`` that this one hides, if there is one."""
+    """Run the ``sitecustomize`` that this one hides, if there is one."""
     here = os.path.dirname(__file__)  # noqa: PTH120 - no pathlib
     sys.path[:] = [folder for folder in sys.path if folder != here]
     del sys.modules["sitecustomize"]
@@ -71,5 +71,5 @@ def _chain() -> None:
 
 
 if _FOLDER:
-    Loop.run_forever = _watched(Loop.run_forever)  # type: ignore[method-assign, assignment]  # what this file is for
+    Loop.run_forever = _watched(Loop.run_forever)  # type: ignore[method-assign, assignment]  # purpose of this file
 _chain()
