@@ -1,4 +1,4 @@
-"""Where a model folder comes from, and whether what lies in it may be loaded.
+"""Finding, fetching, verifying and exporting model folders.
 
 ``find_model`` and ``check_loadable`` run at cold start and import only the standard library; everything that
 downloads (``fetch``) or reads every byte (``verify``) is imported from its own module by whoever needs it.

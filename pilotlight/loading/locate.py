@@ -30,7 +30,7 @@ class _Place:
 
 
 def find_model(ref: str, *, weights_dir: Path | None = None, environ: Mapping[str, str]) -> Path:
-    """The folder of the model ``ref``.
+    """Return the folder of the model ``ref``.
 
     ``ref`` is a folder, the name of a folder under ``weights_dir`` (``weights`` by default), or a hub id
     ``org/name[@revision]``. A hub id is looked for in ``weights_dir`` (by the manifests' sources), in RunPod's model
@@ -96,7 +96,7 @@ def _places(hub_id: HubId, weights_dir: Path, environ: Mapping[str, str]) -> Ite
 
 
 def hub_cache(environ: Mapping[str, str]) -> Path:
-    """Where ``huggingface_hub`` keeps what it downloads."""
+    """Return the folder of ``huggingface_hub``'s cache."""
     if environ.get("HF_HUB_CACHE"):
         return Path(environ["HF_HUB_CACHE"]).expanduser()
     if environ.get("HF_HOME"):
@@ -106,7 +106,7 @@ def hub_cache(environ: Mapping[str, str]) -> Path:
 
 
 def find_snapshot(root: Path, hub_id: HubId) -> Path | None:
-    """The snapshot of ``hub_id`` in a cache laid out like the Hub's.
+    """Return the snapshot of ``hub_id`` in a cache laid out like the Hub's.
 
     A revision is a commit or a name under ``refs/``. RunPod's cache may come without refs: then the newest snapshot
     stands for the default revision, and for no other.

@@ -1,4 +1,4 @@
-"""Who is told what a fetch or a verification is doing."""
+"""The listener that a fetch or a verification reports its progress to."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Protocol
 
 
 class Watcher(Protocol):
-    """Told what happens, from whatever thread it happens in; must return quickly."""
+    """Receives progress, from any thread; its methods must return quickly."""
 
     def planned(self, sizes: Mapping[str, int | None]) -> None:
-        """These files, of these sizes, where known, are to be worked on."""
+        """The files to work on, by name, with their sizes where they are known."""
 
     def advanced(self, name: str, done_bytes: int, total_bytes: int | None) -> None:
-        """So much of one file is done; may go back when it has to start again."""
+        """How many bytes of one file are done; fewer than before when it starts again."""
 
     def note(self, text: str) -> None:
-        """Something that a person wants to know, such as a retry."""
+        """A message for the user, such as about a retry."""
 
 
 class Silent:
-    """A watcher that tells nobody."""
+    """A watcher that ignores everything."""
 
     def planned(self, sizes: Mapping[str, int | None]) -> None:
         pass

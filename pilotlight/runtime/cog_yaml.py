@@ -26,12 +26,12 @@ _OLDEST_PYTHON_FOR_CONCURRENCY = (3, 11)
 
 
 def _text(value: object) -> object:
-    """Takes a whole number where text is meant, as in ``cuda: 12``; fractions are text already, see ``_Loader``."""
+    """Accept a whole number where text is meant, as in ``cuda: 12``; fractions are text already, see ``_Loader``."""
     return str(value) if type(value) is int else value
 
 
 def _commands(value: object) -> object:
-    """Spells out the short form of a build step, which is the bare command."""
+    """Expand the short form of a build step, which is the bare command."""
     if not isinstance(value, list):
         return value
     return [{"command": item} if isinstance(item, str) else item for item in value]
@@ -180,7 +180,7 @@ class CogYaml(_Section):
 
 
 def read_cog_yaml(path: Path) -> CogYaml:
-    """Reads and checks one file.
+    """Read and check one file.
 
     Raises:
         ConfigError: it is missing, is not YAML, or breaks a rule; one line for each thing that is wrong.
@@ -264,7 +264,7 @@ def _shown(value: object) -> str:
 
 
 def _known_keys(keys: list[int | str]) -> list[str]:
-    """The keys that the section at this place of the file may have."""
+    """Return the keys that the section at this place of the file may have."""
     section: type[BaseModel] = CogYaml
     for key in keys:
         if isinstance(key, str):

@@ -16,7 +16,7 @@ _METHODS = ("run", "predict")
 
 
 def concurrency_of(source: Path, name: str) -> int | None:
-    """The ``max`` of ``@cog.concurrent`` on a predictor's method, or on the function itself.
+    """Return the ``max`` of ``@cog.concurrent`` on a predictor's method, or on the function itself.
 
     Only ``source`` is read: classes that it imports from elsewhere are not followed.
 
@@ -45,7 +45,7 @@ def concurrency_of(source: Path, name: str) -> int | None:
 
 
 def _local_names(tree: ast.Module) -> set[str]:
-    """How ``cog.concurrent`` can be written in this file, given its imports."""
+    """Return how ``cog.concurrent`` can be written in this file, given its imports."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -56,7 +56,7 @@ def _local_names(tree: ast.Module) -> set[str]:
 
 
 def _targets(tree: ast.Module, name: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """The function called ``name``, or the run and predict methods of that class and then of its bases in the file."""
+    """Yield the function called ``name``, or the run and predict methods of that class and of its bases."""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:

@@ -51,7 +51,7 @@ class Project:
 
     @classmethod
     def load(cls, root: Path | str) -> Project:
-        """Reads ``root/cog.yaml``.
+        """Read ``root/cog.yaml``.
 
         Raises:
             ConfigError: anything is wrong with it; each line of the message names the file, the key, what was given
@@ -87,7 +87,7 @@ class Project:
 
     @property
     def predict_file(self) -> Path:
-        """The file of ``predict_ref``, absolute."""
+        """The absolute path of the file of ``predict_ref``."""
         return self.root / self.predict_ref.partition(":")[0]
 
     @property
@@ -112,7 +112,7 @@ class Project:
 
 
 def _require_source(path: Path, key: str, ref: str) -> None:
-    """Refuses a reference whose file lies outside the project or does not exist."""
+    """Refuse a reference whose file lies outside the project or does not exist."""
     name = ref.partition(":")[0]
     source = (path.parent / name).resolve()
     if not source.is_relative_to(path.parent.resolve()):

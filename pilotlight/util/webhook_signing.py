@@ -1,4 +1,4 @@
-"""How a webhook is signed, by Replicate, by our gateway, and for whoever receives one. Pure."""
+"""The signature of webhooks, as Replicate and our gateway make it and receivers verify it. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFIX = "whsec_"
 
 
 def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
-    """The signature of a message, in base64, without its version.
+    """Return the signature of a message, in base64, without its version.
 
     Args:
         secret: ``whsec_`` and a key in base64.

@@ -121,7 +121,7 @@ def export(
 
 
 def require_kind(engine: str, precision: str, device: str) -> None:
-    """Refuse what nothing here makes.
+    """Refuse an engine, a precision or a model that no converter supports.
 
     Raises:
         ConfigError: saying what there is.

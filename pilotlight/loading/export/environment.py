@@ -112,4 +112,4 @@ def _cache(environ: Mapping[str, str]) -> Path:
 
 
 def _ignore(line: str) -> None:
-    """Of pip and venv only the errors are of interest, which are on stderr."""
+    """Ignore the stdout of pip and venv: their errors are on stderr."""

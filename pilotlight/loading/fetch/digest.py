@@ -1,4 +1,4 @@
-"""The hash of a file as it arrives, compared with what its source says."""
+"""The hash of a file, computed while it arrives and compared with the one that its source states."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Digest:
         self.size_bytes += len(chunk)
 
     def read(self, path: Path) -> None:
-        """Take in a file that is already here."""
+        """Add the content of a file that is already here."""
         with path.open("rb", buffering=0) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 self.update(chunk)
@@ -37,7 +37,7 @@ class Digest:
         return self._sha256.hexdigest()
 
     def difference(self, file: RemoteFile, sha256: str | None) -> str | None:
-        """What of it is not as the source says, in words; ``None`` when all is."""
+        """Return how the content differs from what the source states, in words; ``None`` where it does not."""
         if file.size_bytes is not None and file.size_bytes != self.size_bytes:
             return f"expected {file.size_bytes} bytes, got {self.size_bytes}"
         for expected in (file.sha256, sha256):

@@ -1,4 +1,4 @@
-"""What a fetch may be pointed at, and what every kind of source offers: a listing, and bytes from an offset on."""
+"""The kinds of source of a fetch; each offers a listing, and the bytes of a file from an offset on."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Bytes on their way: from ``offset`` on (0 where the source did not want to go on from where we asked).
+    """An open download: its bytes from ``offset`` on (0 where the source did not want to go on from where we asked).
 
     ``total_bytes`` is the size of the whole file, ``etag`` a strong validator, ``sha256`` what the answer itself says;
     each ``None`` where unknown.
@@ -116,14 +116,14 @@ class Remote(Protocol):
     """A source that can be read."""
 
     async def listing(self, revision: str | None) -> Listing:
-        """What it offers, at ``revision`` where a fetch that goes on has pinned one."""
+        """Return the files on offer, at ``revision`` where a fetch that continues has pinned one."""
 
     def open(self, file: RemoteFile, offset: int, etag: str | None) -> AbstractAsyncContextManager[Opened]:
         """Open ``file`` from ``offset`` on, if it still is the one of ``etag``; from 0 otherwise."""
 
 
 class TransientError(FetchError):
-    """It may work in a moment: a busy server, a broken connection. Never leaves ``loading``."""
+    """A failure that a retry may cure: a busy server, a broken connection. Never leaves ``loading``."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -135,7 +135,7 @@ class RangeRefusedError(FetchError):
 
 
 def parse_source(text: str, *, allow_http: bool = False) -> Source:
-    """What ``text`` points at.
+    """Return the source that ``text`` names.
 
     Raises:
         UsageError: it is none of the known forms, or plain http to another machine without ``allow_http``.

@@ -1,4 +1,4 @@
-"""Bring one file here: resumed where it broke off, hashed as it arrives, under its name only once it is right.
+"""Download one file: resumed where it broke off, hashed as it arrives, and named only when its hash is right.
 
 While it is on its way it is ``NAME.part``, and ``NAME.part.json`` beside it says of what it is a part: the file's hash
 as the source states it (or its address) and the validator for ``If-Range``. Parts survive all but a wrong hash.
@@ -39,12 +39,12 @@ class Arrived:
 
 
 class WrongBytesError(FetchError):
-    """All of it arrived, and its hash is not what the source says."""
+    """A file arrived whole, and its hash is not the one that the source states."""
 
 
 @dataclass(slots=True)
 class Transfer:
-    """One file's way from ``remote`` into ``folder``."""
+    """The download of one file from ``remote`` into ``folder``."""
 
     remote: Remote
     file: RemoteFile
@@ -68,7 +68,7 @@ class Transfer:
         return self.path.with_name(self.path.name + STATE_SUFFIX)
 
     async def run(self) -> Arrived:
-        """Bring the file here.
+        """Download the file.
 
         Raises:
             FetchError: it cannot be had; the part that arrived is kept.
@@ -129,7 +129,7 @@ class Transfer:
         return self._arrived(digest, how, checked=self._has_checksum or sha256 is not None)
 
     def _take_up(self) -> tuple[str | None, int, Digest]:
-        """Where an earlier try stopped: validator, bytes here, their hash; from nothing where they cannot be used."""
+        """Return the validator, offset and hash of an earlier try; ``None``, 0 and a new hash where it is unusable."""
         fresh = Digest(self.file)
         try:
             state = json.loads(self.state.read_bytes())
@@ -151,7 +151,7 @@ class Transfer:
             raise FetchError(f"{self.file.name}: expected {expected} bytes, and the source sends a file of {offered}")
 
     async def _receive(self, opened: Opened, digest: Digest) -> None:
-        """Append what comes to the part; what has come is on the disk however this ends."""
+        """Append the bytes that arrive to the part; they are written to it however this ends."""
         total = self.file.size_bytes if self.file.size_bytes is not None else opened.total_bytes
         state = {"identity": self._identity, "etag": opened.etag, "size_bytes": total}
         write_atomically(self.state, json.dumps(state), fsync=True)

@@ -62,7 +62,7 @@ class Web:
                 yield _opened(response, file.name, offset)
 
     async def size_bytes(self, file: RemoteFile) -> int | None:
-        """What HEAD says; ``None`` where the server does not tell, for then the download itself will."""
+        """Return the size that HEAD states; ``None`` without one: the download itself will state it."""
         try:
             response = await self.client.head(_with_query(file.address, self.query))
         except httpx2.HTTPError:
@@ -70,7 +70,7 @@ class Web:
         return _number(response.headers.get("Content-Length")) if response.is_success else None
 
     async def read(self, file: RemoteFile) -> bytes:
-        """A small file, whole.
+        """Return the content of a small file.
 
         Raises:
             FetchError: it is larger than a listing can be; and as :meth:`open`.

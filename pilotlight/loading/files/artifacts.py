@@ -31,12 +31,12 @@ class Artifact:
 
 
 def artifact_name(engine: str, precision: str, device: str) -> str:
-    """The name of an artifact's folder within the model's."""
+    """Return the name of an artifact's folder within the model's."""
     return f"{engine}-{precision}-{device}"
 
 
 def find_artifacts(model: Path) -> tuple[Artifact, ...]:
-    """The artifacts of ``model`` that its manifest lists, those preferred first.
+    """Return the artifacts of ``model`` that its manifest lists, the preferred ones first.
 
     One that was made from other weights than the manifest now lists, or whose folder is gone, is left out.
 

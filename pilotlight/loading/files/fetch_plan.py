@@ -12,7 +12,7 @@ PLAN_NAME = ".fetch.json"
 
 
 class FetchPlan(BaseModel):
-    """What an unfinished folder is to become, so that the same command goes on with the same commit."""
+    """The source and commit of an unfinished folder, so that the same command continues with the same commit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

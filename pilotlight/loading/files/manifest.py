@@ -64,7 +64,7 @@ class ArtifactCheck(_Strict):
 
     @property
     def loss(self) -> float:
-        """By how much more the artifact spends: 0.01 is one percent; below zero it spends less."""
+        """The relative increase over the weights: 0.01 is one percent; negative for a decrease."""
         return self.artifact_bits_per_byte / self.source_bits_per_byte - 1
 
 
@@ -142,7 +142,7 @@ class Manifest(_Strict):
 
 
 def parse_manifest(raw: bytes, *, where: str) -> Manifest:
-    """The manifest in ``raw``, which came from ``where``.
+    """Return the manifest in ``raw``, which came from ``where``.
 
     Raises:
         WeightsError: it is not a manifest of format 1, or has keys that we do not know.
@@ -156,7 +156,7 @@ def parse_manifest(raw: bytes, *, where: str) -> Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of ``folder``.
+    """Return the manifest of ``folder``.
 
     Raises:
         WeightsError: there is none, or it is damaged.
@@ -219,7 +219,7 @@ def save_manifest(
 
 
 def folder_files(folder: Path) -> list[str]:
-    """The names that a manifest of ``folder`` lists, sorted."""
+    """Return the names that a manifest of ``folder`` lists, sorted."""
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(
         name
@@ -231,7 +231,7 @@ def folder_files(folder: Path) -> list[str]:
 
 
 def sha256_of(path: Path, *, on_bytes: Callable[[int], None] = lambda _: None) -> str:
-    """The sha256 of a file in hex; ``on_bytes`` is told the size of every chunk, and may raise to stop."""
+    """Return the sha256 of a file in hex; ``on_bytes`` gets the size of every chunk, and may raise to stop."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(CHUNK_BYTES):

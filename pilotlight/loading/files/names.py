@@ -38,12 +38,12 @@ DOCUMENTS = ("*.md", "LICENSE*", "NOTICE*", "*.png", "*.svg", "*.jpg", "*.pdf")
 
 
 def is_document(name: str) -> bool:
-    """Whether ``name`` is read by people only."""
+    """Return whether ``name`` is documentation, which no engine reads."""
     return _matches(PurePosixPath(name).name, DOCUMENTS)
 
 
 def is_pickle(name: str) -> bool:
-    """Whether ``name`` looks like weights that only code from the model itself can open."""
+    """Return whether ``name`` looks like weights that only code from the model itself can open."""
     return _matches(PurePosixPath(name).name, PICKLES)
 
 

@@ -1,4 +1,4 @@
-"""Compare a model folder with its manifest: every byte (``verify_folder``) or a glance (``glance``)."""
+"""Compare a model folder with its manifest: every byte (``verify_folder``), or sizes and headers (``glance``)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What can be said of a folder without reading its weights.
+    """What is known of a folder without reading its weights.
 
     Attributes:
         state: sizes compared with the manifest, headers read; no hash was computed.
@@ -105,14 +105,14 @@ def glance(folder: Path) -> Glance:
 
 
 def model_folders(weights_dir: Path) -> list[Path]:
-    """The folders under ``weights_dir``, by name."""
+    """Return the folders under ``weights_dir``, by name."""
     if not weights_dir.is_dir():
         return []
     return sorted(path for path in weights_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def resolve_folder(name: str, weights_dir: Path) -> Path:
-    """The folder that ``name`` means: one under ``weights_dir``, or any folder.
+    """Return the folder that ``name`` means: one under ``weights_dir``, or any folder.
 
     Raises:
         UsageError: there is none.

@@ -42,12 +42,12 @@ class Prefetch:
         self._thread.start()
 
     def close(self) -> None:
-        """Stops reading; returns when the thread has ended."""
+        """Stop reading, and return when the thread has ended."""
         self._stopped.set()
         self._thread.join()
 
     def wait(self) -> None:
-        """Returns when all has been read."""
+        """Wait until everything has been read."""
         self._thread.join()
 
     def _run(self, folder: Path) -> None:
@@ -68,7 +68,7 @@ class Prefetch:
 
 
 def _weight_files(folder: Path) -> Iterable[Path]:
-    """In the order of their names, which is that of the shards."""
+    """Return the weights in the order of their names, which is that of the shards."""
     for path in sorted(folder.iterdir()):
         if path.suffix in _SUFFIXES and path.is_file() and path.stat().st_size >= _SMALL_BYTES:
             yield path

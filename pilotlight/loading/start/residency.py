@@ -11,7 +11,7 @@ __all__ = ["resident_ranges", "resident_share"]
 
 
 def resident_share(path: Path) -> float:
-    """How much of a file is in the page cache, from 0 to 1; 1 where the system cannot tell.
+    """Return the share of a file that is in the page cache, from 0 to 1; 1 where the system cannot tell.
 
     Raises:
         OSError: it cannot be opened.
@@ -44,7 +44,7 @@ def resident_ranges(path: Path, *, gap_bytes: int) -> list[tuple[int, int]]:
 
 
 def _runs(pages: bytes) -> list[tuple[int, int]]:
-    """First page, and the page after the last, of each run of pages that are there."""
+    """Return the first page of each run of resident pages, and the page after its last."""
     runs = []
     start = pages.find(1)
     while start >= 0:
@@ -56,7 +56,7 @@ def _runs(pages: bytes) -> list[tuple[int, int]]:
 
 
 def _pages(path: Path) -> bytes:
-    """A byte for each page, 1 where it is there; none for an empty file, or where the system cannot tell."""
+    """Return a byte for each page, 1 where it is resident; none for an empty file or where that is unknown."""
     libc = ctypes.CDLL(None)  # what this process has loaded: to look for the C library by its name runs another program
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size

@@ -34,7 +34,7 @@ _LOOK_AT = 2  # of the largest files, to find that out
 
 @dataclass(frozen=True, slots=True)
 class FileRanges:
-    """A file, and what of it is read.
+    """A file, and the ranges of it that are read.
 
     Attributes:
         path: absolute, or below one of ``Places``.
@@ -57,7 +57,7 @@ class Places:
 
     @classmethod
     def of(cls, python: Path, project: Path) -> Places:
-        """Those of an interpreter (environment and installation) and a project."""
+        """Return the folders of an interpreter (environment and installation) and of a project."""
         return cls(
             {
                 "{project}": project.resolve(),
@@ -91,7 +91,7 @@ def write_list(path: Path, files: Sequence[FileRanges]) -> None:
 
 
 def read_list(path: Path) -> list[FileRanges]:
-    """What ``write_list`` wrote.
+    """Return a list that ``write_list`` wrote.
 
     Raises:
         OSError: it cannot be read.
@@ -109,7 +109,7 @@ def read_list(path: Path) -> list[FileRanges]:
 def read_ahead(
     project: Path, python: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> threading.Thread | None:
-    """Has the system read what a project's list names, on a thread that ends by itself.
+    """Have the system read what a project's list names, on a thread that ends by itself.
 
     It never fails, and does nothing where there is no list, where the page cache has most of it already, where the
     system takes no such advice, or where ``PILOTLIGHT_READ_AHEAD=0``.
@@ -138,13 +138,13 @@ def _run(path: Path, places: Places) -> None:
 
 
 def _cold(files: Sequence[FileRanges], places: Places) -> bool:
-    """Whether a good part of the largest files has to be read."""
+    """Return whether a good part of the largest files is not in memory."""
     largest = sorted(files, key=lambda file: file.read_bytes, reverse=True)[:_LOOK_AT]
     return any(share < _ENOUGH for share in _shares(largest, places))
 
 
 def _shares(files: Iterable[FileRanges], places: Places) -> Iterator[float]:
-    """Of what was recorded of each file, how much is in memory."""
+    """Return the share of the recorded ranges of each file that is in memory."""
     for file in files:
         path = places.expand(file.path)
         try:
@@ -155,7 +155,7 @@ def _shares(files: Iterable[FileRanges], places: Places) -> Iterator[float]:
 
 
 def _sweep(files: Iterable[FileRanges], places: Places) -> None:
-    """Has another process ask for everything, in the order of the list."""
+    """Start another process that has the system read everything, in the order of the list."""
     import subprocess  # most starts have no use for it
 
     pieces = [

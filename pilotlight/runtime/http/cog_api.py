@@ -41,11 +41,11 @@ class CogApi:
         self._pool = Pool(self._endpoint, connect_s=_CONNECT_S)
 
     async def close(self) -> None:
-        """Closes the connections that are idle; those in use are closed by whoever uses them."""
+        """Close the connections that are idle; a connection in use closes when its request ends."""
         self._pool.close()
 
     async def health(self) -> Health:
-        """Asks the server how it is.
+        """Return the server's health.
 
         Raises:
             WorkerCrashedError: nothing answers.
@@ -68,7 +68,7 @@ class CogApi:
             return decode_health(json.loads(body))
 
     async def cancel(self, prediction_id: str) -> bool:
-        """Asks the server to cancel; ``False`` when it does not run that prediction (any more)."""
+        """Ask the server to cancel a prediction; returns ``False`` when it is not running there."""
         with _mapped_errors():
             async with self._pool.connection(silence_s=_HEALTH_S) as connection:
                 connection.send(self._endpoint.head("POST", f"/predictions/{prediction_id}/cancel"))
@@ -135,7 +135,7 @@ async def _read(connection: Connection, head: Head, feed: Feed) -> Prediction:
 
 
 def _raise_unless_busy(status: int, answer: bytes) -> None:
-    """Returns for a 409, raises what fits for any other refusal."""
+    """Return for a 409; raise the error that stands for any other refusal."""
     if status == HTTPStatus.CONFLICT:
         return
     try:
@@ -152,7 +152,7 @@ def _raise_unless_busy(status: int, answer: bytes) -> None:
 
 @contextmanager
 def _mapped_errors() -> Iterator[None]:
-    """What the connection and the JSON of the answer can raise, in our words."""
+    """Map the errors of the connection and of the answer's JSON to ours."""
     try:
         yield
     except SilenceError as error:

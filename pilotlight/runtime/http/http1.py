@@ -25,7 +25,7 @@ class WireError(WorkerError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server listens, and below which path."""
+    """The address of a server, and the path below which it answers."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str) -> Endpoint:
-        """The place that a URL names.
+        """Return the endpoint that a URL names.
 
         Raises:
             UsageError: it is no URL of a server that can be reached without TLS.
@@ -48,7 +48,7 @@ class Endpoint:
         return cls(parts.hostname, port, parts.path.rstrip("/"))
 
     def head(self, method: str, path: str, *, length: int = 0, headers: str = "") -> bytes:
-        """The head of a request with a JSON body of ``length`` bytes, or without one.
+        """Return the head of a request with a JSON body of ``length`` bytes, or without one.
 
         ``headers`` are whole lines, each with its end.
         """
@@ -57,13 +57,13 @@ class Endpoint:
         return f"{method} {self.path}{path} HTTP/1.1\r\nHost: {host}:{self.port}\r\n{body}{headers}\r\n".encode("ascii")
 
     def post(self, path: str, body: bytes, headers: str = "") -> bytes:
-        """A whole request, ready to be written as often as it is needed."""
+        """Return a whole request, which can be written any number of times."""
         return self.head("POST", path, length=len(body), headers=headers) + body
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The beginning of an answer; the names of ``headers`` are in lower case."""
+    """The status and headers of an answer; the names of ``headers`` are in lower case."""
 
     status: int
     headers: dict[str, str]

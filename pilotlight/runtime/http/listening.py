@@ -20,7 +20,7 @@ _KEEP_ALIVE_S = 75
 
 
 class _Server(uvicorn.Server):
-    """Who runs it decides when to stop, not uvicorn's signal handlers."""
+    """A uvicorn server without signal handlers: its caller decides when to stop."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -29,7 +29,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(app: Starlette, listener: socket.socket, *, grace_s: float = LAST_ANSWERS_S) -> AsyncIterator[None]:
-    """While in this context, ``app`` answers on ``listener``, which is closed in the end.
+    """Serve ``app`` while in this context: it answers on ``listener``, which is closed in the end.
 
     Leaving lets answers that are being sent end for up to ``grace_s``, at least a second.
     """
@@ -55,7 +55,7 @@ async def serving(app: Starlette, listener: socket.socket, *, grace_s: float = L
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host``; port 0 takes a free one.
+    """Return a socket that listens on ``host``; port 0 takes a free one.
 
     Raises:
         UsageError: there is no such address, or the port is taken.
@@ -79,11 +79,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Whether only this machine can reach it."""
+    """Return whether only this machine can reach the address."""
     return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where it listens."""
+    """Return the URL of the socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

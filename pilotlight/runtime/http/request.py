@@ -34,7 +34,7 @@ def new_prediction_id() -> str:
 
 
 def check_prediction_id(prediction_id: str) -> str:
-    """The id itself.
+    """Return the id.
 
     Raises:
         UsageError: it could leave the folder that the server makes for it.
@@ -47,7 +47,7 @@ def check_prediction_id(prediction_id: str) -> str:
 
 
 def encode_body(inputs: Mapping[str, Any], context: Mapping[str, str] | None = None) -> bytes:
-    """The JSON body of a prediction request, without the inputs that are ``None``: to Cog those are left out.
+    """Return the JSON body of a prediction request, without the inputs that are ``None``: to Cog those are left out.
 
     Raises:
         InputError: a value cannot be sent; names it and says why.
@@ -79,7 +79,7 @@ def _encode(name: str, value: Any) -> str:
 
 
 def refusal(body: Any) -> InputError:
-    """A 422 or a 400 of the server as an error that names every input it complains about."""
+    """Return a 422 or a 400 of the server as an error that names every input it refuses."""
     problems = [] if not isinstance(body, Mapping) else [*_problems(body.get("detail"))]
     if not problems:
         said = body.get("error", body) if isinstance(body, Mapping) else body
@@ -98,7 +98,7 @@ def _problems(detail: Any) -> Sequence[tuple[str, str]]:
 
 
 def _shorten(text: str) -> str:
-    """The server quotes the value in front of what is wrong with it, however long: keep both ends."""
+    """Shorten a message in its middle: the server quotes a value of any length before what is wrong with it."""
     if len(text) <= _LONGEST_PROBLEM:
         return text
     half = _LONGEST_PROBLEM // 2

@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether it can be used for nothing any more."""
+        """Whether it is closed, or about to be."""
         return self._lost is not None or self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._look_for_end()
 
     def send(self, head: bytes, body: bytes = b"") -> None:
-        """Writes a request; returns at once."""
+        """Write a request; returns at once."""
         self._reusable = self.ending = False
         self._answer = Answer()
         if len(body) <= _COPIED_BYTES:
@@ -97,18 +97,18 @@ class Connection(asyncio.Protocol):
             self._transport.write(body)
 
     def close(self) -> None:
-        """Drops the connection, at once."""
+        """Close the connection at once."""
         self._transport.abort()
 
     def let_end(self, then: Callable[[Connection], None]) -> None:
-        """Calls ``then`` when the last bytes of an answer in chunks have come by themselves, or never will."""
+        """Call ``then`` when the last bytes of an answer in chunks have come, or the connection has broken."""
         self._then = then
         self._look_for_end()
         if self._then is not None:
             self._acknowledge()
 
     async def head(self) -> Head:
-        """The status and the headers of the answer.
+        """Return the status and the headers of the answer.
 
         Raises:
             WireError: the connection broke, or it is no answer.
@@ -120,18 +120,18 @@ class Connection(asyncio.Protocol):
         return answer.head
 
     async def body(self) -> AsyncGenerator[bytes, None]:
-        """The pieces of the body as they come, after the ``head``; raises as that does."""
+        """Yield the pieces of the body as they come, after the ``head``; raises as that does."""
         while piece := await self.next_piece():
             yield piece
 
     async def next_piece(self) -> bytes:
-        """The next piece of the body as it comes; ``b""`` after its end."""
+        """Return the next piece of the body as it comes; ``b""`` after its end."""
         while not (piece := self._take()) and not self._over:
             await self._more()
         return piece
 
     async def read(self) -> bytes:
-        """The body as a whole."""
+        """Return the whole body."""
         pieces = [self._take()]
         while not self._over:
             await self._more()
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         return b"".join(pieces)
 
     async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
-        """The server-sent events of the body, as they come."""
+        """Yield the server-sent events of the body as they come."""
         decoder = Decoder()
         while True:
             for event in decoder.feed(self._take()):
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         return self._answer
 
     def _take(self) -> bytes:
-        """What has come of the body."""
+        """Return the part of the body that has come and was not yet taken."""
         answer = self._asked
         if answer.over:
             self._reusable = answer.head is not None and answer.head.keeps_alive
@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _set_timer(self) -> None:
-        """One timer for many waits: set and cancelled for each, it would cost as much as the rest of a wait."""
+        """Set one timer for many waits: one for each wait would cost as much as the rest of the wait."""
         self._silent_at = math.inf if self.silence_s is None else self._loop.time() + self.silence_s
         if self._timer is not None and self._timer.when() > self._silent_at:
             self._timer.cancel()
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
         then(self)
 
     def _acknowledge(self) -> None:
-        """Acknowledges at once what has come of an answer in chunks.
+        """Acknowledge at once what has come of an answer in chunks.
 
         Cog's server leaves Nagle's algorithm on: it holds an event of a stream back until the one before is
         acknowledged, which Linux puts off by 40 ms on a connection in use. The kernel forgets this each time.
@@ -238,12 +238,12 @@ class Pool:
 
     @property
     def idle(self) -> int:
-        """How many connections wait for a request."""
+        """The number of connections that wait for a request."""
         return len(self._idle)
 
     @asynccontextmanager
     async def connection(self, *, silence_s: float | None = None) -> AsyncIterator[Connection]:
-        """A connection for one request; leaving in the middle of an answer closes it, which cancels the prediction.
+        """Lend a connection for one request; leaving in mid-answer closes it, which cancels the prediction.
 
         Args:
             silence_s: how long to wait for the next byte of the answer.
@@ -265,7 +265,7 @@ class Pool:
                 self._keep(connection)
 
     def close(self) -> None:
-        """Closes those that nobody uses."""
+        """Close the connections that are not in use."""
         for connection in [*self._idle, *self._ending]:
             connection.close()
         self._idle.clear()

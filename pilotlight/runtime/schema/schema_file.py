@@ -22,7 +22,7 @@ _OWN_SCHEMA = "COG_OPENAPI_SCHEMA"
 def schema_for(
     project: Project, *, python: Path | None = None, import_limit_s: float = IMPORT_LIMIT_S
 ) -> dict[str, Any]:
-    """The project's OpenAPI document, as Cog's build tool would put it into the image.
+    """Return the project's OpenAPI document, as Cog's build tool would put it into the image.
 
     A file named by the variable ``COG_OPENAPI_SCHEMA`` is taken instead, as the build tool does.
 
@@ -45,7 +45,7 @@ def schema_for(
 
 
 def ensure_schema(project: Project, *, python: Path | None = None) -> Path:
-    """Makes sure that ``.cog/openapi_schema.json`` is there and true, and returns its path.
+    """Write ``.cog/openapi_schema.json`` where it is missing or stale, and return its path.
 
     It differs from ``schema_for`` in one flag: server-sent events are allowed for every predictor, where Cog's build
     tool allows them only under ``@cog.streaming``. Only they carry the logs of a failed prediction, so whoever drives

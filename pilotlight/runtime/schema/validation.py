@@ -1,4 +1,4 @@
-"""An input against a version's schema, before anything is queued, in the words of the Cog server itself.
+"""Checks inputs against a version's schema before anything is queued, with the Cog server's own messages.
 
 The server checks with the Rust crate ``jsonschema``, of which ``jsonschema_rs`` is the Python binding, so that both say
 the same of the same mistake. One thing is refused here that the server only drops: an input that the predictor does not
@@ -26,7 +26,7 @@ _URL = re.compile("(https?|data):", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong with an input.
+    """One violation of the schema by an input.
 
     Attributes:
         field: the input, or a place within it such as ``numbers/0``.
@@ -40,7 +40,7 @@ class Mistake:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """As the Cog server writes it."""
+        """The mistake as the Cog server writes it."""
         return {"loc": ["body", "input", self.field], "msg": self.message, "type": self.kind}
 
 
@@ -74,7 +74,7 @@ class Validator:
         self._compiled = None if schema is None else jsonschema_rs.validator_for({**schema, "components": components})
 
     def check(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The input as it will be sent: without what is null, which to Cog is left out.
+        """Return the input as it will be sent: without nulls, which to Cog mean "not given".
 
         Raises:
             InvalidInputError: the schema does not allow it; carries every mistake.
@@ -91,7 +91,7 @@ class Validator:
         return given
 
     def _no_urls(self, given: Mapping[str, Any]) -> list[Mistake]:
-        """Cog hands a text that is no URL on as it is, and a predictor would open it: any file of this machine."""
+        """Refuse a file that is no URL: Cog passes such a text on, and a predictor would open any local file."""
         return [
             Mistake(name, f"{value[:100]!r} is no http:, https: or data: URL")
             for name in sorted(self._only_urls & given.keys())
@@ -100,12 +100,12 @@ class Validator:
         ]
 
     def _kept_secret(self, mistake: Mistake) -> Mistake:
-        """The server quotes what it was given."""
+        """Return a mistake that does not quote a secret, which the server's message does."""
         secret = mistake.field.partition("/")[0] in self._secrets and mistake.kind == "value_error"
         return Mistake(mistake.field, "this secret is not what the schema allows") if secret else mistake
 
     def redact(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The input as it may be stored and shown: with stars for every ``cog.Secret``."""
+        """Return the input as it may be stored and shown: with stars for every ``cog.Secret``."""
         return {name: REDACTED if name in self._secrets else value for name, value in inputs.items()}
 
     def _mistakes(self, given: Mapping[str, Any]) -> list[Mistake]:
