@@ -174,8 +174,8 @@ class Keeper:
     def cancel(self, prediction_id: str) -> bool:
         """Cancel a prediction; ``False`` when there is none of that id.
 
-        It ends when the predictor heeds it, or when its worker is killed after ``cancel_grace_s``, which also fails the
-        others on that worker.
+        It ends when the predictor reacts to it, or when its worker is killed after ``cancel_grace_s``, which also fails
+        the others on that worker.
         """
         if prediction_id not in self._given:
             return False

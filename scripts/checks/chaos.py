@@ -69,13 +69,13 @@ class Storm:
             await self._check_predictions(http)
             await self._check_slots(http)
             await self._check_webhooks()
-        await self._until("all workers are asleep", self._asleep)
+        await self._until("all workers are idle", self._idle)
         open_files = Counter(_descriptors(self.gateway.process))
         await self._stop()
         await self.gateway.start()
         async with httpx2.AsyncClient(base_url=self.gateway.url, trust_env=False, timeout=SETTLE_S) as http:
             await self._check_slots(http)
-        await self._until("all workers are asleep", self._asleep)
+        await self._until("all workers are idle", self._idle)
         leaked = open_files - Counter(_descriptors(self.gateway.process))
         self._expect(not leaked, f"open files that a fresh gateway does not have: {dict(leaked)}")
         await self._stop()
@@ -151,7 +151,7 @@ class Storm:
 
         await self._until("every webhook has arrived", all_told)
 
-    async def _asleep(self) -> bool:
+    async def _idle(self) -> bool:
         return not self.gateway.workers()
 
     async def _stop(self) -> None:

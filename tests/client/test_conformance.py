@@ -32,7 +32,7 @@ def test_run_returns_all_that_a_prediction_is(streams):
 
 def test_text_arrives_and_is_streamed_as_it_was(streams):
     # Replicate's protocol sends text as lines of server-sent events, which cannot carry a return; and its Python client
-    # takes more than that for the end of a line, which the gateway heeds. The output of ``run`` has them all.
+    # takes more than that for the end of a line, as the gateway does. The output of ``run`` has them all.
     text = "|".join(TEXTS)
     streamed = text if streams.can.exact_stream else re.sub("\r\n|[\u2028\x85]", "\n", text)
     handle = streams.client.submit({"prompt": text, "count": 2})

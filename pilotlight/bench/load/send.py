@@ -18,7 +18,7 @@ from pilotlight.errors import WorkerError
 from pilotlight.runtime import Completed, Output, new_prediction_id
 from pilotlight.runtime.events import decode_event, decode_prediction
 from pilotlight.runtime.http.request import encode_body
-from pilotlight.runtime.http.transport import Connection, Endpoint, Head, Pool
+from pilotlight.runtime.http.transport import Endpoint, Head, HttpConnection, Pool
 
 __all__ = ["AsyncWay", "Mode", "PlainWay", "RequestMode", "Sender", "StreamWay"]
 
@@ -35,7 +35,7 @@ _SHOWN_BYTES = 200
 class RequestMode(Protocol):
     """How a prediction is asked for."""
 
-    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
+    async def exchange(self, connection: HttpConnection, record: RequestRecord) -> None:
         """Sends one request and reads its answer to the end; ``record`` says how it ended, and when.
 
         Raises:
@@ -106,7 +106,7 @@ class PlainWay:
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
         self._request = endpoint.post("/predictions", encode_body(inputs))
 
-    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
+    async def exchange(self, connection: HttpConnection, record: RequestRecord) -> None:
         record.sent = time.monotonic()
         connection.send(self._request)
         head = await connection.head()
@@ -125,7 +125,7 @@ class StreamWay:
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
         self._request = endpoint.post("/predictions", encode_body(inputs), f"Accept: {_SSE}\r\n")
 
-    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
+    async def exchange(self, connection: HttpConnection, record: RequestRecord) -> None:
         record.sent = time.monotonic()
         connection.send(self._request)
         head = await connection.head()
@@ -159,7 +159,7 @@ class AsyncWay:
         self._body = encode_body(inputs)
         self._receiver = receiver
 
-    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
+    async def exchange(self, connection: HttpConnection, record: RequestRecord) -> None:
         prediction_id = new_prediction_id()
         asked = {"id": prediction_id, "webhook": self._receiver.url, "webhook_events_filter": ["completed"]}
         body = json.dumps(asked).encode()[:-1] + b"," + self._body[1:]

@@ -24,7 +24,7 @@ from pilotlight.bench.load.turns import SlotQueue
 from pilotlight.bench.systems.clients import play_levels
 from pilotlight.bench.systems.system_under_test import Began, Level, Load
 from pilotlight.errors import WorkerCrashedError, WorkerError, WorkerTimeoutError
-from pilotlight.runtime.http.transport import Connection, Endpoint, Pool
+from pilotlight.runtime.http.transport import Endpoint, HttpConnection, Pool
 from pilotlight.runtime.server.process import ProcessGroup
 
 __all__ = ["CompletionsMode", "ServerSystem"]
@@ -41,7 +41,7 @@ class CompletionsMode:
         content = json.dumps({**body, "stream": True}).encode()
         self._request = endpoint.post("/v1/completions", content, "Accept: text/event-stream\r\n")
 
-    async def exchange(self, connection: Connection, record: RequestRecord) -> None:
+    async def exchange(self, connection: HttpConnection, record: RequestRecord) -> None:
         record.sent = time.monotonic()
         connection.send(self._request)
         head = await connection.head()

@@ -13,7 +13,7 @@ from pilotlight.errors import SetupFailedError, WorkerBusyError, WorkerCrashedEr
 from pilotlight.runtime.events import Completed, Feed, decode_event, decode_prediction, replay
 from pilotlight.runtime.health import Health, decode_health
 from pilotlight.runtime.http.request import refusal
-from pilotlight.runtime.http.transport import Connection, Endpoint, Head, Pool, SilenceError, WireError
+from pilotlight.runtime.http.transport import Endpoint, Head, HttpConnection, Pool, SilenceError, WireError
 from pilotlight.sse import Decoder
 from pilotlight.types import Prediction
 
@@ -113,7 +113,7 @@ class CogApi:
         return self._endpoint.head("PUT", f"/predictions/{prediction_id}", length=length, headers=accept)
 
 
-async def _read(connection: Connection, head: Head, feed: Feed) -> Prediction:
+async def _read(connection: HttpConnection, head: Head, feed: Feed) -> Prediction:
     """The answer to a prediction, event by event as they come."""
     if not head.headers.get("content-type", "").startswith(_SSE):
         prediction = decode_prediction(json.loads(await connection.read()))

@@ -19,7 +19,7 @@ from pilotlight.errors import WorkerError
 from pilotlight.runtime.http.http1 import Answer, Endpoint, Head, WireError
 from pilotlight.sse import Decoder, ServerSentEvent
 
-__all__ = ["Connection", "Endpoint", "Head", "Pool", "SilenceError", "WireError"]
+__all__ = ["Endpoint", "Head", "HttpConnection", "Pool", "SilenceError", "WireError"]
 
 # Above this a body is not copied behind its head: a second packet costs less.
 _COPIED_BYTES = 64 * 1024
@@ -30,7 +30,7 @@ class SilenceError(WorkerError):
     """The connection could not be opened, or nothing came over it, for as long as was allowed."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection: ``send`` a request, read its ``head``, then its ``body`` to the end; and again.
 
     Attributes:
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._lost: WireError | None = None
         self._reusable = True
-        self._then: Callable[[Connection], None] | None = None
+        self._then: Callable[[HttpConnection], None] | None = None
 
     @property
     def reusable(self) -> bool:
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         """Close the connection at once."""
         self._transport.abort()
 
-    def let_end(self, then: Callable[[Connection], None]) -> None:
+    def let_end(self, then: Callable[[HttpConnection], None]) -> None:
         """Call ``then`` when the last bytes of an answer in chunks have come, or the connection has broken."""
         self._then = then
         self._look_for_end()
@@ -233,8 +233,8 @@ class Pool:
     def __init__(self, endpoint: Endpoint, *, connect_s: float | None = None) -> None:
         self._endpoint = endpoint
         self._connect_s = connect_s
-        self._idle: list[Connection] = []
-        self._ending: set[Connection] = set()
+        self._idle: list[HttpConnection] = []
+        self._ending: set[HttpConnection] = set()
 
     @property
     def idle(self) -> int:
@@ -242,7 +242,7 @@ class Pool:
         return len(self._idle)
 
     @asynccontextmanager
-    async def connection(self, *, silence_s: float | None = None) -> AsyncIterator[Connection]:
+    async def connection(self, *, silence_s: float | None = None) -> AsyncIterator[HttpConnection]:
         """Lend a connection for one request; leaving in mid-answer closes it, which cancels the prediction.
 
         Args:
@@ -270,14 +270,14 @@ class Pool:
             connection.close()
         self._idle.clear()
 
-    def _keep(self, connection: Connection) -> None:
+    def _keep(self, connection: HttpConnection) -> None:
         self._ending.discard(connection)
         if connection.reusable:
             self._idle.append(connection)
         else:
             connection.close()
 
-    async def _take(self) -> Connection:
+    async def _take(self) -> HttpConnection:
         # The one that was used last is the least likely to have been closed by the server.
         while self._idle:
             connection = self._idle.pop()
@@ -288,7 +288,7 @@ class Pool:
         limit = asyncio.timeout(self._connect_s)
         try:
             async with limit:
-                _, connection = await loop.create_connection(Connection, self._endpoint.host, self._endpoint.port)
+                _, connection = await loop.create_connection(HttpConnection, self._endpoint.host, self._endpoint.port)
         except TimeoutError:
             if not limit.expired():  # the system's own, which is an OSError
                 raise

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilotlight.errors import UsageError
-from pilotlight.runtime.http.transport import Connection, Endpoint, Pool, SilenceError, WireError
+from pilotlight.runtime.http.transport import Endpoint, HttpConnection, Pool, SilenceError, WireError
 from tests.bench.load.servers import answer, run, serving
 
 
@@ -236,7 +236,7 @@ def test_the_end_of_an_answer_may_come_after_it_was_left(rest, reusable):
 
         async with serving(handle) as endpoint:
             loop = asyncio.get_running_loop()
-            _, connection = await loop.create_connection(Connection, endpoint.host, endpoint.port)
+            _, connection = await loop.create_connection(HttpConnection, endpoint.host, endpoint.port)
             connection.send(endpoint.post("/predictions", b"{}"))
             await connection.head()
             async with aclosing(connection.body()) as pieces:

@@ -19,7 +19,7 @@ from pilotlight.gateway.api.openai import inputs as openai_inputs
 from pilotlight.gateway.api.openai import schemas as openai_schemas
 from pilotlight.gateway.api.openai.errors import error
 from pilotlight.gateway.api.openai.inputs import Mapped
-from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, DONE, ChatBody, CompletionBody, Shape
+from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, DONE, AnswerShape, ChatBody, CompletionBody
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, list_of, record
 from pilotlight.gateway.api.request import gateway_of
 from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
@@ -99,7 +99,7 @@ async def chat(request: Request, body: ChatBody) -> Response:
 
 
 async def _answer(
-    request: Request, destination: Destination, body: CompletionBody | ChatBody, mapped: Mapped, shape: Shape
+    request: Request, destination: Destination, body: CompletionBody | ChatBody, mapped: Mapped, shape: AnswerShape
 ) -> Response:
     gateway, version = gateway_of(request), destination.version
     try:
@@ -128,7 +128,7 @@ class _Stream:
         active: ActivePrediction,
         version: Version,
         mapped: Mapped,
-        shape: Shape,
+        shape: AnswerShape,
         *,
         counts: bool,
     ) -> None:

@@ -97,7 +97,7 @@ class ChatBody(_Body):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class AnswerShape:
     """The form of the answers of one of the two routes.
 
     Attributes:
@@ -153,8 +153,8 @@ class Shape:
         }
 
 
-COMPLETION = Shape("cmpl", "text_completion", "text_completion", chat=False)
-CHAT = Shape("chatcmpl", "chat.completion", "chat.completion.chunk", chat=True)
+COMPLETION = AnswerShape("cmpl", "text_completion", "text_completion", chat=False)
+CHAT = AnswerShape("chatcmpl", "chat.completion", "chat.completion.chunk", chat=True)
 
 
 def encode(document: dict[str, Any]) -> bytes:
