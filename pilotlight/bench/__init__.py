@@ -1,4 +1,4 @@
-"""Measures any Cog project: cold start, warm-up and load, with confidence intervals on every figure."""
+"""Measure any Cog project: cold start, warm-up and load, with confidence intervals on every figure."""
 
 from pilotlight.bench.calibrate.measure import Calibration, CalibrationFigure, calibrate
 from pilotlight.bench.stats.changepoints import Segment, outliers, pelt, segments

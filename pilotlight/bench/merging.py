@@ -1,4 +1,4 @@
-"""Merges several result files of one kind. Each kind has its own ``merge``; this module finds it."""
+"""Merge several result files of one kind. Each kind has its own ``merge``; this module selects it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Kind(Generic[D]):
                 _refuse_repeated(merged, document)
                 merged = self.merge(merged, document)
             except UsageError as error:
-                raise UsageError(f"{path} and what comes before it: {error}") from error
+                raise UsageError(f"{path} and the files before it: {error}") from error
         return merged
 
 
@@ -47,20 +47,20 @@ _KINDS: dict[object, _Kind[cold.ColdResult] | _Kind[warm.WarmResult]] = {
 
 
 def merge_files(paths: Sequence[Path]) -> Mergeable:
-    """The results in files, at least one, as one result of the same kind.
+    """Return the results in one or more files as one result of the same kind.
 
     Raises:
-        UsageError: a file is no result, results are of different kinds or of one that does not merge, were measured on
-            different things (the message says what differs), or hold the same process twice.
+        UsageError: a file is not a result, the kinds differ or cannot be merged, the results were measured under
+            different conditions (the message names the difference), or two files contain the same process.
     """
     formats = {path: _format_of(path) for path in paths}
     first = formats[paths[0]]
     for path, name in formats.items():
         if name == _LOAD:
-            raise UsageError(f"{path} is a result of bench load; these do not merge: each is one schedule of requests")
+            raise UsageError(f"{path} is a result of bench load; these cannot be merged: each is its own schedule")
         if name not in _KINDS:
             raise UsageError(
-                f"{path} is no result that merges: its format is {name!r}; give those of bench cold or warm"
+                f"{path} is not a mergeable result: its format is {name!r}; give results of bench cold or warm"
             )
         if name != first:
             raise UsageError(f"{path} is a {name}, {paths[0]} a {first}: give results of one kind")
@@ -73,12 +73,12 @@ def _format_of(path: Path) -> object:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
     except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
+        raise UsageError(f"{path} is not JSON: {error}") from error
     return found.get("format") if isinstance(found, dict) else None
 
 
 def _refuse_repeated(first: Mergeable, second: Mergeable) -> None:
-    """No two processes take the same times to the last digit: a run that is in both would count twice."""
+    """Refuse a run that is in both results: no two processes have exactly the same times."""
     known = {one.ready_s for one in first.processes} - {None}
     if any(one.ready_s in known for one in second.processes):
-        raise UsageError("both hold the same processes; give each run once")
+        raise UsageError("both contain the same processes; give each run once")

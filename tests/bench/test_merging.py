@@ -34,7 +34,7 @@ def test_a_run_that_is_given_twice_would_count_twice(tmp_path):
     one, two = (warm_results.result(warm_results.process(ready_s=1.5 + number)) for number in range(2))
     (first, second) = written(tmp_path, a=one, b=two)
     write_document(merge_files([first, second]), tmp_path / "both.json")
-    with pytest.raises(UsageError, match=r"b\.json and what comes before it: both hold the same processes"):
+    with pytest.raises(UsageError, match=r"b\.json and the files before it: both contain the same processes"):
         merge_files([tmp_path / "both.json", second])
 
 
@@ -46,15 +46,17 @@ def test_processes_that_were_never_ready_are_not_the_same(tmp_path):
 def test_what_differs_is_named_with_the_file(tmp_path):
     other = cold_results.ENVIRONMENT.model_copy(update={"kernel": "6.2"})
     paths = written(tmp_path, a=warm_results.result(), b=warm_results.result(environment=other))
-    with pytest.raises(UsageError, match=r"b\.json .*do not merge: environment, kernel is '6\.1' in one and '6\.2'"):
+    with pytest.raises(
+        UsageError, match=r"b\.json .*cannot be merged: environment, kernel is '6\.1' in one and '6\.2'"
+    ):
         merge_files(paths)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"format": "pilotlight-bench-load"}, "is a result of bench load; these do not merge"),
-        ({"format": "pyperf"}, "is no result that merges: its format is 'pyperf'"),
+        ({"format": "pilotlight-bench-load"}, "is a result of bench load; these cannot be merged"),
+        ({"format": "pyperf"}, "is not a mergeable result: its format is 'pyperf'"),
         ([1], "its format is None"),
         ({"format": "pilotlight-bench-warm"}, "is a pilotlight-bench-warm, .* a pilotlight-bench-cold: give results"),
     ],
@@ -71,5 +73,5 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UsageError, match=r"none\.json cannot be read: No such file"):
         merge_files([tmp_path / "none.json"])
     (tmp_path / "half.json").write_text('{"format":')
-    with pytest.raises(UsageError, match=r"half\.json is no JSON"):
+    with pytest.raises(UsageError, match=r"half\.json is not JSON"):
         merge_files([tmp_path / "half.json"])

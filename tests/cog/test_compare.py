@@ -49,7 +49,7 @@ def test_two_states_of_one_repository(tmp_path):
     assert outcome.a.info.revision == git(tmp_path, "rev-parse", "v1")
     assert outcome.b.info.revision == git(tmp_path, "rev-parse", "HEAD") + "-dirty"
     assert outcome.b.info.env == {"SETUP_MS": "1200"}
-    assert outcome.sentence == "Cannot tell: 1 of a side are too few, it takes 4 of each."
+    assert outcome.sentence == "Cannot tell: 1 processes per side are too few, each side needs 4."
 
 
 def test_a_side_that_fails():

@@ -114,7 +114,7 @@ def test_the_file_holds_the_raw_values_and_is_read_back(tmp_path):
     assert content["measured"]["starts"][0]["predictions_s"] == pytest.approx([1.5, 0.1, 0.1, 0.1])
     assert content["findings"][0]["severity"] == "high"
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
-    with pytest.raises(UsageError, match="no pilotlight doctor in version 1"):
+    with pytest.raises(UsageError, match="not a pilotlight doctor of version 1"):
         read_document(DoctorResult, path)
 
 

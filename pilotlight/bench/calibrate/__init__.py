@@ -1,1 +1,1 @@
-"""Whether the statistics and the clock of this machine can be trusted: ``pilotlight bench calibrate``."""
+"""``pilotlight bench calibrate``: check whether this machine's statistics and clock can be trusted."""

@@ -1,4 +1,4 @@
-"""What a calibration has measured, with its target."""
+"""The figures measured by a calibration, with their targets."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["CalibrationFigure"]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFigure:
-    """One thing that was measured.
+    """One measured figure.
 
     Attributes:
-        name: what it is, in words.
+        name: the figure's name.
         value: a share from 0 to 1, or seconds.
         unit: ``share`` or ``s``.
-        low: the least that is right.
-        high: the most that is right.
-        trials: how many tries it rests on.
-        interval: where the value may lie as far as these tries can tell; ``None`` where they are enough.
+        low: the lowest value within the target.
+        high: the highest value within the target.
+        trials: the number of trials behind the value.
+        interval: the value's confidence interval; ``None`` if the trials make the value precise enough.
     """
 
     name: str
@@ -31,6 +31,6 @@ class CalibrationFigure:
 
     @property
     def ok(self) -> bool:
-        """Whether it is within its target, or may be: out of it is what is shown to be."""
+        """Return whether the value is within its target, or its interval does not rule that out."""
         least, most = self.interval or (self.value, self.value)
         return least <= self.high and most >= self.low

@@ -1,7 +1,7 @@
-"""The bench measures itself: how often its statistics are wrong where the truth is known, and how fine its clock is.
+"""Measure the bench itself: how often its statistics are wrong on data of known truth, and how fine its clock is.
 
-A figure outside its target means that the verdicts of this installation are not to be trusted. The same seed gives the
-same figures but for the clock's.
+If a figure misses its target, do not trust the verdicts of this installation. The same seed gives the same figures,
+except those of the clock.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from pilotlight.errors import UsageError
 
 __all__ = ["MAX_RUNS", "MIN_RUNS", "SERIES", "Calibration", "CalibrationFigure", "calibrate"]
 
-MIN_RUNS = 100  # with much fewer, chance alone puts a good figure out of its target
+MIN_RUNS = 100  # with far fewer, chance alone puts a correct figure outside its target
 MAX_RUNS = 20_000
 SERIES = 400
 
 _SIZES = (10, 20, 30)  # processes of a cold-start bench
 _MANY = (59, 100, 299)  # enough for a p95
-# Data sets for each run and size where they cost little: a share of 6000 trials is right to 0.6 %, so that a figure
-# near 96 % is not put out of its target by chance. The hierarchical bootstrap is too slow for that.
+# Data sets for each run and size where they cost little: a share of 6000 trials is accurate to 0.6 %, so chance does
+# not put a figure near 96 % outside its target. The hierarchical bootstrap is too slow for that many.
 _REPEATS = 4
 _RESAMPLES = 1000
 _TIMER_READINGS = 20_000
@@ -50,18 +50,18 @@ _COVERAGE = "coverage"
 
 Data = TypeVar("Data")
 Draw = Callable[[np.random.Generator, int], Data]
-Interval = Callable[[Data, int], Estimate | TooSmall]  # of data, with a seed for those that resample
+Interval = Callable[[Data, int], Estimate | TooSmall]  # of data; the integer is a seed for resampling
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What ``calibrate`` found.
+    """The result of ``calibrate``.
 
     Attributes:
-        runs: data sets per figure and size.
-        seed: of the data.
-        figures: in a fixed order; those of ``overhead``, where they were measured, come last.
+        runs: the data sets per figure and size.
+        seed: the seed of the data.
+        figures: the figures in a fixed order; those of ``overhead``, if measured, come last.
     """
 
     runs: int
@@ -74,15 +74,15 @@ class Calibration:
 
     @property
     def sentence(self) -> str:
-        """For the foot of a report."""
+        """Return the calibration's result as a sentence for the end of a report."""
         outside = [figure.name for figure in self.figures if not figure.ok]
         if outside:
-            return f"Do not trust the verdicts of this installation; outside of target: {'; '.join(outside)}."
+            return f"Do not trust the verdicts of this installation; outside their targets: {'; '.join(outside)}."
         wrong = max(figure.value for figure in self.figures if figure.name.startswith(_FALSE_POSITIVES))
         held = [figure.value for figure in self.figures if figure.name.startswith(_COVERAGE)]
         return (
-            f"Of comparisons of equals at most {wrong:.1%} see a difference, and {min(held):.1%} to {max(held):.1%} of "
-            f"95% intervals hold the truth.{self._observation}"
+            f"At most {wrong:.1%} of comparisons of equals report a difference, and {min(held):.1%} to {max(held):.1%} "
+            f"of 95% intervals contain the truth.{self._observation}"
         )
 
     @property
@@ -95,12 +95,15 @@ class Calibration:
 
 
 def calibrate(*, runs: int = 500, seed: int = 0, on_progress: Progress | None = None) -> Calibration:
-    """Measures every figure; some 15 s of one core at 500 runs, and in proportion.
+    """Measure every figure; takes about 15 s of one core for 500 runs, and in proportion for others.
 
     Args:
-        runs: data sets for each figure and size, ``MIN_RUNS`` to ``MAX_RUNS``.
-        seed: of the data.
-        on_progress: is told how many figures are done, and of how many.
+        runs: the data sets for each figure and size, ``MIN_RUNS`` to ``MAX_RUNS``.
+        seed: the seed of the data.
+        on_progress: a callback that gets the number of finished figures and the number of all.
+
+    Raises:
+        UsageError: ``runs`` is out of range.
     """
     if not MIN_RUNS <= runs <= MAX_RUNS:
         raise UsageError(f"calibrate: {runs} runs; give {MIN_RUNS} to {MAX_RUNS}")
@@ -151,7 +154,7 @@ def _p95(data: Floats, seed: int) -> Estimate | TooSmall:
 
 
 def _false_positives(rng: np.random.Generator, *, runs: int, name: str, draw: Draw[Floats]) -> CalibrationFigure:
-    """Compares groups of one origin: every verdict but "cannot tell" is wrong."""
+    """Compare groups of the same origin, where every verdict except "cannot tell" is wrong."""
     pairs = ((draw(rng, n), draw(rng, n)) for n in _SIZES for _ in range(runs * _REPEATS))
     wrong = sum(compare(one, other).verdict is not Verdict.CANNOT_TELL for one, other in pairs)
     trials = runs * _REPEATS * len(_SIZES)
@@ -169,7 +172,7 @@ def _coverage(
     truth: float = 1.0,
     repeats: int = _REPEATS,
 ) -> CalibrationFigure:
-    """How often the interval holds the truth."""
+    """Measure how often the interval contains the truth."""
     held = 0
     for n in sizes:
         for seed in range(runs * repeats):
@@ -188,14 +191,14 @@ def _accuracy(rng: np.random.Generator) -> CalibrationFigure:
 
 
 def _timer_resolution(_: np.random.Generator) -> CalibrationFigure:
-    """The least step of the clock that every time is taken with."""
+    """Measure the smallest step of the clock that times every measurement."""
     steps = _timer_steps()
     least_s = float(steps[steps > 0].min()) if np.any(steps > 0) else float("inf")
     return CalibrationFigure("timer resolution", least_s, "s", 0.0, _TIMER_LIMIT_S, steps.size)
 
 
 def _timer_cost(_: np.random.Generator) -> CalibrationFigure:
-    """What reading the clock takes."""
+    """Measure the time that reading the clock takes."""
     steps = _timer_steps()
     return CalibrationFigure("timer cost", float(steps.mean()), "s", 0.0, _TIMER_LIMIT_S, steps.size)
 

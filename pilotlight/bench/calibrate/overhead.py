@@ -1,7 +1,7 @@
-"""What measuring costs: what observation adds to a cold start, and what an answer takes that is not the predictor's.
+"""Measure the cost of measuring: the time observation adds to a cold start, and an answer's time in the server.
 
-Measured on a project made for it, which imports some of the standard library and does nothing: less work than any real
-one has, so that what observation adds is a larger share than it will ever be.
+The measured project imports some of the standard library and does nothing. It does less work than any real project, so
+the share that observation adds is an upper limit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pilotlight.runtime import Project, ServerOptions, Worker, raise_for_status
 
 __all__ = ["MIN_STARTS", "OBSERVATION", "measure_overhead"]
 
-MIN_STARTS = 6  # of each kind; fewer do not support an interval
+MIN_STARTS = 6  # observed, and as many unobserved; fewer do not support an interval
 OBSERVATION = "cold start, added by observing it"
 
 _COG_YAML = 'build:\n  python_version: "3.11"\npredict: predict.py:Predictor\n'
@@ -37,7 +37,7 @@ class Predictor(BasePredictor):
     def predict(self) -> str:
         return "done"
 '''
-_ADDED_LIMIT = 0.02  # as much as the stages of a cold start may miss of its wall time
+_ADDED_LIMIT = 0.02  # the same share as the stages of a cold start may miss of its wall time
 _PREDICTIONS = 100
 _ANSWER_LIMIT_S = 0.005
 _PAUSE_S = 0.01  # as in `bench warm`: the server frees its slot after it has answered
@@ -48,20 +48,20 @@ _STOP_GRACE_S = 0.5
 async def measure_overhead(
     *, starts: int, seed: int, python: Path, on_progress: Callable[[int, int], None] | None = None
 ) -> tuple[CalibrationFigure, ...]:
-    """Starts real workers, half of them observed and half not, in a random order, and then predicts on one.
+    """Start real workers, half of them observed, in random order, and then run predictions on one.
 
     Args:
-        starts: of each kind, ``MIN_STARTS`` at least; a start takes some 0.5 s.
-        seed: of their order.
+        starts: the number of observed and of unobserved starts, at least ``MIN_STARTS``; a start takes about 0.5 s.
+        seed: the seed of their order.
         python: the interpreter whose environment has cog.
-        on_progress: is told how many workers have run, and of how many.
+        on_progress: a callback that gets the number of finished workers and the number of all.
 
     Raises:
-        UsageError: too few starts, or ``python`` has no cog.
-        WorkerError: a worker does not start here at all.
+        UsageError: there are too few starts, or ``python`` has no cog.
+        WorkerError: a worker does not start on this machine.
     """
     if starts < MIN_STARTS:
-        raise UsageError(f"overhead: {starts} starts; give {MIN_STARTS} at least")
+        raise UsageError(f"overhead: {starts} starts; give at least {MIN_STARTS}")
     options = StartOptions(python, {}, _TIMEOUT_S, _TIMEOUT_S)
     with TemporaryDirectory(prefix="pilotlight-") as folder:
         project = _write_project(Path(folder))
@@ -81,7 +81,7 @@ async def measure_overhead(
 
 
 def _added(bare_s: list[float], observed_s: list[float]) -> CalibrationFigure:
-    """What observation adds, as a share; below nothing it would be as wrong as above."""
+    """Return the share that observation adds; a negative share would be as wrong as one above the limit."""
     ratio = compare(bare_s, observed_s).ratio
     assert not isinstance(ratio, TooSmall), "this is a bug: MIN_STARTS do not support an interval"
     interval = (ratio.low - 1, ratio.high - 1)
@@ -96,7 +96,7 @@ def _answer(times_s: list[float]) -> CalibrationFigure:
 
 
 async def _bare(project: Project, options: StartOptions) -> float:
-    """From the spawn to the end of the first prediction, with nothing but that noted."""
+    """Return the seconds from the spawn to the end of the first prediction, without observation."""
     worker = Worker(project, ServerOptions(python=options.python))
     try:
         await worker.start()
@@ -111,7 +111,7 @@ async def _observed(project: Project, options: StartOptions) -> float:
 
 
 async def _answers(project: Project, options: StartOptions) -> list[float]:
-    """Seconds of each prediction, as ``bench warm`` times them, without the first."""
+    """Return the seconds of each prediction except the first, timed as by ``bench warm``."""
     worker = Worker(project, ServerOptions(python=options.python, sse=False))
     times_s = []
     try:

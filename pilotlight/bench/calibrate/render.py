@@ -1,4 +1,4 @@
-"""A calibration for a terminal, and its figures in words."""
+"""Render a calibration for a terminal, and its figures as text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pilotlight.bench.calibrate.measure import Calibration, CalibrationFigure
 __all__ = ["CALIBRATE", "NOT_CALIBRATED", "calibration_report", "measured", "target"]
 
 CALIBRATE = "pilotlight bench calibrate --json > calibration.json"
-NOT_CALIBRATED = "Nobody has checked yet how often these statistics are wrong. To do so, give this report the file of:"
+NOT_CALIBRATED = "The error rates of these statistics have not been measured here. Give this report the output of:"
 
-_MILLISECONDS_S = 1e-4  # from here on nanoseconds have too many digits
+_MILLISECONDS_S = 1e-4  # longer times are shown in milliseconds
 
 
 def calibration_report(found: Calibration) -> Group:
-    """Each figure with its target, and a sentence."""
+    """Return each figure with its target, and a sentence."""
     table = Table("figure", box=None, pad_edge=False)
     for title in ("measured", "target", "trials"):
         table.add_column(title, justify="right")
@@ -29,7 +29,7 @@ def calibration_report(found: Calibration) -> Group:
 
 
 def measured(figure: CalibrationFigure) -> str:
-    """Its value: ``5.2%``, ``54 ns``, ``0.4% (-0.9% to 1.7%)``."""
+    """Return the figure's value: ``5.2%``, ``54 ns``, ``0.4% (-0.9% to 1.7%)``."""
     value = _shown(figure, figure.value)
     if figure.interval is None:
         return value
@@ -38,7 +38,7 @@ def measured(figure: CalibrationFigure) -> str:
 
 
 def target(figure: CalibrationFigure) -> str:
-    """From where to where its value is right."""
+    """Return the range of its target."""
     if figure.low <= 0:
         return f"at most {_shown(figure, figure.high)}"
     if figure.unit == "share" and figure.high >= 1:

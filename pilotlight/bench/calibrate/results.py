@@ -1,4 +1,4 @@
-"""What ``bench calibrate --json`` prints, and what a report reads: the figures of a calibration. Format 1.
+"""The file of ``bench calibrate --json``, which a report reads: the figures of a calibration. Format 1.
 
 History: 1, the first.
 """
@@ -14,7 +14,7 @@ __all__ = ["CalibrationFile", "FigureEntry"]
 
 
 class FigureEntry(Strict):
-    """See ``figures.CalibrationFigure``; ``ok`` says whether the value lies, or may lie, from ``low`` to ``high``."""
+    """See ``figures.CalibrationFigure``; ``ok`` is true if the value is, or may be, from ``low`` to ``high``."""
 
     name: str
     value: float
@@ -27,7 +27,7 @@ class FigureEntry(Strict):
 
 
 class CalibrationFile(Strict):
-    """See ``calibration.Calibration``."""
+    """See ``measure.Calibration``."""
 
     format: Literal["pilotlight-bench-calibration"] = "pilotlight-bench-calibration"
     format_version: Literal[1] = 1
@@ -38,7 +38,7 @@ class CalibrationFile(Strict):
 
     @classmethod
     def of(cls, found: Calibration) -> CalibrationFile:
-        """What was found, as it is written."""
+        """Return the file's form of a calibration."""
         entries = (
             FigureEntry.model_validate(
                 {name: getattr(figure, name) for name in FigureEntry.model_fields},
@@ -48,6 +48,6 @@ class CalibrationFile(Strict):
         return cls(ok=found.ok, runs=found.runs, seed=found.seed, figures=tuple(entries))
 
     def calibration(self) -> Calibration:
-        """What was found; whether it is ok follows from its figures."""
+        """Return the calibration; its ``ok`` is computed from its figures."""
         figures = (CalibrationFigure(**entry.model_dump(exclude={"ok"})) for entry in self.figures)
         return Calibration(self.runs, self.seed, tuple(figures))

@@ -1,4 +1,4 @@
-"""Starts without the caches of compilers: each start gets empty folders in their place."""
+"""Start without compiler caches: each start gets empty folders instead."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pilotlight.errors import UsageError
 __all__ = ["BYTECODE_VARIABLES", "COMPILE_VARIABLES", "Presence", "fresh_folders", "refuse_given"]
 
 Presence = Literal["present", "absent"]
-# Of torch.compile, Triton, PyTorch's own C++ extensions, the CUDA driver's compiler and Numba. An engine whose cache
-# has no variable (OpenVINO's CACHE_DIR is a property that the program sets) keeps what it has.
+# The caches of torch.compile, Triton, PyTorch's C++ extensions, the CUDA driver's compiler and Numba. The cache of an
+# engine without such a variable (OpenVINO's CACHE_DIR is a property that the program sets) stays in place.
 COMPILE_VARIABLES = (
     "TORCHINDUCTOR_CACHE_DIR",
     "TRITON_CACHE_DIR",
@@ -20,13 +20,13 @@ COMPILE_VARIABLES = (
     "CUDA_CACHE_PATH",
     "NUMBA_CACHE_DIR",
 )
-# Python then finds no .pyc, neither a package's nor the standard library's, and writes its own there, as it does in
-# an image that was built without them.
+# Python then finds no .pyc of a package or of the standard library, and writes its own there, as in an image that was
+# built without them.
 BYTECODE_VARIABLES = ("PYTHONPYCACHEPREFIX",)
 
 
 def fresh_folders(names: Iterable[str], folder: Path) -> dict[str, str]:
-    """An empty folder in ``folder`` for each variable; the variables with their values."""
+    """Create an empty folder in ``folder`` for each variable; return the variables with their values."""
     variables = {}
     for name in names:
         fresh = folder / name.lower()
@@ -36,11 +36,11 @@ def fresh_folders(names: Iterable[str], folder: Path) -> dict[str, str]:
 
 
 def refuse_given(names: Iterable[str], given: Mapping[str, str], option: str) -> None:
-    """Refuse a variable given by the user that each start replaces.
+    """Refuse a variable that the user gives and that each start replaces.
 
     Raises:
-        UsageError: it was given.
+        UsageError: such a variable was given.
     """
     for name in names:
         if name in given:
-            raise UsageError(f"-e {name}={given[name]}: {option} gives every start its own; leave out one of the two")
+            raise UsageError(f"-e {name}={given[name]}: {option} sets it for every start; leave out one of the two")

@@ -1,4 +1,4 @@
-"""Measures cold starts of projects in turn, each in a fresh worker. The result is saved after every start."""
+"""Measure cold starts of several projects in turn, each in a fresh worker. The result is saved after every start."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ from pilotlight.errors import WorkerError
 
 __all__ = ["DEFAULT_RUNS", "ColdPlan", "measure"]
 
-# 6 starts allow a 95 % interval on the median, from the fastest to the slowest; with 10 one of each may be an outlier.
+# 6 starts allow a 95 % interval of the median, from the fastest to the slowest; with 10, one of each may be an outlier.
 DEFAULT_RUNS = 10
-# A package below this says nothing about a cold start, and there are hundreds.
+# Shorter imports do not matter for a cold start, and there are hundreds of them.
 _SHORTEST_IMPORT_S = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
 class ColdPlan:
-    """What to measure.
+    """The projects to start, and how.
 
     Attributes:
-        targets: with a name each.
-        runs: measured starts of each.
-        seed: of their order.
+        targets: the projects, each with its own name.
+        runs: the measured starts of each project.
+        seed: the seed of their order.
         drop_method: how the page cache is dropped before every measured start; ``None`` leaves it as it is.
-        options: how to start.
-        conditions: which caches each start finds and how much memory it may use, the page cache apart.
+        options: the options of the workers.
+        conditions: the caches that each start finds (except the page cache), and its memory limit.
     """
 
     targets: tuple[BenchTarget, ...]
@@ -71,19 +71,19 @@ async def measure(
     save: Callable[[ColdResult], None],
     announce: Callable[[SeriesStep], None],
 ) -> ColdResult:
-    """Starts workers as ``schedule`` says, one at a time, each stopped before the next.
+    """Start workers in the order of ``schedule``, one at a time; each is stopped before the next.
 
-    A project that fails once is not started again. Cancelled, it leaves no process.
+    A project that fails once is not started again. When cancelled, leave no process behind.
 
     Args:
         plan: what to measure.
-        inputs_for: from a project's OpenAPI document to the input of its first prediction.
-        save: called with the result so far, before the first start and after every one.
+        inputs_for: a function from a project's OpenAPI document to the input of its first prediction.
+        save: called with the result so far, before the first start and after every start.
         announce: called before every start.
 
     Raises:
-        UsageError: a project cannot be served as it stands, an input is wrong, or a cache is given that each start
-            has its own of.
+        UsageError: a project cannot be served, an input is wrong, or a given variable names a cache that each start
+            replaces.
     """
     _refuse_given_caches(plan)
     runner = _Runner(plan, inputs_for, await _empty_result(plan))
@@ -91,7 +91,7 @@ async def measure(
 
 
 class _Runner:
-    """Takes steps, and keeps what the first start of each project has found out."""
+    """Takes steps, and keeps what the first start of each project found out."""
 
     def __init__(self, plan: ColdPlan, inputs_for: InputMaker, result: ColdResult) -> None:
         self.result = result
@@ -101,7 +101,7 @@ class _Runner:
         self._files: dict[str, frozenset[Path]] = {}
 
     async def take(self, step: SeriesStep) -> None:
-        """One start, whose outcome goes into ``result``."""
+        """Run one start and add its outcome to ``result``."""
         name, load, ticks = step.target.name, load_1m(), system_ticks()
         evicted = 0
         if self._plan.drop_method is not None and step.round >= 0:
@@ -167,7 +167,7 @@ def _refuse_given_caches(plan: ColdPlan) -> None:
 
 
 def _values(start: ColdStart) -> dict[str, Any]:
-    """The fields of a ``ProcessResult`` for a start that has succeeded."""
+    """Return the fields of a ``ProcessResult`` for a start that succeeded."""
     counters = start.counters
     return {
         "wall_s": start.wall_s,

@@ -1,4 +1,4 @@
-"""Observes one cold start of a worker from outside, from the spawn to the end of its first prediction."""
+"""Observe one cold start of a worker from outside, from the spawn to the end of its first prediction."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _STOP_GRACE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The caches that a start finds, and the memory that it may use.
+    """The caches that a start finds, and its memory limit.
 
     Attributes:
-        compile_cache: ``absent`` replaces the caches of compilers by empty folders.
-        bytecode: ``absent`` does so for compiled Python modules.
-        memory_limit_bytes: a worker that holds more is killed; see ``memory.within_memory``.
+        compile_cache: ``absent`` replaces the compiler caches by empty folders.
+        bytecode: ``absent`` does the same for compiled Python modules.
+        memory_limit_bytes: the limit above which a worker is killed; see ``memory.within_memory``.
     """
 
     compile_cache: Presence = "present"
@@ -46,18 +46,18 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """One start that has succeeded; times since the spawn.
+    """One start that succeeded; times since the spawn.
 
     Attributes:
-        wall_s: to the end of the first prediction.
-        ready_s: to the health check that said it is ready.
-        first_output_s: to the first chunk of output; ``None`` when there was none.
+        wall_s: the time to the end of the first prediction.
+        ready_s: the time to the health check that reported READY.
+        first_output_s: the time to the first chunk of output; ``None`` without one.
         intervals: the stages with their start and end.
-        stages: the same as a waterfall, whose charged times sum to ``wall_s``.
-        imports: the slowest packages first.
-        counters: of the worker's processes; ``None`` where the system does not count.
-        files: what the start read from; empty unless asked for.
-        gpu_peak_bytes: the most GPU memory that it was seen to hold; ``None`` where there is no GPU.
+        stages: the stages as a waterfall, whose charged times sum to ``wall_s``.
+        imports: the packages, the slowest first.
+        counters: the counters of the worker's processes; ``None`` if the system does not count.
+        files: the files that the start read; empty unless asked for.
+        gpu_peak_bytes: the most GPU memory that was seen in use; ``None`` without a GPU.
     """
 
     wall_s: float
@@ -79,18 +79,18 @@ async def observe(
     *,
     note_files: bool = False,
 ) -> ColdStart:
-    """Starts a worker, runs one prediction, and stops the worker, whatever happens.
+    """Start a worker, run one prediction, and stop the worker in every case.
 
     Args:
         project: any Cog project; stages that it records with ``pilotlight.tracing`` are used.
-        inputs: of the prediction.
-        options: of the worker.
-        conditions: those of ``Conditions()`` when not given.
-        note_files: also find out which files are read, which makes the start slower; see ``watch.Seen``.
+        inputs: the inputs of the prediction.
+        options: the options of the worker.
+        conditions: the caches and the memory limit; ``Conditions()`` if not given.
+        note_files: whether to find out which files are read, which makes the start slower; see ``watch.Seen``.
 
     Raises:
-        WorkerError: the start failed; the class says how.
-        UsageError: the project cannot be served as it stands, or refuses the inputs.
+        WorkerError: the start failed; the class tells how.
+        UsageError: the project cannot be served, or refuses the inputs.
     """
     conditions = conditions or Conditions()
     gpu = await asyncio.to_thread(GpuMemory)
@@ -127,9 +127,9 @@ async def observe(
 async def first_prediction(
     worker: Worker, inputs: Mapping[str, Any], options: StartOptions
 ) -> tuple[Marks, float | None]:
-    """Waits until a worker that has just been started is ready, and runs a prediction on it.
+    """Wait until a worker that was just started is ready, and run a prediction on it.
 
-    Returns when what happened, and when the first chunk of output came, if one did.
+    Return the times of the steps, and when the first chunk of output came (``None`` without one).
     """
     health = await worker.wait_ready(options.setup_timeout_s)
     ready_s = time.monotonic()
@@ -145,14 +145,14 @@ async def first_prediction(
     except TimeoutError:
         raise WorkerTimeoutError(
             f"the first prediction of {worker.project.root} did not finish within {options.predict_timeout_s:g} s; "
-            "allow more with --timeout, or give inputs that need less",
+            "allow more with --timeout, or give smaller inputs",
             logs=worker.logs,
         ) from None
     return Marks(worker.spawned_at_s, _setup_done_s(health, ready_s), ready_s, ready_s, answered_s), first_output_s
 
 
 def _setup_done_s(health: Health, ready_s: float) -> float:
-    """When the server says that setup ended, on our clock; when we saw it, where it does not say."""
+    """Return when setup ended by the server's report, on this process's clock; ``ready_s`` without a report."""
     if health.setup_completed_at is None:
         return ready_s
     return health.setup_completed_at.timestamp() - time.time() + time.monotonic()

@@ -1,4 +1,4 @@
-"""Drops files from the page cache, so that the next start reads them from the disk."""
+"""Drop files from the page cache, so that the next start reads them from the disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PAGES_AND_NAMES = b"3\n"
 
 
 def pick_method() -> Method:
-    """Return how the page cache can be dropped here.
+    """Return how the page cache can be dropped on this machine.
 
-    ``drop_caches``, which drops everything, where permitted: as root, outside most containers. Else ``fadvise``, which
+    ``drop_caches`` drops everything; it needs root, and is not permitted in most containers. Otherwise ``fadvise``
     drops the given files, except pages that another process has mapped.
     """
     try:
@@ -32,7 +32,7 @@ def drop(method: Method, files: Iterable[Path]) -> int:
 
     Files that no longer exist are skipped.
     """
-    os.sync()  # a page that is not on the disk yet cannot be forgotten
+    os.sync()  # only pages that are on the disk can be dropped
     if method == "drop_caches":
         _SWITCH.write_bytes(_PAGES_AND_NAMES)
         return 0

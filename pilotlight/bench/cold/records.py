@@ -1,13 +1,13 @@
-"""Records that the processes of a starting worker write: by the import hook and by ``pilotlight.tracing``.
+"""The records that a starting worker's processes write, by the import hook and by ``pilotlight.tracing``.
 
-One file for each process, named by its id; one line for each record, five fields separated by tabs: ``kind``, start and
-end in nanoseconds of the monotonic clock, the thread, a name. Kinds:
+Each process writes one file, named by its id. Each line is one record of five fields separated by tabs: kind, start and
+end in nanoseconds of the monotonic clock, thread, name. The kinds:
 
 - ``python``: from the start of the process to the hook in its interpreter; the name is the parent's id;
-- ``import``: a module's code ran (those that it imports included);
-- ``predictor``: the same, for the file that holds the predictor;
-- ``stage``: what ``pilotlight.tracing`` was told, and ``device`` where PyTorch starts CUDA;
-- ``open``: a file was opened (only where asked for).
+- ``import``: the run of a module's code, including the modules that it imports;
+- ``predictor``: the same for the file that holds the predictor;
+- ``stage``: a stage recorded with ``pilotlight.tracing``, and ``device`` where PyTorch starts CUDA;
+- ``open``: an opened file (only if asked for).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KINDS = frozenset({"python", "import", "predictor", "stage", "open"})
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """One line; times in nanoseconds of the monotonic clock, which all processes of a machine share."""
+    """One record; times in nanoseconds of the monotonic clock, which all processes of a machine share."""
 
     kind: str
     start_ns: int
@@ -40,13 +40,13 @@ class ProcessRecord:
 def hook_environment(
     folder: Path, predict_file: Path, environ: Mapping[str, str], *, note_files: bool = False
 ) -> dict[str, str]:
-    """The variables that make a worker's processes write into ``folder``.
+    """Return the variables that make a worker's processes write into ``folder``.
 
     Args:
-        folder: exists and is empty.
-        predict_file: the predictor's source, absolute.
-        environ: the worker's variables so far; its ``PYTHONPATH`` keeps its meaning.
-        note_files: also record every file that Python code opens, which slows the start.
+        folder: an existing empty folder.
+        predict_file: the absolute path of the predictor's source.
+        environ: the worker's variables so far; its ``PYTHONPATH`` is kept.
+        note_files: whether to record every file that Python code opens, which slows the start.
     """
     paths = [str(_HOOK), *filter(None, [environ.get("PYTHONPATH", "")])]
     variables = {
@@ -58,7 +58,7 @@ def hook_environment(
 
 
 def parse_records(text: str) -> list[ProcessRecord]:
-    """The records in one file. What is cut short, as by a crash in mid-line, is left out."""
+    """Return the records of one file, without incomplete lines (as after a crash)."""
     records = []
     for line in text.split("\n"):
         fields = line.split("\t", 4)
@@ -68,7 +68,7 @@ def parse_records(text: str) -> list[ProcessRecord]:
 
 
 def read_records(folder: Path) -> dict[int, list[ProcessRecord]]:
-    """All records by the id of the process that wrote them."""
+    """Return all records by the id of the process that wrote them."""
     return {
         int(path.name): parse_records(path.read_text(encoding="utf-8", errors="replace"))
         for path in sorted(folder.iterdir())
@@ -77,5 +77,5 @@ def read_records(folder: Path) -> dict[int, list[ProcessRecord]]:
 
 
 def opened_files(processes: Mapping[int, Sequence[ProcessRecord]]) -> set[Path]:
-    """The files of all ``open`` records."""
+    """Return the files of all ``open`` records."""
     return {Path(record.name) for records in processes.values() for record in records if record.kind == "open"}

@@ -1,4 +1,4 @@
-"""Renders the result of ``bench cold`` for a terminal, from the result alone."""
+"""Render the result of ``bench cold`` for a terminal, from the result alone."""
 
 from __future__ import annotations
 
@@ -93,17 +93,17 @@ def _totals(processes: Sequence[ProcessResult]) -> list[Text]:
         between = f"{estimate.confidence:.0%} interval {estimate.low:.3f} to {estimate.high:.3f} s"
     ready_s = median(process.ready_s for process in processes if process.ready_s is not None)
     outputs = [process.first_output_s for process in processes if process.first_output_s is not None]
-    first = f", first output at {median(outputs):.3f} s" if outputs else ""
+    first = f", first output after {median(outputs):.3f} s" if outputs else ""
     return [
         Text.assemble((f"{median(walls):.3f} s", "bold"), f" cold start, median of {len(walls)}; {between}"),
-        Text(f"ready at {ready_s:.3f} s{first}"),
+        Text(f"ready after {ready_s:.3f} s{first}"),
         Text(allowed(walls), style="dim"),
     ]
 
 
 def _waterfall(processes: Sequence[ProcessResult], longest_s: float) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    # On a narrow terminal the bar is cut off, not a number.
+    # On a narrow terminal the bar is cut off rather than a number.
     table.add_column("stage", no_wrap=True, min_width=max(map(len, STAGES)))
     table.add_column("time", justify="right", no_wrap=True, min_width=len("999.999 s"))
     table.add_column("share", justify="right", no_wrap=True, min_width=len("share"))
@@ -113,7 +113,7 @@ def _waterfall(processes: Sequence[ProcessResult], longest_s: float) -> Table:
     total_s = wall_s(processes)
     start_s = 0.0
     for stage, charged_s, overlapped_s in rows:
-        # What ran beside another stage, to which that time is charged. setup() is around others, not beside them.
+        # The time that overlaps the stage that is charged. setup() contains other stages, so its overlap is not shown.
         beside = f"+{overlapped_s:.3f} s" if overlapped_s >= _SHOWN_S and stage != "setup" else ""
         bar = _bar(stage, start_s, charged_s, longest_s)
         table.add_row(stage, f"{charged_s:.3f} s", f"{charged_s / total_s:.0%}", beside, bar)
@@ -122,7 +122,7 @@ def _waterfall(processes: Sequence[ProcessResult], longest_s: float) -> Table:
 
 
 def _longest_s(processes: Sequence[ProcessResult]) -> float:
-    """Return the time that the longest bar of a project ends at."""
+    """Return the end of a project's longest bar, in seconds."""
     if not processes:
         return 0.0
     return max(wall_s(processes), sum(charged_s for _, charged_s, _ in stage_medians(processes)))
@@ -139,14 +139,14 @@ def _memory(processes: Sequence[ProcessResult]) -> str:
     if used is None:
         return ""
     return (
-        f"memory {used.peak_rss_bytes / 1e6:.0f} MB at most, {used.read_bytes / 1e6:.1f} MB read from disk, "
+        f"peak memory {used.peak_rss_bytes / 1e6:.0f} MB, {used.read_bytes / 1e6:.1f} MB read from disk, "
         f"{used.major_faults:.0f} major faults, {used.cpu_s:.2f} s of processor time"
     )
 
 
 def _gpu(processes: Sequence[ProcessResult]) -> str:
     peaks = [process.gpu_peak_bytes for process in processes if process.gpu_peak_bytes is not None]
-    return f"GPU memory {max(peaks) / 1e6:.0f} MB at most" if peaks else ""
+    return f"peak GPU memory {max(peaks) / 1e6:.0f} MB" if peaks else ""
 
 
 def _imports(processes: Sequence[ProcessResult]) -> str:
@@ -158,7 +158,7 @@ def _imports(processes: Sequence[ProcessResult]) -> str:
 def _against(one: Against) -> Text:
     ratio = one.comparison.ratio
     if isinstance(ratio, TooSmall):
-        return Text(f"{one.name} against {one.baseline}: {ratio}")
+        return Text(f"{one.name} compared with {one.baseline}: {ratio}")
     return Text.assemble(
         f"{one.name} takes {ratio.value:.3f} times as long as {one.baseline} "
         f"({ratio.confidence:.0%} interval {ratio.low:.3f} to {ratio.high:.3f}): ",

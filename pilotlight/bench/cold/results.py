@@ -18,12 +18,12 @@ class ColdSettings(Strict):
     """The settings of the run.
 
     Attributes:
-        runs: measured starts of each project.
-        seed: of the order of the starts.
-        drop_method: how the page cache was dropped; ``None`` when it was left hot.
-        compile_cache: whether a start finds the caches of compilers (``caches.COMPILE_VARIABLES``).
-        bytecode: whether it finds its Python modules compiled.
-        memory_limit_bytes: see ``memory.within_memory``.
+        runs: the measured starts of each project.
+        seed: the seed of the order of the starts.
+        drop_method: how the page cache was dropped; ``None`` if it was left hot.
+        compile_cache: whether a start finds the compiler caches (``caches.COMPILE_VARIABLES``).
+        bytecode: whether a start finds compiled Python modules.
+        memory_limit_bytes: the memory limit of a worker; see ``memory.within_memory``.
     """
 
     runs: int
@@ -46,7 +46,7 @@ class Span(Strict):
 
 
 class StageSeconds(Strict):
-    """A stage in the waterfall: see ``stages.StageTime``."""
+    """A stage in the waterfall; see ``stages.StageTime``."""
 
     stage: str
     charged_s: float
@@ -54,7 +54,7 @@ class StageSeconds(Strict):
 
 
 class ImportSeconds(Strict):
-    """A package: see ``timeline.ImportTime``."""
+    """A package; see ``timeline.ImportTime``."""
 
     package: str
     self_s: float
@@ -65,9 +65,9 @@ class ProcessResult(SeriesProcess):
     """One start. Times are since the spawn.
 
     Attributes:
-        gpu_peak_bytes: the most GPU memory seen. The start that is not measured is looked at all the time, the others
-            once, at their end: a look would cost them time, and what frameworks have taken they keep.
-        evicted_files: how many files were taken out of the page cache before it.
+        gpu_peak_bytes: the most GPU memory seen. It is watched throughout the unmeasured start, but read only once at
+            the end of a measured one, since reading takes time; frameworks keep the memory that they take.
+        evicted_files: the number of files dropped from the page cache before the start.
     """
 
     wall_s: float | None = None
@@ -93,5 +93,5 @@ class ColdResult(Series[ProcessResult]):
 
 
 def merge(first: ColdResult, second: ColdResult) -> ColdResult:
-    """Return both runs as one; ``UsageError`` if they cannot be merged: see ``merge_series``."""
+    """Return both runs as one; raise ``UsageError`` if they cannot be merged, see ``merge_series``."""
     return merge_series(first, second, "runs")

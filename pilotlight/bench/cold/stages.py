@@ -1,7 +1,7 @@
-"""Charges every moment of a cold start to one stage, which gives its waterfall. Pure.
+"""Charge every moment of a cold start to one stage, which gives its waterfall. Pure.
 
-Every moment of the wall time is charged to exactly one stage, so the charged times sum to the wall time. Where several
-stages run at once, the others' time is kept as overlap: shown, but not added.
+Each moment of the wall time is charged to exactly one stage, so the charged times sum to the wall time. While several
+stages run at once, the time of the others is kept as overlap, which is shown but not added.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from itertools import pairwise
 __all__ = ["OTHER", "STAGES", "Interval", "StageTime", "charge", "union", "waterfall"]
 
 OTHER = "other"
-# In the order in which they happen. `setup` is that part of setup() of which nothing finer is known, `other` is that
-# part of the whole.
+# In the order in which they happen. `setup` is the part of setup() that has no finer stage, `other` is the time of the
+# whole start that no stage explains.
 STAGES = (
     "spawn",
     "interpreter",
@@ -28,7 +28,7 @@ STAGES = (
     "first_prediction",
     OTHER,
 )
-# Who is charged when several run at once: first what the caller waits for by name, last the stage that holds others.
+# The priority of stages that run at once: first the caller's own waits, last the stage that contains others.
 _WHOLE = ("spawn", "interpreter", "ready", "first_prediction")
 _HOLDS_OTHERS = "setup"
 
@@ -47,7 +47,7 @@ class StageTime:
     """A stage of one start.
 
     Attributes:
-        charged_s: the time that is its own; over all stages these sum to the wall time.
+        charged_s: the stage's own time; over all stages these sum to the wall time.
         overlapped_s: the time that it ran while another stage was charged.
     """
 
@@ -57,7 +57,7 @@ class StageTime:
 
 
 def union(intervals: Sequence[Interval]) -> list[Interval]:
-    """The same stages without overlaps within a stage, in order of their starts."""
+    """Return the stages without overlaps within a stage, ordered by their starts."""
     merged: dict[str, list[Interval]] = {}
     for one in sorted(intervals, key=lambda one: (one.start_s, one.end_s)):
         same = merged.setdefault(one.stage, [])
@@ -69,11 +69,11 @@ def union(intervals: Sequence[Interval]) -> list[Interval]:
 
 
 def charge(intervals: Sequence[Interval], wall_s: float) -> list[Interval]:
-    """Charges every moment from 0 to ``wall_s`` to one stage: these follow each other without gaps.
+    """Charge every moment from 0 to ``wall_s`` to one stage; return contiguous intervals.
 
-    Of stages that run at once, the one that began last is charged: it runs inside the others. But ``spawn``,
-    ``interpreter``, ``ready`` and ``first_prediction`` are never split, and ``setup`` gives way to whatever is inside.
-    Where nothing runs, that is ``other``. What reaches beyond 0 or ``wall_s`` is cut off.
+    Of stages that run at once, the one that began last is charged, because it runs inside the others. But ``spawn``,
+    ``interpreter``, ``ready`` and ``first_prediction`` are never split, and ``setup`` is charged only where no
+    other stage runs. A moment without a stage is ``other``. Times outside 0 to ``wall_s`` are cut off.
     """
     inside = _inside(intervals, wall_s)
     edges = sorted({0.0, wall_s, *(one.start_s for one in inside), *(one.end_s for one in inside)})
@@ -89,7 +89,7 @@ def charge(intervals: Sequence[Interval], wall_s: float) -> list[Interval]:
 
 
 def waterfall(intervals: Sequence[Interval], wall_s: float) -> tuple[StageTime, ...]:
-    """What ``charge`` charges to each stage, and the rest of its time; ``other`` is there even with nothing in it."""
+    """Return each stage's charged and overlapped time; ``other`` is included even if it is 0."""
     charged: dict[str, float] = {}
     for one in charge(intervals, wall_s):
         charged[one.stage] = charged.get(one.stage, 0.0) + one.end_s - one.start_s
@@ -117,6 +117,6 @@ def _claim(one: Interval) -> tuple[int, float]:
 
 
 def _in_order(found: Sequence[str]) -> list[str]:
-    """The known stages in their order; before ``other`` those that a project stamps under a name of its own."""
+    """Return the known stages in their order; stages that a project names itself come before ``other``."""
     own = [stage for stage in dict.fromkeys(found) if stage not in STAGES]
     return [stage for stage in (*STAGES[:-1], *own, OTHER) if stage in found]

@@ -1,4 +1,4 @@
-"""Records which parts of which files a start of a project reads from the disk."""
+"""Record which parts of which files a start of a project reads from the disk."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from pilotlight.runtime import Project
 
 __all__ = ["record"]
 
-# A disk that is asked for two pieces so close to each other reads what is between them in no time.
+# Two reads of a disk this close to each other also read what lies between them at no extra cost.
 GAP_BYTES = 128 * 1024
 
 
 async def record(
     project: Project, inputs: Mapping[str, Any], options: StartOptions, announce: Callable[[str], None]
 ) -> list[FileRanges]:
-    """Starts a project twice, with a prediction each: to see which files, then which parts of them.
+    """Start a project twice with a prediction each: first to find the files, then the parts of them that are read.
 
-    In between the page cache is dropped; where only single files can be dropped (see ``pagecache``), those that other
+    The page cache is dropped in between. If only single files can be dropped (see ``pagecache``), files that other
     processes use are recorded whole.
 
     Args:
-        project: whose start is recorded; a list that it has already is not used meanwhile.
-        inputs: of the prediction.
-        options: of the workers.
-        announce: called with what comes next.
+        project: the project to start; a list that it already has is not used.
+        inputs: the inputs of the prediction.
+        options: the options of the workers.
+        announce: called with a description of the next step.
 
     Returns:
-        the files, the smallest first: modules are needed before libraries, and these before weights.
+        The files, the smallest first: modules are needed before libraries, and libraries before weights.
 
     Raises:
         WorkerError: a start did not succeed.
-        UsageError: the project cannot be served as it stands, or refuses the inputs.
+        UsageError: the project cannot be served, or refuses the inputs.
     """
     options = replace(options, env={**options.env, READ_AHEAD.name: "0"})
-    announce("starting it, to see which files it reads")
+    announce("starting the project to see which files it reads")
     began = await observe(project, inputs, options, note_files=True)
-    announce("starting it with an empty page cache, to see which parts of them")
+    announce("starting the project with an empty page cache to see which parts of the files it reads")
     await asyncio.to_thread(drop, pick_method(), began.files)
     await observe(project, inputs, options)
     places = Places.of(options.python, project.root)
@@ -61,7 +61,7 @@ def _ranges(files: Iterable[Path], places: Places) -> list[FileRanges]:
             if not stat.S_ISREG(path.stat().st_mode):
                 continue
             ranges = resident_ranges(path, gap_bytes=GAP_BYTES)
-        except OSError:  # gone by now
+        except OSError:  # removed meanwhile
             continue
         if ranges:
             found.append(FileRanges(places.shorten(path), tuple(ranges)))

@@ -1,4 +1,4 @@
-"""Summarises the starts of one result: medians, comparisons, warnings. Pure; used by every report."""
+"""Summarise the starts of one result: medians, comparisons, warnings. Pure; used by every report."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ __all__ = [
 ]
 
 _QUANTILES = (0.5, 0.9, 0.95, 0.99)
-# Above this share of a cold start, it is not explained.
+# The share of `other` above which a cold start counts as unexplained.
 _UNKNOWN = 0.1
-# The times of one start sum to its wall time exactly; medians are worth showing while they nearly do.
+# The times of one start sum to its wall time exactly; medians are shown while they nearly do.
 _UNEVEN = 0.02
 
 
@@ -43,7 +43,7 @@ class Against:
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """Medians of what the starts used, see ``proc.Counters``."""
+    """Medians of the resources that the starts used; see ``proc.Counters``."""
 
     peak_rss_bytes: float
     read_bytes: float
@@ -52,25 +52,25 @@ class ResourceUsage:
 
 
 def walls_s(processes: Sequence[ProcessResult]) -> list[float]:
-    """From the spawn to the end of the first prediction, of each start."""
+    """Return the seconds from the spawn to the end of the first prediction, for each start."""
     return [process.wall_s for process in processes if process.wall_s is not None]
 
 
 def wall_s(processes: Sequence[ProcessResult]) -> float:
-    """The median of ``walls_s``; there has to be one."""
+    """Return the median of ``walls_s``; there must be at least one start."""
     return median(walls_s(processes))
 
 
 def typical(processes: Sequence[ProcessResult]) -> ProcessResult:
-    """The start with the median wall time, the faster one of two: a real one, whose stages add up."""
+    """Return the real start with the median wall time (the faster of two), so that its stages sum exactly."""
     ordered = sorted((one for one in processes if one.wall_s is not None), key=lambda one: one.wall_s or 0.0)
     return ordered[(len(ordered) - 1) // 2]
 
 
 def stage_medians(processes: Sequence[ProcessResult]) -> list[tuple[str, float, float]]:
-    """For each stage its name and the medians of its charged and its overlapped seconds, in order.
+    """Return for each stage, in order, its name and the medians of its charged and its overlapped seconds.
 
-    A stage that some starts do not have counts as 0 in them. Medians do not add up as the times of one start do.
+    A stage that is missing in a start counts as 0 there. Unlike the times of one start, medians do not sum exactly.
     """
     found = dict.fromkeys(one.stage for process in processes for one in process.stages)
     own = [stage for stage in found if stage not in STAGES]
@@ -84,7 +84,7 @@ def stage_medians(processes: Sequence[ProcessResult]) -> list[tuple[str, float, 
 
 
 def import_medians(processes: Sequence[ProcessResult]) -> list[tuple[str, float]]:
-    """Each package that takes time to import with the median of its own seconds, the slowest first."""
+    """Return each package that takes time to import with the median of its own seconds, the slowest first."""
     times = [{one.package: one.self_s for one in process.imports} for process in processes]
     packages = dict.fromkeys(package for process in times for package in process)
     medians = {package: median(process.get(package, 0.0) for process in times) for package in packages}
@@ -93,7 +93,7 @@ def import_medians(processes: Sequence[ProcessResult]) -> list[tuple[str, float]
 
 
 def usage(processes: Sequence[ProcessResult]) -> ResourceUsage | None:
-    """``None`` where the system does not count it."""
+    """Return the medians; ``None`` if the system does not count them."""
     peaks = [process.peak_rss_bytes for process in processes if process.peak_rss_bytes is not None]
     reads = [process.read_bytes for process in processes if process.read_bytes is not None]
     faults = [process.major_faults for process in processes if process.major_faults is not None]
@@ -104,7 +104,7 @@ def usage(processes: Sequence[ProcessResult]) -> ResourceUsage | None:
 
 
 def allowed(values: Sequence[float]) -> str:
-    """Return, in words, the percentiles that so many starts allow an interval for."""
+    """Return a text with the percentiles that this number of starts allows an interval for."""
     found = {q: quantile_interval(values, q) for q in _QUANTILES}
     given = [f"p{q * 100:g}" for q, one in found.items() if not isinstance(one, TooSmall)]
     refused = [f"p{q * 100:g} needs {one.needed}" for q, one in found.items() if isinstance(one, TooSmall)]
@@ -113,7 +113,7 @@ def allowed(values: Sequence[float]) -> str:
 
 
 def comparisons(result: ColdResult) -> list[Against]:
-    """Every project against the first one, where both have a start that succeeded."""
+    """Compare every project with the first one, if both have a start that succeeded."""
     walls = {info.name: walls_s(result.measured(info.name)) for info in result.projects}
     names = list(walls)
     pairs = ((names[0], name) for name in names[1:] if walls[names[0]] and walls[name])
@@ -121,7 +121,7 @@ def comparisons(result: ColdResult) -> list[Against]:
 
 
 def warnings(result: ColdResult) -> list[str]:
-    """Return what limits the value of these figures."""
+    """Return warnings about the validity of the figures."""
     measured = [process for process in result.processes if process.measured]
     found = [] if result.finished else [f"interrupted after {len(measured)} measured starts"]
     found += machine_warnings(result.environment, (process.steal_share for process in measured))
@@ -129,12 +129,12 @@ def warnings(result: ColdResult) -> list[str]:
     found += [text for name, processes in by_project.items() if (text := _uneven(name, processes))]
     unknown = [median(_share_of_other(process) for process in one) for one in by_project.values() if one]
     if max(unknown, default=0.0) > _UNKNOWN:
-        found.append(f"up to {max(unknown):.0%} of a cold start is `other`: nothing is known of it")
+        found.append(f"up to {max(unknown):.0%} of a cold start is `other`, time that no stage explains")
     return found
 
 
 def _uneven(name: str, processes: Sequence[ProcessResult]) -> str | None:
-    """Medians add up where the starts are alike; says so where they do not."""
+    """Return a warning if the starts differ so much that the medians of the stages do not nearly sum to the total."""
     if not processes:
         return None
     total_s = wall_s(processes)

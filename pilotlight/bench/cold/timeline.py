@@ -1,4 +1,4 @@
-"""Computes the stages and the imports of one start from what was observed. Pure."""
+"""Compute the stages and the imports of one start from what was observed. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _NS = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What the caller of a worker saw, in seconds of the monotonic clock.
+    """The times that a worker's caller saw, in seconds of the monotonic clock.
 
     Attributes:
-        spawned_s: just before the server process was started.
-        setup_done_s: when the server says that ``setup()`` ended.
-        ready_s: when its health check first said so.
-        asked_s: when the first prediction was sent.
-        answered_s: when it had ended.
+        spawned_s: the time just before the server process was started.
+        setup_done_s: the end of ``setup()`` by the server's report.
+        ready_s: the time of the first health check that reported READY.
+        asked_s: the time when the first prediction was sent.
+        answered_s: the time when it had ended.
     """
 
     spawned_s: float
@@ -34,7 +34,7 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class ImportTime:
-    """A package and the time in its own modules' code, what these import from other packages left out."""
+    """A package and the time in its own modules' code, without the packages that these import."""
 
     package: str
     self_s: float
@@ -42,10 +42,10 @@ class ImportTime:
 
 
 def timeline(processes: Mapping[int, Sequence[ProcessRecord]], marks: Marks) -> list[Interval]:
-    """The stages of one start, since the spawn, as far as they are known.
+    """Return the known stages of one start, since the spawn.
 
-    ``spawn`` is all that Cog's server does until it starts the process of the predictor (to 10 ms: the system counts
-    in ticks). ``setup`` goes from the end of the predictor's import to the end of ``setup()``.
+    ``spawn`` is the work of Cog's server until it starts the predictor's process (accurate to 10 ms, the system's
+    tick). ``setup`` goes from the end of the predictor's import to the end of ``setup()``.
     """
     setup_done_s = min(marks.setup_done_s, marks.ready_s)
     spans = [
@@ -56,7 +56,7 @@ def timeline(processes: Mapping[int, Sequence[ProcessRecord]], marks: Marks) -> 
     records = _of_predictor(processes)
     begun = next((record for record in records if record.kind == "python"), None)
     if begun is not None:
-        # A start in steps of 10 ms can seem to lie before the spawn.
+        # With steps of 10 ms, a start can seem to lie before the spawn.
         started_s = max(begun.start_ns * _NS, marks.spawned_s)
         spans += [("spawn", marks.spawned_s, started_s), ("interpreter", started_s, begun.end_ns * _NS)]
     spans += [("imports", one.start_ns * _NS, one.end_ns * _NS) for one in _imports(records)]
@@ -68,10 +68,10 @@ def timeline(processes: Mapping[int, Sequence[ProcessRecord]], marks: Marks) -> 
 
 
 def import_times(processes: Mapping[int, Sequence[ProcessRecord]]) -> list[ImportTime]:
-    """The packages that the predictor's process imported, the slowest first; the predictor's own file by ``predictor``.
+    """Return the packages that the predictor's process imported, the slowest first; its own file as ``predictor``.
 
-    A module's own time is its time less that of the modules that it imports; the times sum to that of all imports
-    on one thread.
+    A module's own time is its time without that of the modules that it imports; the own times sum to the time of all
+    imports on one thread.
     """
     own_ns: dict[str, int] = {}
     modules: dict[str, set[str]] = {}
@@ -88,7 +88,7 @@ def import_times(processes: Mapping[int, Sequence[ProcessRecord]]) -> list[Impor
 
 
 def _of_predictor(processes: Mapping[int, Sequence[ProcessRecord]]) -> Sequence[ProcessRecord]:
-    """The records of the process that imported the predictor; none where no process has."""
+    """Return the records of the process that imported the predictor; an empty sequence if there is none."""
     for records in processes.values():
         if any(record.kind == "predictor" for record in records):
             return records
@@ -109,7 +109,7 @@ def _stamped(processes: Iterable[Sequence[ProcessRecord]]) -> list[tuple[str, fl
 
 
 def _self_times(records: Sequence[ProcessRecord]) -> list[tuple[ProcessRecord, int]]:
-    """Each record of one thread with its time less that of the records directly inside it."""
+    """Return each record of one thread with its time minus that of the records directly inside it."""
     ordered = sorted(records, key=lambda record: (record.start_ns, -record.end_ns))
     inner_ns = [0] * len(ordered)
     around: list[int] = []

@@ -1,4 +1,4 @@
-"""Watches a process group from outside: the files it reads and the GPU memory it holds."""
+"""Watch a process group from outside: the files it reads and the GPU memory it uses."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _GPU_INTERVAL_S = 0.5
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen so far.
+    """The observations so far.
 
     Attributes:
-        files: that the group had mapped or open; what is open for less than 0.05 s can be missed.
-        gpu_peak_bytes: the most that it held on GPUs; ``None`` where there are none.
+        files: the files that the group had mapped or open; a file open for less than 0.05 s can be missed.
+        gpu_peak_bytes: the most GPU memory seen in use; ``None`` without a GPU.
     """
 
     files: set[Path] = field(default_factory=set)
@@ -32,9 +32,9 @@ class Seen:
 
 @asynccontextmanager
 async def watch(group: int, gpu: GpuMemory, *, throughout: bool) -> AsyncGenerator[Seen, None]:
-    """Looks at the GPUs when this context ends; ``throughout`` at these and at the files all the time.
+    """Read GPU memory when this context ends; with ``throughout``, read it and the files all the time.
 
-    That costs the group time. What is yielded is complete when the context has ended.
+    Watching throughout slows the group. The yielded object is complete when the context has ended.
     """
     seen = Seen()
 

@@ -1,4 +1,4 @@
-"""``--fail-if``: which outcomes of a comparison are failures. Pure."""
+"""Parse ``--fail-if``: the outcomes of a comparison that count as failures. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _UNKNOWN = ("unknown", "cannot-tell")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An outcome.
+    """An outcome to fail on.
 
     Attributes:
-        text: as it was given.
-        verdict: which one.
-        fraction: by more than how much, 0.05 for 5 %.
+        text: the text given by the user.
+        verdict: the verdict to fail on.
+        fraction: the least difference, 0.05 for 5 %.
     """
 
     text: str
@@ -29,7 +29,7 @@ class Condition:
     fraction: float = 0.0
 
     def holds(self, comparison: Comparison) -> bool:
-        """Whether the data show it: an interval that reaches beyond the limit on either side shows nothing."""
+        """Return whether the data show the outcome: the whole interval must lie beyond the limit."""
         match self.verdict:
             case Verdict.SLOWER:
                 return comparison.slower_by(self.fraction)
@@ -40,10 +40,10 @@ class Condition:
 
 
 def parse_condition(text: str) -> Condition:
-    """``slower``, ``slower:5%``, ``faster``, ``faster:5%``, ``cannot-tell`` or ``unknown``, which is the same.
+    """Parse ``slower``, ``slower:5%``, ``faster``, ``faster:5%``, ``cannot-tell`` or its synonym ``unknown``.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the text is none of these.
     """
     found = _FORM.fullmatch(text)
     fraction = float(found[2] or 0) / 100 if found else 0.0

@@ -1,4 +1,4 @@
-"""Both sides of a comparison in one interleaved run, by the machinery of ``bench cold`` or ``bench warm``."""
+"""Measure both sides of a comparison in one interleaved run, using ``bench cold`` or ``bench warm``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["ComparePlan", "measure"]
 
 @dataclass(frozen=True, slots=True)
 class ComparePlan:
-    """What to measure.
+    """The sides to compare, and how.
 
     Attributes:
         a: the baseline.
         b: the candidate.
-        metric: what counts.
-        runs: measured processes of each side.
-        iterations: predictions in each; of the steady metric only.
-        seed: of their order.
-        drop_method: see ``cold.ColdPlan``; of all other metrics.
-        options: how to start.
+        metric: the metric to compare.
+        runs: the measured processes of each side.
+        iterations: the predictions in each process; only for the steady metric.
+        seed: the seed of their order.
+        drop_method: see ``cold.ColdPlan``; for all metrics but steady.
+        options: the options of the workers.
     """
 
     a: BenchTarget
@@ -47,7 +47,7 @@ async def measure(
     announce: Callable[[SeriesStep], None],
     tick: Callable[[], None],
 ) -> Result:
-    """As ``cold.measure`` or ``warm.measure``, whose result it is."""
+    """Measure as ``cold.measure`` or ``warm.measure`` does, and return its result."""
     targets = (plan.a, plan.b)
     if plan.metric is CompareMetric.STEADY:
         steady = warm.WarmPlan(targets, plan.runs, plan.iterations, plan.seed, plan.options)

@@ -22,12 +22,12 @@ class CompareMetric(StrEnum):
 
     @property
     def words(self) -> str:
-        """What it is."""
+        """Return a description of the metric."""
         return _WORDS[self]
 
     @property
     def where_missing(self) -> str:
-        """Why a project without failures has no value."""
+        """Return why a project without failures has no value."""
         return _MISSING[self]
 
 
@@ -35,18 +35,18 @@ _WORDS = {
     CompareMetric.COLD: "cold start to the end of the first prediction",
     CompareMetric.READY: "start until ready",
     CompareMetric.FIRST_OUTPUT: "start until the first output",
-    CompareMetric.STEADY: "prediction once steady",
+    CompareMetric.STEADY: "prediction in the steady state",
 }
 _MISSING = {
     CompareMetric.COLD: "was not started",
     CompareMetric.READY: "was not started",
     CompareMetric.FIRST_OUTPUT: "gives no output",
-    CompareMetric.STEADY: "never settles",
+    CompareMetric.STEADY: "reaches no steady state",
 }
 
 
 def values_of(metric: CompareMetric, result: Result, project: str) -> tuple[float, ...]:
-    """One time for each measured process of a project that has it, in order."""
+    """Return one time for each measured process of a project that has it, in order."""
     if isinstance(result, WarmResult):
         return tuple(result.steady_times_s(project))
     field = {

@@ -1,4 +1,4 @@
-"""Decides the outcome of a comparison from its result, and words it. Pure."""
+"""Decide the outcome of a comparison from its result, and word it. Pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["CompareOutcome", "SideTimes", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class SideTimes:
-    """One side.
+    """One side's times.
 
     Attributes:
         letter: ``A`` or ``B``.
-        info: what was started.
-        values_s: one time per process; empty where none has any.
-        failures: what went wrong.
+        info: the project that was started.
+        values_s: one time per process, in seconds; empty if no process has one.
+        failures: the error messages.
     """
 
     letter: str
@@ -46,15 +46,15 @@ class SideTimes:
 
 @dataclass(frozen=True, slots=True)
 class CompareOutcome:
-    """B against A.
+    """The result of comparing B with A.
 
     Attributes:
-        metric: what was compared.
+        metric: the compared metric.
         a: the baseline.
         b: the candidate.
-        comparison: of their times.
-        conditions: each that was asked for, and whether it holds.
-        warnings: what limits the value of the figures.
+        comparison: the comparison of their times.
+        conditions: the given conditions, each with whether it holds.
+        warnings: warnings about the validity of the figures.
     """
 
     metric: CompareMetric
@@ -66,28 +66,28 @@ class CompareOutcome:
 
     @property
     def failed(self) -> bool:
-        """Whether a condition holds, or a side has failed."""
+        """Return whether a condition holds, or a side has failed."""
         return bool(self.a.failures or self.b.failures) or any(holds for _, holds in self.conditions)
 
     @property
     def sentence(self) -> str:
-        """The verdict in plain words."""
+        """Return the verdict as a sentence."""
         ratio, verdict = self.comparison.ratio, self.comparison.verdict
         for side in (self.a, self.b):
             if not side.values_s:
                 return f"Cannot tell: {side.letter} {'failed' if side.failures else self.metric.where_missing}."
         if isinstance(ratio, TooSmall):
-            return f"Cannot tell: {ratio.n} of a side are too few, it takes {ratio.needed} of each."
+            return f"Cannot tell: {ratio.n} processes per side are too few, each side needs {ratio.needed}."
         a_s, b_s = (format_seconds(side.median_s or 0.0) for side in (self.a, self.b))
         times = f"{ratio.value:.3f} times as long as A"
         interval = f"{ratio.confidence:.0%} interval {ratio.low:.3f} to {ratio.high:.3f}"
         medians = f"the medians are {a_s} (A) and {b_s} (B)"
         if verdict is Verdict.CANNOT_TELL:
-            return f"Cannot tell: B takes {times}, but the {interval} holds 1; {medians}."
+            return f"Cannot tell: B takes {times}, but the {interval} includes 1; {medians}."
         return f"B is {verdict}: it takes {times} ({interval}); {medians}."
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the outcome as JSON."""
         ratio = self.comparison.ratio
         shown = None
         if isinstance(ratio, Estimate):
@@ -106,7 +106,7 @@ class CompareOutcome:
 
 
 def judge(result: Result, metric: CompareMetric, conditions: Sequence[Condition]) -> CompareOutcome:
-    """The verdict on a result whose first project is the baseline, and whose second the candidate."""
+    """Return the verdict on a result whose first project is the baseline, and whose second is the candidate."""
     a, b = (_side(letter, info, result, metric) for letter, info in zip("AB", result.projects, strict=True))
     comparison = compare(a.values_s, b.values_s)
     return CompareOutcome(

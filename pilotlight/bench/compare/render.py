@@ -1,4 +1,4 @@
-"""Renders the outcome of a comparison for a terminal."""
+"""Render the outcome of a comparison for a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLORS = {Verdict.FASTER: "bold green", Verdict.SLOWER: "bold red", Verdict.CAN
 
 
 def compare_report(outcome: CompareOutcome) -> Group:
-    """Both sides, the verdict, what was to fail, and warnings."""
+    """Return both sides, the verdict, the ``--fail-if`` conditions, and warnings."""
     parts: list[RenderableType] = [Text(outcome.metric.words, style="dim"), ""]
     for side in (outcome.a, outcome.b):
         parts += _side(side)

@@ -1,7 +1,7 @@
 """The two sides of a comparison: a project folder, or that folder checked out at a git revision.
 
 A checkout is made from git's objects through an index of its own, in a temporary folder: the user's repository, its
-index and its list of worktrees stay as they are. It holds what git holds: no ignored files (fetched weights), no
+index and its list of worktrees are not changed. It has only what git stores: no ignored files (fetched weights), and no
 submodules.
 """
 
@@ -26,12 +26,12 @@ _GIT_LIMIT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """As it was given.
+    """A side as given on the command line.
 
     Attributes:
         text: ``folder`` or ``folder@revision``.
-        folder: of the project; where a revision is given it says which repository, and where in it.
-        revision: whatever git can resolve to a commit; ``None`` for the folder as it is.
+        folder: the project's folder; with a revision, it identifies the repository and the path in it.
+        revision: a name that git resolves to a commit; ``None`` for the folder as it is.
     """
 
     text: str
@@ -40,13 +40,13 @@ class Side:
 
     @property
     def label(self) -> str:
-        """The name of the folder, and the revision."""
+        """Return the folder's name, with the revision if there is one."""
         folder = self.folder.resolve().name or "project"
         return folder if self.revision is None else f"{folder}@{self.revision}"
 
 
 def parse_side(text: str) -> Side:
-    """``folder``, or ``folder@revision``; an existing folder with ``@`` in its name is taken as it is.
+    """Parse ``folder`` or ``folder@revision``; an existing folder with ``@`` in its name counts as a folder.
 
     Raises:
         UsageError: there is no such folder.
@@ -54,7 +54,7 @@ def parse_side(text: str) -> Side:
     if Path(text).is_dir():
         return Side(text, Path(text))
     at = text.find("@", 1)
-    while at > 0:  # a revision may hold one too: main@{upstream}
+    while at > 0:  # a revision may contain "@" too: main@{upstream}
         folder, revision = Path(text[:at]), text[at + 1 :]
         if folder.is_dir() and revision and not revision.startswith("-"):
             return Side(text, folder, revision)
@@ -66,22 +66,22 @@ def parse_side(text: str) -> Side:
 
 @contextmanager
 def opened(side: Side, name: str, env: Mapping[str, str]) -> Iterator[BenchTarget]:
-    """The side as something to measure; a checkout lasts as long as this context.
+    """Yield the side as a target; a checkout exists as long as this context.
 
     Args:
-        side: which project.
-        name: of the target.
-        env: variables of this side alone.
+        side: the side to open.
+        name: the name of the target.
+        env: the variables of this side alone.
 
     Raises:
-        UsageError: the folder is in no repository, the revision is unknown, or has no such project.
+        UsageError: the folder is in no git repository, or the revision is unknown or does not contain the project.
     """
     if side.revision is None:
         yield BenchTarget(f"{name}: {side.label}", Project.load(side.folder), env)
         return
     top = Path(_git(side, side.folder, "rev-parse", "--show-toplevel", error="is in no git repository"))
     inside = _git(side, side.folder, "rev-parse", "--show-prefix")
-    unknown = "is not known there; give a commit, branch or tag (a shallow clone has to fetch it first)"
+    unknown = "is unknown there; give a commit, branch or tag (a shallow clone has to fetch it first)"
     commit = _git(side, top, "rev-parse", "--verify", f"{side.revision}^{{commit}}", error=f"{side.revision} {unknown}")
     with tempfile.TemporaryDirectory(prefix="pilotlight-") as temporary:
         tree = Path(temporary) / "tree"
@@ -96,7 +96,7 @@ def opened(side: Side, name: str, env: Mapping[str, str]) -> Iterator[BenchTarge
 
 
 def _git(side: Side, folder: Path, *arguments: str, error: str = "", env: Mapping[str, str] | None = None) -> str:
-    """What git prints; where it fails, an error that says ``error`` and git's own words."""
+    """Return git's output; on failure, raise an error with ``error`` and git's message."""
     command = ["git", "-C", str(folder), *arguments]
     environment = {**os.environ, **(env or {})}
     try:
@@ -104,7 +104,7 @@ def _git(side: Side, folder: Path, *arguments: str, error: str = "", env: Mappin
             command, capture_output=True, text=True, timeout=_GIT_LIMIT_S, check=False, env=environment
         )
     except (OSError, subprocess.SubprocessError) as failure:
-        raise UsageError(f"{side.text}: git, which a revision needs, does not run: {failure}") from failure
+        raise UsageError(f"{side.text}: git is needed for a revision, but does not run: {failure}") from failure
     if done.returncode:
         said = done.stderr.strip().removeprefix("fatal: ")
         raise UsageError(f"{side.text}: {error or f'git {arguments[0]} failed'} (git: {said})")

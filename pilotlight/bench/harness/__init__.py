@@ -1,1 +1,1 @@
-"""What every bench needs: targets, result documents, the environment, process counters and warnings."""
+"""The parts shared by all benches: targets, result documents, the environment, process counters and warnings."""

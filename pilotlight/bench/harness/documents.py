@@ -1,7 +1,7 @@
-"""The common part of every result file of ``pilotlight bench``, and how these are written, read and compared.
+"""The common part of every result file of ``pilotlight bench``, and how results are written, read and compared.
 
-Each kind of result (``bench/cold/results.py``, and so on) is one ``Document`` with a ``format`` name of its own, and
-holds raw values, so that a report can be made from the file alone.
+Each kind of result (``bench/cold/results.py`` and others) is one ``Document`` with its own ``format`` name. It holds
+raw values, so that a report can be made from the file alone.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Outcome = Literal["succeeded", "setup_failed", "timed_out", "out_of_memory", "cr
 
 
 class Strict(BaseModel):
-    """A part of a file: frozen, and what it does not know is refused."""
+    """A part of a file: frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Gpu(Strict):
-    """One GPU; ``memory_bytes`` is ``None`` where it does not say, as a part of one may."""
+    """One GPU; ``memory_bytes`` is ``None`` if the driver does not report it, as for a part of a GPU."""
 
     name: str
     driver: str
@@ -51,11 +51,11 @@ class Environment(Strict):
     """The machine and the worker's Python.
 
     Attributes:
-        cores: that this process may use.
-        governor: of the first core's frequency; ``None`` where there is none to see, as in most virtual machines.
+        cores: the number of cores that this process may use.
+        governor: the frequency governor of the first core; ``None`` if not visible, as in most virtual machines.
         load_1m: the average number of runnable processes before the first start.
-        packages: version by name, of the environment of the worker's Python.
-        gpus: of NVIDIA's, in the order of the driver.
+        packages: versions by name, in the environment of the worker's Python.
+        gpus: the NVIDIA GPUs in the driver's order.
     """
 
     cpu_model: str
@@ -71,12 +71,12 @@ class Environment(Strict):
 
 
 class ProjectInfo(Strict):
-    """What was started.
+    """The project that was started.
 
     Attributes:
-        env: the variables given; values that could be secret are left out.
-        inputs: of its predictions; ``None`` when it did not come to that.
-        revision: the git commit, with ``-dirty`` when files differ from it; ``None`` outside a repository.
+        env: the given variables without the values that could be secret.
+        inputs: the inputs of its predictions; ``None`` if it failed before they were known.
+        revision: the git commit, with ``-dirty`` if files differ from it; ``None`` outside a repository.
         weights: sha256 by file, by model folder, from the manifests of the folders that it reads.
     """
 
@@ -93,7 +93,7 @@ class Document(Strict):
     A kind of result adds ``format`` and ``format_version`` (both ``Literal``, with a default) and its raw values.
 
     Attributes:
-        finished: ``False`` in what a run leaves that was interrupted.
+        finished: ``False`` if the run was interrupted.
     """
 
     created_at: datetime
@@ -103,10 +103,10 @@ class Document(Strict):
 
 
 def write_document(document: Document, path: Path) -> None:
-    """Replaces ``path`` as a whole: a reader sees the old or the new one, never half.
+    """Replace ``path`` atomically, so that readers never see a partial file.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: the file cannot be written.
     """
     try:
         write_atomically(path, document.model_dump_json(indent=1) + "\n")
@@ -115,10 +115,10 @@ def write_document(document: Document, path: Path) -> None:
 
 
 def read_document(kind: type[D], path: Path) -> D:
-    """The result in a file.
+    """Return the result in a file.
 
     Raises:
-        UsageError: it cannot be read, or is no result of that kind.
+        UsageError: the file cannot be read, or is not a result of that kind.
     """
     try:
         return kind.model_validate_json(path.read_bytes())
@@ -128,14 +128,14 @@ def read_document(kind: type[D], path: Path) -> D:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         name, version = (kind.model_fields[key].default for key in ("format", "format_version"))
-        raise UsageError(f"{path} is no {name} in version {version}: {place}: {first['msg']}") from error
+        raise UsageError(f"{path} is not a {name} of version {version}: {place}: {first['msg']}") from error
 
 
 def require_same(where: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
-    """Two results may become one only where these are the same in both.
+    """Require that two results to be merged have the same values.
 
     Raises:
-        UsageError: they are not; it names the first value that differs.
+        UsageError: a value differs; the message names the first one.
     """
     for key in first:
         if first[key] == second[key]:
@@ -150,6 +150,6 @@ def require_same(where: str, first: Mapping[str, Any], second: Mapping[str, Any]
 
 def _refuse(where: str, first: object, second: object) -> None:
     raise UsageError(
-        f"these results do not merge: {where} is {first!r} in one and {second!r} in the other; "
-        "measure both on one machine, in one state"
+        f"these results cannot be merged: {where} is {first!r} in one and {second!r} in the other; "
+        "measure both on one machine in the same state"
     )

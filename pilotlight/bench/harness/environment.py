@@ -1,4 +1,4 @@
-"""Reads the machine, the software and the project that a result is measured on."""
+"""Read the machine, the software and the project that a result is measured on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SECRET_WORDS = ("TOKEN", "SECRET", "PASS", "KEY", "CREDENTIAL", "AUTH")
 
 
 def read_environment(python: Path) -> Environment:
-    """The machine as it is now, and the environment of ``python``.
+    """Return the machine's current state, and the environment of ``python``.
 
     Raises:
         ConfigError: ``python`` does not run.
@@ -50,12 +50,12 @@ def read_environment(python: Path) -> Environment:
 
 
 def load_1m() -> float:
-    """The average number of runnable processes over the last minute."""
+    """Return the average number of runnable processes over the last minute."""
     return round(os.getloadavg()[0], 2)
 
 
 def read_revision(folder: Path) -> str | None:
-    """The git commit of ``folder``, with ``-dirty`` when its files differ from it; ``None`` outside a repository."""
+    """Return the git commit of ``folder``, with ``-dirty`` if files differ from it; ``None`` outside a repository."""
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return None
@@ -63,9 +63,9 @@ def read_revision(folder: Path) -> str | None:
 
 
 def weight_hashes(files: Iterable[Path]) -> dict[str, dict[str, str]]:
-    """What the manifests say of the model folders that ``files`` lie in: sha256 by file, by folder name.
+    """Return the sha256 by file, by folder name, from the manifests of the model folders that contain ``files``.
 
-    A folder without a manifest that can be read is left out.
+    A folder without a readable manifest is left out.
     """
     found: dict[str, dict[str, str]] = {}
     for folder in sorted({path.parent for path in files}):
@@ -76,7 +76,7 @@ def weight_hashes(files: Iterable[Path]) -> dict[str, dict[str, str]]:
 
 
 def shown_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables without the values of those that are called like a secret."""
+    """Return the variables without the values of those whose names suggest a secret."""
     return {
         name: "(not recorded)" if any(word in name.upper() for word in _SECRET_WORDS) else value
         for name, value in variables.items()
@@ -116,7 +116,7 @@ def _first_line(path: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git says, empty where it cannot."""
+    """Return git's output; an empty string if it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_LIMIT_S, check=False

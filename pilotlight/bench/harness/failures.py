@@ -1,4 +1,4 @@
-"""Describes the failure of a worker for a result file."""
+"""Describe the failure of a worker for a result file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS_OF_LOGS = 2000
 
 
 def outcome_of(error: WorkerError) -> Outcome:
-    """The kind of failure."""
+    """Return the kind of failure."""
     match error:
         case SetupFailedError():
             return "setup_failed"
@@ -32,6 +32,6 @@ def outcome_of(error: WorkerError) -> Outcome:
 
 
 def words_of(error: WorkerError) -> str:
-    """The message and the end of what was printed."""
+    """Return the message and the end of the worker's output."""
     logs = error.logs[-_WORDS_OF_LOGS:].strip()
     return f"{error}\n{logs}" if logs else str(error)

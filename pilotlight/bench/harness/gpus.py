@@ -1,4 +1,4 @@
-"""Reads the NVIDIA GPUs of this machine and their memory in use from ``nvidia-smi``; none without it."""
+"""Read this machine's NVIDIA GPUs and their memory in use from ``nvidia-smi``; return no GPUs without it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MIB = 1 << 20
 
 
 def read_gpus() -> tuple[Gpu, ...]:
-    """In the order of the driver; empty where there is no driver."""
+    """Return the GPUs in the driver's order; empty without a driver."""
     return parse_gpus(_ask("--query-gpu=name,driver_version,memory.total"))
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
-    """From lines such as ``NVIDIA L4, 550.54.15, 23034``; the size is in MiB."""
+    """Parse lines such as ``NVIDIA L4, 550.54.15, 23034``; the size is in MiB."""
     found = []
     for line in text.splitlines():
         name, driver, size = _fields(line, 3)
@@ -31,7 +31,7 @@ def parse_gpus(text: str) -> tuple[Gpu, ...]:
 
 
 def parse_apps(text: str) -> dict[int, int]:
-    """Bytes by process id, over all GPUs, from lines such as ``1234, 456`` (MiB); ``[N/A]`` is left out."""
+    """Return bytes by process id, over all GPUs, from lines such as ``1234, 456`` (MiB); ``[N/A]`` is left out."""
     found: dict[int, int] = {}
     for line in text.splitlines():
         process, size = _fields(line, 2)
@@ -41,23 +41,23 @@ def parse_apps(text: str) -> dict[int, int]:
 
 
 def parse_used(text: str) -> int:
-    """Bytes in use, over all GPUs, from a line in MiB for each."""
+    """Return the bytes in use over all GPUs, from one line in MiB for each."""
     return sum(int(line) * _MIB for line in text.splitlines() if line.strip().isdecimal())
 
 
 def gpu_bytes(apps: Mapping[int, int], members: Collection[int], used: int, used_before: int) -> int:
-    """What a group holds: its processes' share where the driver knows them by these ids.
+    """Return the bytes that a group uses: those of its processes if the driver reports them by these ids.
 
-    In a container it usually knows them by others. Then it is what is in use beyond what was before, by whomever.
+    In a container the ids usually differ. The result is then the increase of all memory in use since before.
     """
     own = [size for process, size in apps.items() if process in members]
     return sum(own) if own else max(0, used - used_before)
 
 
 class GpuMemory:
-    """GPU memory that a group comes to hold, beginning now.
+    """The GPU memory that a process group uses, beginning now.
 
-    A look starts a process and opens the driver: look only when nothing is being timed.
+    Each reading starts a process and opens the driver, so read only when nothing is being timed.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class GpuMemory:
         self._used_before = parse_used(text) if text else None
 
     def of(self, group: int) -> int | None:
-        """Held at this moment, in bytes; ``None`` where there is no GPU."""
+        """Return the bytes in use at this moment; ``None`` without a GPU."""
         if self._used_before is None:
             return None
         apps = parse_apps(_ask("--query-compute-apps=pid,used_memory"))
@@ -73,7 +73,7 @@ class GpuMemory:
 
 
 def _ask(query: str) -> str:
-    """What the program prints; empty where there is none, or no GPU."""
+    """Return the output of ``nvidia-smi``; empty if it does not exist or finds no GPU."""
     try:
         done = subprocess.run([_PROGRAM, query, _FORMAT], capture_output=True, text=True, timeout=_LIMIT_S, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -82,6 +82,6 @@ def _ask(query: str) -> str:
 
 
 def _fields(line: str, count: int) -> list[str]:
-    """The fields of a line, which has at least so many."""
+    """Split a line into fields, at least ``count``."""
     fields = [field.strip() for field in line.split(",")]
     return (fields + [""] * count)[:count]

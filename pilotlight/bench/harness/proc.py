@@ -1,4 +1,4 @@
-"""Reads Linux's counters for a process group. Other systems have none: the functions return ``None`` or nothing."""
+"""Read Linux's counters for a process group. On other systems the functions return ``None`` or nothing."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = [
 ]
 
 _PROC = Path("/proc")
-_ENDED = "ZX"  # and nobody has asked how yet
+_ENDED = "ZX"  # ended, but not yet waited for by the parent
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Of all processes of a group that are alive, summed.
+    """Sums over all live processes of a group.
 
     Attributes:
-        read_bytes: read from storage; what the page cache held is not in it.
-        major_faults: pages that had to be read when they were touched; children that have ended are in it.
-        peak_rss_bytes: each process's highest resident size; pages that they share count for each.
-        cpu_s: time on a processor, in the kernel too; children that have ended are in it.
+        read_bytes: the bytes read from storage, without those found in the page cache.
+        major_faults: the page faults that needed a read, including those of ended children.
+        peak_rss_bytes: the sum of each process's highest resident size; shared pages count for each process.
+        cpu_s: the processor time including the kernel's, and that of ended children.
     """
 
     read_bytes: int
@@ -42,7 +42,7 @@ class Counters:
 
 
 def group_members(group: int) -> list[int]:
-    """The ids of the processes of a group that still run; empty without ``/proc``."""
+    """Return the ids of the running processes of a group; empty without ``/proc``."""
     members = []
     for folder in _PROC.glob("[0-9]*"):
         fields = _stat_fields(folder)
@@ -52,7 +52,7 @@ def group_members(group: int) -> list[int]:
 
 
 def group_counters(group: int) -> Counters | None:
-    """Counted so far; ``None`` where the system does not say."""
+    """Return the counters so far; ``None`` if the system does not provide them."""
     read_bytes = faults = peak = 0
     ticks = 0.0
     members = group_members(group)
@@ -71,7 +71,7 @@ def group_counters(group: int) -> Counters | None:
 
 
 def group_memory_bytes(group: int) -> int:
-    """What a group holds in memory at this moment without the pages of files, which the system can take back.
+    """Return the bytes that a group holds in memory without file pages, which the system can take back.
 
     Pages that its processes share count for each.
     """
@@ -82,17 +82,17 @@ def group_memory_bytes(group: int) -> int:
 
 
 def oom_kills() -> int:
-    """How many processes of this machine the kernel has ever killed for want of memory."""
+    """Return how many processes of this machine the kernel has ever killed for lack of memory."""
     return _field(_PROC / "vmstat", "oom_kill ")
 
 
 def touched_files(group: int) -> set[Path]:
-    """The regular files that a group has mapped or open at this moment."""
+    """Return the regular files that a group has mapped or open at this moment."""
     return {path for member in group_members(group) for path in _files_of(_PROC / str(member))}
 
 
 def system_ticks() -> tuple[int, int] | None:
-    """All ticks of all processors since boot, and how many of them the hypervisor gave to others."""
+    """Return the ticks of all processors since boot, and how many of them the hypervisor gave to others."""
     try:
         ticks = [int(field) for field in (_PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     except OSError:
@@ -101,7 +101,7 @@ def system_ticks() -> tuple[int, int] | None:
 
 
 def steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
-    """The share of the time between two ``system_ticks`` that the hypervisor gave to others."""
+    """Return the share of the time between two ``system_ticks`` that the hypervisor gave to others."""
     if before is None or after is None or after[0] <= before[0]:
         return None
     return (after[1] - before[1]) / (after[0] - before[0])
@@ -109,10 +109,10 @@ def steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -
 
 def _files_of(folder: Path) -> Iterator[Path]:
     names: set[str] = set()
-    with suppress(OSError):  # it has just ended, or is not ours
+    with suppress(OSError):  # the process has ended, or belongs to another user
         for line in (folder / "maps").read_text(encoding="utf-8", errors="replace").splitlines():
             names.add(line.split(maxsplit=5)[5] if line.count(" /") else "")
-        names |= {os.readlink(link) for link in (folder / "fd").iterdir()}  # noqa: PTH115 - may be no path
+        names |= {os.readlink(link) for link in (folder / "fd").iterdir()}  # noqa: PTH115 - may not be a path
     for name in names:
         with suppress(OSError):
             if name.startswith("/") and stat.S_ISREG(os.stat(name).st_mode):  # noqa: PTH116 - thousands a second
@@ -120,7 +120,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
 
 
 def _stat_fields(folder: Path) -> list[str]:
-    """The fields of ``stat`` from the state on (the name before it may hold anything); empty when it has ended."""
+    """Return the fields of ``stat`` from the state on (the name before it is free text); empty if it has ended."""
     try:
         return (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The common part of ``bench cold`` and ``bench warm``: projects whose workers start in turn, and their results."""
+"""The common part of ``bench cold`` and ``bench warm``: workers of several projects started in turn, and results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class SeriesProcess(Strict):
     """One worker of a series.
 
     Attributes:
-        round: from 0; in each round every project starts once.
-        measured: ``False`` for the start before all others, which fills caches and shows what a start reads.
-        message: what went wrong.
+        round: the round, from 0; every project starts once in each round.
+        measured: ``False`` for the first start, which fills caches and shows what a start reads.
+        message: the error message.
         load_1m: the load when it was started.
         steal_share: the share of the processors' time that the hypervisor gave to others meanwhile.
     """
@@ -35,17 +35,17 @@ P = TypeVar("P", bound=SeriesProcess)
 
 
 class Series(Document, Generic[P]):
-    """One run, with its processes in the order in which they were started."""
+    """One run, with its processes in the order of their starts."""
 
     settings: Strict
     processes: tuple[P, ...]
 
     def measured(self, project: str) -> list[P]:
-        """The measured processes of a project that have succeeded, in order."""
+        """Return a project's measured processes that succeeded, in order."""
         return [one for one in self.processes if one.project == project and one.measured and one.outcome == "succeeded"]
 
     def failures(self, project: str) -> list[P]:
-        """The processes of a project that have not succeeded."""
+        """Return a project's processes that failed."""
         return [one for one in self.processes if one.project == project and one.outcome != "succeeded"]
 
 
@@ -53,7 +53,7 @@ S = TypeVar("S", bound=Series[Any])
 
 
 class Taker(Protocol[S]):
-    """Takes one step after the other; ``result`` is all there is so far."""
+    """Takes one step after the other; ``result`` holds the results so far."""
 
     result: S
 
@@ -63,11 +63,11 @@ class Taker(Protocol[S]):
 async def take_turns(
     taker: Taker[S], steps: Iterable[SeriesStep], *, save: Callable[[S], None], announce: Callable[[SeriesStep], None]
 ) -> S:
-    """Takes the steps, but for those of a project that has failed.
+    """Take the steps, except those of a project that has failed.
 
     Args:
-        taker: of the steps.
-        steps: in order.
+        taker: the object that takes the steps.
+        steps: the steps in order.
         save: called with the result so far, before the first step and after every one.
         announce: called before every step.
     """
@@ -84,22 +84,21 @@ async def take_turns(
 
 
 def with_info(result: S, name: str, **found: object) -> S:
-    """The result, with what was found out about a project."""
+    """Return the result with new information about a project."""
     projects = tuple(info.model_copy(update=found) if info.name == name else info for info in result.projects)
     return result.model_copy(update={"projects": projects})
 
 
 def merge_series(first: S, second: S, count: str) -> S:
-    """Both runs as one: the processes of the second after those of the first. Pure.
+    """Return both runs as one: the processes of the second after those of the first. Pure.
 
     Args:
         first: one run.
-        second: another.
-        count: the setting that says how many processes of each project were asked for; the sum of both afterwards.
+        second: another run.
+        count: the setting with the number of processes per project; the merged result has the sum.
 
     Raises:
-        UsageError: they were not measured on the same machine, with the same software and settings, or a project that
-            both have is not the same in both.
+        UsageError: they differ in machine, software or settings, or a project that is in both differs.
     """
     require_same("environment", *(one.environment.model_dump(exclude={"load_1m"}) for one in (first, second)))
     require_same("settings", *(one.settings.model_dump(exclude={count, "seed"}) for one in (first, second)))

@@ -1,4 +1,4 @@
-"""What to measure, under which names, in which order, and how its workers start."""
+"""The targets to measure, their names and order, and how their workers start."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = [
     "schedule",
 ]
 
-# From a project's OpenAPI document to the input of its predictions.
+# A function from a project's OpenAPI document to the input of its predictions.
 InputMaker = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class BenchTarget:
-    """A project under the name that it has in the result.
+    """A project and its name in the result.
 
     Attributes:
-        env: variables for its worker alone, on top of those that all targets get.
-        revision: the commit that the project was checked out from; ``None``: its folder says.
+        env: the variables for its worker alone, on top of those for all targets.
+        revision: the commit that the project was checked out from; ``None`` to read it from the folder.
     """
 
     name: str
@@ -46,13 +46,13 @@ class BenchTarget:
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """How to start workers, of all targets alike.
+    """The options for starting the workers of all targets.
 
     Attributes:
-        python: the interpreter whose environment has cog and what the predictor imports.
-        env: variables on top of this process's and the project's.
-        setup_timeout_s: how long ``setup()`` may take, imports included.
-        predict_timeout_s: how long a prediction may take, the first one included.
+        python: the interpreter whose environment has cog and the predictor's packages.
+        env: the variables on top of this process's and the project's.
+        setup_timeout_s: the time limit of ``setup()`` including imports.
+        predict_timeout_s: the time limit of a prediction, including the first one.
     """
 
     python: Path
@@ -61,20 +61,20 @@ class StartOptions:
     predict_timeout_s: float
 
     def of(self, target: BenchTarget) -> StartOptions:
-        """With the variables of a target."""
+        """Return the options with a target's variables."""
         return replace(self, env={**self.env, **target.env})
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesStep:
-    """One start to come; round -1 holds the starts that are not measured."""
+    """One planned start; round -1 holds the starts that are not measured."""
 
     round: int
     target: BenchTarget
 
 
 def name_targets(projects: Sequence[Project]) -> tuple[BenchTarget, ...]:
-    """Each project under the name of its folder, with a number where several have the same."""
+    """Name each project after its folder, with a number where several have the same name."""
     targets: list[BenchTarget] = []
     for project in projects:
         folder = project.root.resolve().name or "project"
@@ -85,13 +85,13 @@ def name_targets(projects: Sequence[Project]) -> tuple[BenchTarget, ...]:
 
 
 def schedule(targets: Sequence[BenchTarget], runs: int, seed: int) -> list[SeriesStep]:
-    """First one unmeasured start of each; then rounds with one start of each, in an order of its own. Pure.
+    """Return one unmeasured start of each target, then rounds with one start of each in random order. Pure.
 
-    What changes slowly (heat, a neighbor's load) then meets all projects alike, and no project is always the one after
-    a certain other.
+    Slow changes (heat, a neighbor's load) then affect all projects alike, and no project always follows the same other
+    one.
     """
     steps = [SeriesStep(-1, target) for target in targets]
-    chance = random.Random(seed)  # noqa: S311 - an order, no secret
+    chance = random.Random(seed)  # noqa: S311 - an order, not a secret
     for number in range(runs):
         order = list(targets)
         chance.shuffle(order)
@@ -100,7 +100,7 @@ def schedule(targets: Sequence[BenchTarget], runs: int, seed: int) -> list[Serie
 
 
 def describe(targets: Sequence[BenchTarget], options: StartOptions) -> tuple[ProjectInfo, ...]:
-    """What is known of the projects before any of them has started."""
+    """Return what is known of the projects before any of them has started."""
     return tuple(
         ProjectInfo(
             name=target.name,
@@ -114,11 +114,11 @@ def describe(targets: Sequence[BenchTarget], options: StartOptions) -> tuple[Pro
 
 
 async def inputs_of(target: BenchTarget, inputs_for: InputMaker, options: StartOptions) -> dict[str, Any]:
-    """The input of a target's predictions, from its schema.
+    """Return the input of a target's predictions, made from its schema.
 
     Raises:
-        InputError: an input is wrong, or has to be given; it says of which project.
-        UsageError, ConfigError: the project has no schema as it stands.
+        InputError: an input is wrong or missing; the message names the project.
+        UsageError, ConfigError: the project has no schema.
     """
     document = await asyncio.to_thread(
         schema_for, target.project, python=options.python, import_limit_s=options.setup_timeout_s

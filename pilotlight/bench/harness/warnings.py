@@ -8,23 +8,23 @@ from pilotlight.bench.harness.documents import Environment
 
 __all__ = ["machine_warnings"]
 
-# Above these the machine was busy with something else, and times are too long by an unknown amount.
+# Above these limits the machine was busy with other work, and times are too long by an unknown amount.
 _BUSY_LOAD_PER_CORE = 0.5
 _BUSY_STEAL = 0.02
 
 
 def machine_warnings(machine: Environment, steal_shares: Iterable[float | None]) -> list[str]:
-    """Return the warnings in words; empty if nothing disturbed the machine.
+    """Return warnings about a machine that was not idle; empty if it was.
 
     Args:
-        machine: as it was before the first start.
-        steal_shares: what the hypervisor took during each start.
+        machine: the machine before the first start.
+        steal_shares: the share of the processors that the hypervisor took during each start.
     """
     found = []
     if machine.load_1m > _BUSY_LOAD_PER_CORE * machine.cores:
         found.append(
             f"the machine was busy before the first start (load {machine.load_1m:.1f} on {machine.cores} cores): "
-            "times are longer than they would be; stop what else runs"
+            "times are too long; stop other programs"
         )
     steal = max((share or 0.0 for share in steal_shares), default=0.0)
     if steal > _BUSY_STEAL:

@@ -1,7 +1,6 @@
-"""Computes the intended start times of the requests of an open loop: seconds since the start of a step, ascending.
-Pure.
+"""Compute the intended start times of an open loop's requests: seconds since the start of a step, ascending. Pure.
 
-Every schedule is a whole array, made before the step begins: a generator that falls behind cannot bend it.
+Every schedule is an array made before the step begins, so that a late generator does not change it.
 """
 
 from __future__ import annotations
@@ -20,34 +19,34 @@ __all__ = ["MAX_ARRIVALS", "Schedule", "constant", "gap_autocorrelation", "gap_c
 
 Schedule = NDArray[np.float64]
 
-# Of one step; the raw values of so many fill a file of a few hundred megabytes.
+# The limit of one step; the raw values of so many arrivals fill a file of a few hundred megabytes.
 MAX_ARRIVALS = 1_000_000
-# The column of a trace that says when a request came, in the spellings that published traces have.
+# Names of the column with the arrival times, as in published traces.
 _TIME_COLUMNS = ("timestamp", "arrival_timestamp", "arrival_time", "arrived_at", "time", "arrival")
 
 
 def constant(rate: float, *, duration_s: float | None, requests: int | None) -> Schedule:
-    """One arrival every ``1 / rate`` seconds, the first at 0; as many as fit, or ``requests`` if those are fewer."""
+    """Return one arrival every ``1 / rate`` seconds, the first at 0, up to the duration or ``requests``."""
     n = _count(rate, duration_s, requests)
     times: Schedule = np.arange(n, dtype=np.float64) / rate
     return times
 
 
 def poisson(rate: float, *, duration_s: float | None, requests: int | None, seed: tuple[int, ...]) -> Schedule:
-    """Independent exponential gaps with a mean of ``1 / rate``: users who know nothing of each other.
+    """Return arrivals with independent exponential gaps of mean ``1 / rate``, as from independent users.
 
     Args:
-        rate: arrivals per second, on average.
-        duration_s: none comes later.
-        requests: no more than that.
-        seed: the same one gives the same arrivals; give every step its own.
+        rate: the average number of arrivals per second.
+        duration_s: the time of the last possible arrival, in seconds.
+        requests: the most arrivals.
+        seed: the seed of the arrivals; give each step its own.
 
     Raises:
         UsageError: no arrival falls into ``duration_s``, or too many do.
     """
     n = _count(rate, duration_s, requests)
     chance = np.random.default_rng(seed)
-    # Beyond six standard deviations no duration needs more.
+    # Six standard deviations above the mean are enough for any duration.
     times: Schedule = np.cumsum(chance.exponential(1 / rate, n + int(6 * np.sqrt(n)) + 10))
     if duration_s is not None:
         times = times[times < duration_s]
@@ -58,27 +57,27 @@ def poisson(rate: float, *, duration_s: float | None, requests: int | None, seed
 
 
 def replay(trace: Schedule, *, scale: float, duration_s: float | None, requests: int | None) -> Schedule:
-    """A trace played ``scale`` times faster than it was recorded, from its beginning, as far as asked for.
+    """Return a trace from its beginning, played ``scale`` times faster than recorded, up to the limits.
 
     Raises:
-        UsageError: too many arrivals are left.
+        UsageError: too many arrivals remain.
     """
     times: Schedule = (trace - trace[0]) / scale
     if duration_s is not None:
         times = times[times < duration_s]
     times = times[:requests]
     if times.size > MAX_ARRIVALS:
-        raise UsageError(f"--trace: {times.size:,} arrivals, a step takes {MAX_ARRIVALS:,}; give less --duration")
+        raise UsageError(f"--trace: {times.size:,} arrivals, but a step takes {MAX_ARRIVALS:,}; give less --duration")
     return times
 
 
 def read_trace(path: Path) -> Schedule:
-    """The arrivals in a CSV file with a header, in seconds since the first.
+    """Return the arrivals in a CSV file with a header, in seconds since the first.
 
-    The column is the one called ``TIMESTAMP`` or alike; it holds seconds, or dates with times in ISO 8601.
+    The column is called ``TIMESTAMP`` or similar; it holds seconds, or dates with times in ISO 8601.
 
     Raises:
-        UsageError: it cannot be read, has no such column, or a value in it is neither.
+        UsageError: the file cannot be read, has no such column, or a value in the column is neither.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -87,13 +86,13 @@ def read_trace(path: Path) -> Schedule:
             column = next((header.index(name) for name in _TIME_COLUMNS if name in header), None)
             if column is None:
                 raise UsageError(
-                    f"--trace {path}: its first line names no column of times; call one of them {_TIME_COLUMNS[0]!r}"
+                    f"--trace {path}: no column of times in the first line; call one of them {_TIME_COLUMNS[0]!r}"
                 )
             times = [_seconds(path, rows.line_num, row, column) for row in rows if row]
     except OSError as error:
         raise UsageError(f"--trace {path}: {os.strerror(error.errno or 0)}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"--trace {path} is no CSV file: {error}") from error
+        raise UsageError(f"--trace {path} is not a CSV file: {error}") from error
     if len(times) < 2:
         raise UsageError(f"--trace {path}: has {len(times)} arrivals; at least 2 are needed")
     ordered: Schedule = np.sort(np.asarray(times, dtype=np.float64))
@@ -101,7 +100,7 @@ def read_trace(path: Path) -> Schedule:
 
 
 def gap_cv(times: Schedule) -> float | None:
-    """Standard deviation of the gaps over their mean; ``None`` for fewer than two gaps, or none that has a length."""
+    """Return the standard deviation of the gaps over their mean; ``None`` for fewer than two gaps or only zero gaps."""
     gaps = np.diff(times)
     if gaps.size < 2 or gaps.mean() <= 0:
         return None
@@ -109,7 +108,7 @@ def gap_cv(times: Schedule) -> float | None:
 
 
 def gap_autocorrelation(times: Schedule) -> float | None:
-    """Of each gap with the next one: 0 where arrivals are independent; ``None`` for fewer than three different gaps."""
+    """Return the correlation of each gap with the next, 0 if independent; ``None`` for under three different gaps."""
     gaps = np.diff(times)
     if gaps.size < 3:
         return None
@@ -119,14 +118,14 @@ def gap_autocorrelation(times: Schedule) -> float | None:
 
 
 def _count(rate: float, duration_s: float | None, requests: int | None) -> int:
-    """How many arrivals are expected."""
+    """Return the expected number of arrivals."""
     limits = [float(requests)] if requests is not None else []
-    # What 0.1 * 30 lacks to 3 is rounding, not an arrival.
+    # 0.1 * 30 is slightly below 3 because of rounding, so the difference is not a missing arrival.
     limits += [float(np.ceil(duration_s * rate - 1e-9))] if duration_s is not None else []
     assert limits, "this is a bug: a schedule without an end"
     if min(limits) > MAX_ARRIVALS:
         raise UsageError(
-            f"--rate {rate:g}: {min(limits):,.0f} arrivals, a step takes {MAX_ARRIVALS:,}; give less --duration"
+            f"--rate {rate:g}: {min(limits):,.0f} arrivals, but a step takes {MAX_ARRIVALS:,}; give less --duration"
         )
     return max(int(min(limits)), 1)
 

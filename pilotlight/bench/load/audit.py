@@ -1,13 +1,13 @@
-"""Decides whether the load generator kept its schedule, and if so, whether the server keeps up. Pure.
+"""Decide whether the load generator kept its schedule, and if so, whether the server keeps up. Pure.
 
-A generator that is late, slow or starved measures itself. Where one of these checks fails there is no verdict, and the
-numbers are shown for what they are worth. The limits:
+A generator that is late, slow or short of processor time measures itself. If one of these checks fails, there is no
+verdict, and the numbers are shown with the reasons. The limits:
 
-- ``sent_share``: the rate of actual starts at least 98 % of the intended one;
-- gaps between actual starts: their coefficient of variation within 0.1 of what was asked for (0.25 for constant
+- ``sent_share``: the rate of actual starts is at least 98 % of the intended one;
+- gaps between actual starts: their coefficient of variation is within 0.1 of the intended one (0.25 for constant
   arrivals, which any lateness disturbs), their autocorrelation within 0.1; plus four standard errors each;
 - lateness and the event loop's lag, p99: below a tenth of the median service time, or 5 ms if that is more;
-- processor time: below 80 % of one core, beyond which an event loop queues by itself.
+- processor time: below 80 % of one core, above which an event loop itself builds a queue.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _STANDARD_ERRORS = 4.0
 _LATE_SHARE = 0.1
 _LATE_S = 0.005
 _BUSY_SHARE = 0.8
-# More refusals and timeouts than this are too much load, not bad luck.
+# A larger share of refusals and timeouts means overload.
 _REFUSED_SHARE = 0.01
-# A queue that only grows is 1.8 times as long over its last fifth as around the middle; a steady one as long.
+# A growing queue is 1.8 times as long in its last fifth as around the middle; the length of a steady one is constant.
 _GROWTH = 1.4
 _LEFT_SHARE = 0.05
-# Of a step: with longer service times a steady queue is still filling up around the middle.
+# The limit of a service time as a share of a step: with longer ones, a steady queue still fills around the middle.
 _LONGEST_SHARE = 0.25
 
 
 def audit_step(requests: Requests, generator: Generator, summary: Summary, arrivals: Arrivals | None) -> Audit:
-    """See ``results.Audit``; ``arrivals`` is ``None`` for a closed loop, which has no schedule to keep."""
+    """Return the audit, see ``results.Audit``; ``arrivals`` is ``None`` for a closed loop, which has no schedule."""
     pairs = [
         (intended, started)
         for intended, started in zip(requests.intended_s, requests.started_s, strict=True)
@@ -68,7 +68,7 @@ def audit_step(requests: Requests, generator: Generator, summary: Summary, arriv
 
 
 def judge(requests: Requests, summary: Summary, audit: Audit, *, complete: bool) -> LoadVerdict | None:
-    """Whether the server kept up with the load; ``None`` where the audit or an interruption allows no answer."""
+    """Return whether the server kept up with the load; ``None`` if the audit or an interruption prevents a verdict."""
     if audit.problems or not complete:
         return None
     if summary.offered_per_s is None:
@@ -80,12 +80,12 @@ def judge(requests: Requests, summary: Summary, audit: Audit, *, complete: bool)
 
 
 def _asked(arrivals: Arrivals | None, intended: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """Variation and autocorrelation of the gaps that were asked for."""
+    """Return the intended variation and autocorrelation of the gaps."""
     match arrivals:
         case "poisson":
             return 1.0, 0.0
         case "constant":
-            # The gaps of evenly spaced starts that are each a little late go up and down: they are correlated by that.
+            # If evenly spaced starts are each a little late, their gaps alternate, which correlates them.
             return 0.0, None
         case "trace":
             return gap_cv(intended), gap_autocorrelation(intended)
@@ -94,7 +94,7 @@ def _asked(arrivals: Arrivals | None, intended: NDArray[np.float64]) -> tuple[fl
 
 
 def _sent_share(requests: Requests, started: NDArray[np.float64]) -> float | None:
-    """The rate at which requests were sent over the one at which they should have been."""
+    """Return the rate at which requests were sent over the intended rate."""
     intended_s = requests.intended_s[-1] - requests.intended_s[0] if len(requests) > 1 else 0.0
     if started.size == 0 or intended_s <= 0:
         return None
@@ -103,7 +103,7 @@ def _sent_share(requests: Requests, started: NDArray[np.float64]) -> float | Non
 
 
 def _problems(audit: Audit, summary: Summary, arrivals: Arrivals | None) -> Iterator[str]:
-    """Why the numbers are the generator's as much as the server's, and what to do about it."""
+    """Yield why the numbers describe the generator as much as the server, and what to change."""
     service = summary.service.quantile(0.5)
     if summary.service.n == 0:
         yield "no request succeeded"
@@ -117,7 +117,7 @@ def _problems(audit: Audit, summary: Summary, arrivals: Arrivals | None) -> Iter
     if unsent := summary.counts.get("not_sent", 0):
         yield f"{unsent} arrivals were not sent, since too many were in flight: give less load, or more --max-in-flight"
     if audit.sent_share is not None and audit.sent_share < 1 - _RATE_OFF:
-        yield f"the generator sent at {audit.sent_share:.1%} of the rate it was asked for"
+        yield f"the generator sent at {audit.sent_share:.1%} of the intended rate"
     if audit.lateness_p99_s is not None and audit.lateness_p99_s > late_s:
         yield f"the generator was late: p99 {audit.lateness_p99_s * 1000:.1f} ms after the intended start"
     if audit.lag_p99_s is not None and audit.lag_p99_s > late_s:
@@ -133,14 +133,14 @@ def _gap_problems(audit: Audit, n: int, arrivals: Arrivals | None) -> Iterator[s
     if cv is not None and asked_cv is not None:
         off = _CONSTANT_GAPS_OFF if arrivals == "constant" else _GAPS_OFF * max(asked_cv, 1.0) + error
         if abs(cv - asked_cv) > off:
-            yield f"the gaps between starts vary by {cv:.2f} of their mean, not by {asked_cv:.2f} as asked for"
+            yield f"the gaps between starts vary by {cv:.2f} of their mean, intended {asked_cv:.2f}"
     found, asked = audit.gap_autocorrelation, audit.asked_gap_autocorrelation
     if found is not None and asked is not None and abs(found - asked) > _GAPS_OFF + error:
-        yield f"the gaps between starts follow each other (autocorrelation {found:.2f}, asked for {asked:.2f})"
+        yield f"successive gaps between starts are correlated (autocorrelation {found:.2f}, intended {asked:.2f})"
 
 
 def _backlog_grows(requests: Requests, window_s: float) -> bool:
-    """Whether more and more requests were waiting for their answers while others still arrived."""
+    """Return whether the number of unanswered requests grew while others still arrived."""
     left = _present(requests, window_s, window_s)
     if left < _LEFT_SHARE * len(requests):
         return False
@@ -149,7 +149,7 @@ def _backlog_grows(requests: Requests, window_s: float) -> bool:
 
 
 def _present(requests: Requests, start_s: float, end_s: float) -> float:
-    """How many requests had come and had no answer, on average between two times."""
+    """Return the average number of unanswered requests between two times."""
     intended = np.asarray(requests.intended_s, dtype=np.float64)
     done = np.asarray([np.inf if one is None else one for one in requests.done_s], dtype=np.float64)
     if end_s <= start_s:

@@ -1,4 +1,4 @@
-"""Loads a Cog server step by step. The result is saved after every step."""
+"""Load a Cog server step by step. The result is saved after every step."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from pilotlight.runtime.http.transport import Pool
 
 __all__ = ["LoadPlan", "measure", "step_result"]
 
-# A server whose Python half has died refuses everything as busy, for ever: after so long without success it is asked.
+# A server whose Python process has died refuses everything as busy; after this time without success it is checked.
 _DOUBT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What to measure.
+    """The load to measure.
 
     Attributes:
         where: a project, of which one worker is started, or the URL of a Cog server.
-        options: how to start a worker; its ``predict_timeout_s`` is for each request.
-        steps: levels of load, one after the other.
-        settings: the same in the words of the result.
-        objectives: for the goodput.
+        options: the options of the worker; ``predict_timeout_s`` is the limit of each request.
+        steps: the levels of load, in order.
+        settings: the same as fields of the result.
+        objectives: the objectives for the goodput.
     """
 
     where: BenchTarget | str
@@ -63,24 +63,24 @@ async def measure(
     announce: Callable[[str], None] = lambda _: None,
     look: Callable[[LoadStep, float], None] = lambda _step, _elapsed_s: None,
 ) -> LoadResult:
-    """Starts a worker where there is none, warms it up, and plays all steps.
+    """Start a worker unless a URL is given, warm it up, and play all steps.
 
-    A server that dies ends it: the result then has a step with a ``message``, and is finished. Cancelled, it saves what
-    there is of the step it was in, and leaves no process.
+    If the server dies, the measurement ends: the result then has a step with a ``message``, and is finished. When
+    cancelled, save the finished part of the current step, and leave no process behind.
 
     Args:
         plan: what to measure.
-        inputs_for: from the OpenAPI document of the server to the input of its predictions.
-        save: called with all there is so far, before the first step and after every one.
-        announce: called with what comes next.
+        inputs_for: a function from the server's OpenAPI document to the input of its predictions.
+        save: called with the result so far, before the first step and after every step.
+        announce: called with a description of the next action.
         look: called 50 times a second with the step and its age in seconds.
 
     Raises:
-        UsageError: the project cannot be served as it stands, the URL is none, or an input is wrong.
+        UsageError: the project cannot be served, the URL is invalid, or an input is wrong.
         WorkerError: the server did not become ready, or failed in the warm-up.
     """
     result = await _empty_result(plan)
-    announce("starting the worker" if isinstance(plan.where, BenchTarget) else f"asking {plan.where}")
+    announce("starting the worker" if isinstance(plan.where, BenchTarget) else f"connecting to {plan.where}")
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serving(plan.where, inputs_for, plan.options))
         infos = tuple(info.model_copy(update={"inputs": served.inputs}) for info in result.projects)
@@ -122,7 +122,7 @@ async def _way(plan: LoadPlan, served: Served, stack: AsyncExitStack) -> Request
 
 
 async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:
-    """A first prediction that says in our words what is wrong with it, and the rest as the load will send them."""
+    """Run a first prediction whose errors are explained, and the others as the load will send them."""
     api = CogApi(served.url)
     try:
         async with asyncio.timeout(plan.options.predict_timeout_s):
@@ -131,7 +131,7 @@ async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:
     except TimeoutError:
         raise WorkerError(
             f"the first prediction did not finish within {plan.options.predict_timeout_s:g} s; "
-            "allow more with --timeout, or give inputs that need less"
+            "allow more with --timeout, or give smaller inputs"
         ) from None
     finally:
         await api.close()
@@ -139,13 +139,13 @@ async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:
         record = RequestRecord(time.monotonic())
         await sender.send(record)
         if record.outcome != "succeeded":
-            raise WorkerError(f"a prediction of the warm-up {record.outcome.replace('_', ' ')}: {record.message}")
+            raise WorkerError(f"a warm-up prediction {record.outcome.replace('_', ' ')}: {record.message}")
 
 
 async def _play(
     step: LoadStep, sender: Sender, played: Played, look: Callable[[LoadStep, float], None], served: Served
 ) -> str | None:
-    """Plays a step; what killed the server before its end, if something did."""
+    """Play a step; return the reason if the server was lost before its end, else ``None``."""
     playing = asyncio.create_task(play(step, sender.send, played, partial(look, step)))
     try:
         while True:
@@ -191,7 +191,7 @@ def step_result(
 
 
 def _window_s(step: LoadStep, played: Played, *, complete: bool) -> float:
-    """The time during which requests were sent."""
+    """Return the seconds during which requests were sent."""
     if not complete:
         return max(played.generator.wall_s if played.generator else 0.0, 1e-6)
     if step.schedule is not None and step.duration_s is not None:

@@ -17,9 +17,9 @@ class Objective:
     """A limit on the response time, or on the time to the first output.
 
     Attributes:
-        name: as it was given.
-        limit_s: the longest time that meets it, from the intended start.
-        first_output: whether it is about the first output.
+        name: the text given by the user.
+        limit_s: the longest time that meets it, in seconds from the intended start.
+        first_output: whether it limits the time to the first output.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Objective:
 
 
 def parse_objective(text: str) -> Objective:
-    """``500ms`` or ``2s`` of response time, ``ttft:200ms`` to the first output.
+    """Parse ``500ms`` or ``2s`` of response time, or ``ttft:200ms`` to the first output.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
     """
     found = _FORM.fullmatch(text.strip())
     if found is None or float(found[2]) <= 0:

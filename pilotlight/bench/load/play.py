@@ -1,4 +1,4 @@
-"""Runs one step of a load: requests at scheduled times, or from clients that wait for their answers."""
+"""Run one step of a load: requests at scheduled times, or from clients that wait for their answers."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["Played", "play"]
 
 Send = Callable[[RequestRecord], Awaitable[None]]
 
-# How often the event loop is asked how late it is.
+# The interval at which the event loop's lag is measured, in seconds.
 _LOOK_S = 0.02
-# A client that was refused asks again after this: at once it would only keep the server busy with refusing.
+# A refused client retries after this time; an immediate retry would only keep the server busy with refusing.
 _REFUSED_PAUSE_S = 0.01
 _ANSWERED = frozenset({"succeeded", "failed", "canceled", "timed_out"})
 
 
 @dataclass(slots=True)
 class Played:
-    """What has happened in a step so far; times on the monotonic clock.
+    """The events of a step so far; times on the monotonic clock.
 
     Attributes:
         began: the beginning of the step.
-        stopped: when the last client of a closed loop had no request left to send.
-        generator: ``None`` until the step is over.
+        stopped: the time when the last client of a closed loop had no request left to send.
+        generator: the generator's measurements; ``None`` until the step is over.
     """
 
     began: float = 0.0
@@ -49,16 +49,16 @@ async def play(
     look: Callable[[float], None],
     clock: Clock = SYSTEM_CLOCK,
 ) -> None:
-    """Sends the requests of a step and waits for all answers.
+    """Send the requests of a step and wait for all answers.
 
-    Cancelled, it ends every request first; ``played`` then holds what there is.
+    When cancelled, end every request first; ``played`` then holds the results so far.
 
     Args:
-        step: what to send.
-        send: one request; raises nothing but a cancellation.
-        played: to be filled; what was interrupted is filled as well.
-        look: called now and then, with the seconds since the beginning.
-        clock: what times are read from; ``send`` reads the same one.
+        step: the step to play.
+        send: the function that sends one request; it raises nothing but a cancellation.
+        played: filled with the results, even if interrupted.
+        look: called about 50 times a second with the seconds since the beginning.
+        clock: the clock of all times; ``send`` must use the same one.
     """
     with _no_collections():
         lags: list[float] = []
@@ -124,7 +124,7 @@ async def _watch(lags: list[float], look: Callable[[], None], clock: Clock) -> N
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """No garbage collection meanwhile: one of all records takes longer than many a prediction."""
+    """Disable garbage collection; collecting all records takes longer than many predictions."""
     gc.collect()
     enabled = gc.isenabled()
     gc.disable()

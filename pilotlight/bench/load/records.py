@@ -13,7 +13,7 @@ __all__ = ["RequestRecord", "columns", "failures"]
 
 _SHOWN_FAILURES = 10
 _LONGEST_MESSAGE = 300
-_DIGITS = 6  # of a second: what the clock resolves, and a file need not be larger than that
+_DIGITS = 6  # of a second: the resolution of the clock, which keeps the file small
 
 
 @dataclass(slots=True)
@@ -33,12 +33,12 @@ class RequestRecord:
     tokens: int | None = None
 
     def end(self, outcome: RequestOutcome, message: str = "") -> None:
-        """How it ended, in words where it did not succeed."""
+        """Record the outcome, with a message unless it succeeded."""
         self.outcome = outcome
         self.message = message[:_LONGEST_MESSAGE]
 
     def finish(self, prediction: Prediction) -> None:
-        """It was answered with a prediction, which may have failed."""
+        """Record an answer with a prediction, which may have failed."""
         output = prediction.output
         self.outputs = len(self.outputs_at) or _outputs(output)
         count = prediction.metrics.get("output_token_count")
@@ -50,7 +50,7 @@ _OUTCOMES: dict[str, RequestOutcome] = {"succeeded": "succeeded", "failed": "fai
 
 
 def columns(records: Sequence[RequestRecord], began: float) -> Requests:
-    """All of a step, with times since it ``began``, in the order of their intended starts."""
+    """Return a step's records as columns, with times since it ``began``, ordered by their intended starts."""
     ordered = sorted(records, key=lambda record: record.intended)
 
     def since(time: float | None) -> float | None:
@@ -71,7 +71,7 @@ def columns(records: Sequence[RequestRecord], began: float) -> Requests:
 
 
 def failures(records: Sequence[RequestRecord]) -> tuple[RequestFailure, ...]:
-    """The most frequent ways in which requests did not succeed."""
+    """Return the most frequent failures of requests."""
     seen = Counter((one.outcome, one.message) for one in records if one.outcome != "succeeded" and one.message)
     return tuple(
         RequestFailure(outcome=outcome, message=message, count=count)

@@ -1,4 +1,4 @@
-"""Renders the result of ``bench load`` for a terminal, from the result alone."""
+"""Render the result of ``bench load`` for a terminal, from the result alone."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _NOTHING = "-"
 _HILLS = " ▁▂▃▄▅▆▇█"
 _SPREAD_COLUMNS = 30
 _FINEST_S = 1e-6
-_WIDEST_BUCKET = 1 / 127  # of its value
+_WIDEST_BUCKET = 1 / 127  # as a share of its value
 _RULED = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 _VERDICTS = {
     "keeps_up": ("the server keeps up", "green"),
-    "overloaded": ("overloaded: more comes than the server can serve", "red"),
+    "overloaded": ("overloaded: requests arrive faster than the server can serve them", "red"),
     "measured": ("", "green"),
 }
 _MODES = {"plain": "plain predictions", "stream": "streamed predictions", "async": "predictions with a webhook"}
@@ -37,14 +37,14 @@ _ERRORS = ("failed", "canceled", "error")
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One of the table: its name, and what it says of a step."""
+    """A column of the table: its title, and a function from a step to its cell."""
 
     name: str
     cell: Callable[[StepResult], str]
 
 
 def load_report(result: LoadResult) -> Group:
-    """A row for each step, what the generator says about itself, the verdicts, and warnings."""
+    """Return a row for each step, the generator's audit, the verdicts, and warnings."""
     parts: list[RenderableType] = [_headline(result)]
     if result.steps:
         parts += [part for table in _tables(result) for part in ("", table)] + [""]
@@ -56,14 +56,14 @@ def load_report(result: LoadResult) -> Group:
 
 
 def level(step: StepResult) -> str:
-    """What the load of a step was: ``4 clients``, ``2.5 requests/s``."""
+    """Return the load of a step: ``4 clients``, ``2.5 requests/s``."""
     if step.clients is not None:
         return f"{step.clients} client{'' if step.clients == 1 else 's'}"
     return f"{step.rate or 0.0:.4g} requests/s"
 
 
 def sentence(step: StepResult) -> Text:
-    """The verdict of a step, or why there is none."""
+    """Return the verdict of a step, or why there is none."""
     if step.verdict is None:
         why = "; ".join(step.audit.problems) or "it was interrupted"
         return Text.assemble(("no verdict", "bold yellow"), f": {why}")
@@ -85,7 +85,7 @@ def _headline(result: LoadResult) -> Text:
 
 
 def _loop(settings: LoadSettings) -> str:
-    queue = "behind a queue of ours" if settings.queue else "without a queue"
+    queue = "with a client-side queue" if settings.queue else "without a queue"
     match settings.arrivals:
         case None:
             return f"closed loop (each client waits for its answer) {queue}"
@@ -102,7 +102,7 @@ def _each(settings: LoadSettings) -> str:
 
 
 def _tables(result: LoadResult) -> Iterator[Table]:
-    """A row for each step in each of them: one row of all columns would be wider than most terminals."""
+    """Yield tables with a row for each step; a single table would be wider than most terminals."""
     times = [
         *_quantiles("response", lambda step: step.summary.response, (0.5, 0.95, 0.99)),
         *_quantiles("service", lambda step: step.summary.service, (0.5, 0.95)),
@@ -162,7 +162,7 @@ def _goodput(number: int, name: str) -> _Column:
 
 
 def _milliseconds(seconds: float) -> str:
-    """Three digits at least."""
+    """Return the milliseconds with at least three digits."""
     return f"{seconds * 1e3:.0f}" if seconds >= 0.1 else f"{seconds * 1e3:.3g}"
 
 
@@ -187,27 +187,29 @@ def _details(step: StepResult) -> Iterator[Text]:
 
 
 def _spread(distribution: Distribution) -> str:
-    """All values as a row of hills, on a logarithmic scale."""
+    """Return all values as a row of bars on a logarithmic scale."""
     buckets = distribution.histogram
     low_s, high_s = max(buckets[0].low_s, _FINEST_S), buckets[-1].high_s
-    # Columns that are narrower than buckets would leave gaps that mean nothing.
+    # Columns that are narrower than buckets would leave meaningless gaps.
     columns = max(min(int(log(high_s / low_s) / _WIDEST_BUCKET), _SPREAD_COLUMNS), 1)
     counts = log_columns(buckets, columns)
-    # Whatever is there is seen: a single slow one too.
+    # Every value is visible, even a single slow one.
     heights = (ceil(count / max(counts) * (len(_HILLS) - 1)) for count in counts)
     hills = "".join(_HILLS[height] for height in heights)
     return f"responses from {format_seconds(buckets[0].low_s)} {hills} to {format_seconds(high_s)}"
 
 
 def _audited(audit: Audit) -> str:
-    """What the generator says about itself."""
+    """Return the generator's audit as text."""
     said = ["generator:"]
     if audit.sent_share is not None:
-        said.append(f"sent {audit.sent_share:.1%} of the rate,")
+        said.append(f"sent {audit.sent_share:.1%} of the intended rate,")
     if audit.gap_cv is not None and audit.asked_gap_cv is not None:
-        said.append(f"gaps vary by {audit.gap_cv:.2f} (asked {audit.asked_gap_cv:.2f}),")
+        said.append(f"gaps vary by {audit.gap_cv:.2f} (intended {audit.asked_gap_cv:.2f}),")
     if audit.gap_autocorrelation is not None and audit.asked_gap_autocorrelation is not None:
-        said.append(f"autocorrelation {audit.gap_autocorrelation:.2f} (asked {audit.asked_gap_autocorrelation:.2f}),")
+        said.append(
+            f"autocorrelation {audit.gap_autocorrelation:.2f} (intended {audit.asked_gap_autocorrelation:.2f}),"
+        )
     if audit.lateness_p99_s is not None:
         said.append(f"late by {format_seconds(audit.lateness_p99_s)} (p99),")
     if audit.lag_p99_s is not None:
@@ -226,10 +228,10 @@ def _failure(failure: RequestFailure) -> str:
 
 
 def warnings(result: LoadResult) -> Iterator[str]:
-    """What makes these numbers worth less than they look."""
+    """Yield warnings about the validity of the numbers."""
     if not result.finished:
         yield f"interrupted after {sum(step.complete for step in result.steps)} steps"
     rejected = any(step.summary.counts.get("rejected") for step in result.steps)
     if rejected and not result.settings.queue:
-        yield "the server refuses what it has no slot for; --queue shows it behind a queue, as every platform has one"
+        yield "the server refuses requests when no slot is free; --queue adds the queue that every platform has"
     yield from machine_warnings(result.environment, (step.generator.steal_share for step in result.steps))

@@ -1,7 +1,7 @@
 """The result file of ``bench load``: a record of every request, and summaries. Format 1.
 
 A result has one step for every level of load: a rate of arrivals (open loop) or a number of clients (closed loop).
-Each step holds its raw values in ``requests`` and ``generator``; ``summary`` and ``audit`` are made from those alone.
+Each step holds its raw values in ``requests`` and ``generator``; ``summary`` and ``audit`` are computed from them.
 
 History: 1, the first.
 """
@@ -31,33 +31,33 @@ __all__ = [
     "Summary",
 ]
 
-# rejected: HTTP 409, 429 or 503. error: any other HTTP status, a broken connection, an answer that makes no sense.
-# not_sent: too many were in flight. interrupted: the run was, before the answer came.
+# rejected: HTTP 409, 429 or 503. error: any other HTTP status, a broken connection, an invalid answer.
+# not_sent: too many were in flight. interrupted: the run was interrupted before the answer came.
 RequestOutcome = Literal["succeeded", "failed", "canceled", "rejected", "error", "timed_out", "not_sent", "interrupted"]
-# keeps_up, overloaded: of an open loop. measured: of a closed loop, whose load adapts to the server.
+# keeps_up, overloaded: for an open loop. measured: for a closed loop, whose load adapts to the server.
 LoadVerdict = Literal["keeps_up", "overloaded", "measured"]
 
 
 class LoadSettings(Strict):
-    """What was asked for.
+    """The options of the run.
 
     Attributes:
-        url: of the server that was there already; ``None`` when a project was started.
-        mode: how predictions are asked for: one answer, server-sent events, or a webhook.
-        loop: open (arrivals come when they come) or closed (a client's next request waits for its last answer).
-        arrivals: of an open loop.
-        rates: arrivals per second, one for each step of an open loop; of a trace its own, after scaling.
-        clients: one number for each step of a closed loop.
-        trace: the file's name.
+        url: the URL of a running server; ``None`` when a project was started.
+        mode: how predictions are requested: one answer, server-sent events, or a webhook.
+        loop: open (arrivals follow a schedule) or closed (a client's next request waits for its last answer).
+        arrivals: the kind of arrivals of an open loop.
+        rates: the arrivals per second, one for each step of an open loop; for a trace its own rate after scaling.
+        clients: the number of clients for each step of a closed loop.
+        trace: the name of the trace file.
         trace_scale: how many times faster than recorded the trace was played.
-        duration_s: during which a step sent requests; ``None`` when only ``requests`` ended it.
-        requests: after how many a step ended, where that came before ``duration_s``.
-        seed: of the arrivals.
-        queue: whether what the server refused as busy (409) waited in a queue of ours, first come first served.
-        max_in_flight: arrivals beyond it were not sent.
-        warmup: predictions before the first step, not measured.
-        timeout_s: after which a request was given up.
-        objectives: as they were given: ``0.5s`` of response time, ``ttft:0.2s`` to the first output.
+        duration_s: the time during which a step sent requests; ``None`` when only ``requests`` ended it.
+        requests: the number of requests that ended a step, if reached before ``duration_s``.
+        seed: the seed of the arrivals.
+        queue: whether requests refused as busy (409) waited in the bench's own queue, first come first served.
+        max_in_flight: the limit of requests in flight; arrivals beyond it were not sent.
+        warmup: the unmeasured predictions before the first step.
+        timeout_s: the time after which a request was given up.
+        objectives: the given objectives: ``0.5s`` of response time, ``ttft:0.2s`` to the first output.
     """
 
     url: str | None
@@ -81,19 +81,19 @@ class LoadSettings(Strict):
 class Requests(Strict):
     """The requests of a step in the order of their intended starts: columns of one length.
 
-    Times are seconds since the step began, ``None`` where it did not come to that. Response time is
+    Times are seconds since the step began, ``None`` if the request did not get that far. Response time is
     ``done_s - intended_s``, service time ``done_s - sent_s``.
 
     Attributes:
-        http_status: of the answer; ``None`` without one.
+        http_status: the status of the answer; ``None`` without one.
         intended_s: when it should have been sent; in a closed loop, when its client was free.
-        started_s: when the generator turned to it: the difference is the generator's fault, what follows the server's.
-        sent_s: when it was sent, the last time if it was refused and waited in our queue.
+        started_s: when the generator began it; the delay until then is the generator's, the time after it the server's.
+        sent_s: when it was sent; the last attempt if it was refused and waited in the bench's queue.
         done_s: when its answer was complete, or it was given up.
-        refusals: how often it was refused as busy before it was taken.
+        refusals: how often it was refused as busy before it was accepted.
         output_s: when each chunk of output came; empty unless streamed.
-        outputs: how many outputs: chunks of a stream, items of a list, 1 for anything else.
-        tokens: what the predictor says in the metric ``output_token_count``.
+        outputs: the number of outputs: chunks of a stream, items of a list, 1 for anything else.
+        tokens: the value of the predictor's metric ``output_token_count``.
     """
 
     outcome: tuple[RequestOutcome, ...]
@@ -118,7 +118,7 @@ class Requests(Strict):
 
 
 class RequestFailure(Strict):
-    """A way in which requests did not succeed, and how often it was seen."""
+    """A kind of failure of requests, and how often it occurred."""
 
     outcome: RequestOutcome
     message: str
@@ -126,13 +126,13 @@ class RequestFailure(Strict):
 
 
 class Generator(Strict):
-    """What the generator itself needed during a step.
+    """The generator's own resource use during a step.
 
     Attributes:
-        wall_s: from the beginning of the step to the end of its last request.
-        cpu_s: processor time of the generator's process.
-        lags_s: how late its event loop was, each time it was looked at.
-        steal_share: the share of the processors' time that the hypervisor gave to others; ``None`` where unknown.
+        wall_s: the time from the beginning of the step to the end of its last request.
+        cpu_s: the processor time of the generator's process.
+        lags_s: the event loop's lag at each measurement.
+        steal_share: the share of the processors' time that the hypervisor gave to others; ``None`` if unknown.
     """
 
     wall_s: float
@@ -142,7 +142,7 @@ class Generator(Strict):
 
 
 class Quantile(Strict):
-    """A quantile with its 95 % interval; without numbers where there are fewer than the ``needed`` values."""
+    """A quantile with its 95 % interval; without numbers if there are fewer than the ``needed`` values."""
 
     q: float
     value_s: float | None
@@ -152,7 +152,7 @@ class Quantile(Strict):
 
 
 class Bucket(Strict):
-    """How many values, in whole microseconds, lie in ``low_s <= value < high_s``."""
+    """The number of values, in whole microseconds, with ``low_s <= value < high_s``."""
 
     low_s: float
     high_s: float
@@ -160,10 +160,10 @@ class Bucket(Strict):
 
 
 class Distribution(Strict):
-    """Many durations.
+    """The distribution of many durations.
 
     Attributes:
-        n: how many; 0 leaves the rest empty.
+        n: the number of values; if 0, the other fields are empty.
         quantiles: p50, p90, p95, p99 and p99.9.
         histogram: the buckets that are not empty, ascending; each is less than 1 % or one microsecond wide.
     """
@@ -175,7 +175,7 @@ class Distribution(Strict):
     histogram: tuple[Bucket, ...]
 
     def quantile(self, q: float) -> Quantile:
-        """One of ``quantiles``."""
+        """Return one of ``quantiles``."""
         return next(one for one in self.quantiles if one.q == q)
 
 
@@ -183,10 +183,10 @@ class Goodput(Strict):
     """Requests that succeeded within an objective.
 
     Attributes:
-        objective: as it was given.
-        met: how many.
-        share: of all arrivals, those included that were refused or never sent.
-        per_s: within the window.
+        objective: the given text.
+        met: the number of requests that met it.
+        share: the share of all arrivals, including those that were refused or never sent.
+        per_s: the requests per second that met it within the window.
     """
 
     objective: str
@@ -198,21 +198,21 @@ class Goodput(Strict):
 class Summary(Strict):
     """The figures of a step.
 
-    Response and service times are those of requests that succeeded or timed out; the latter with the time after which
-    they were given up, since without them a server looks faster the more it fails.
+    Response and service times include requests that timed out, with the time after which they were given up, because
+    otherwise a server would look faster the more it fails. Other failures are left out.
 
     Attributes:
-        window_s: what rates refer to: the time during which requests were sent (open loop: the schedule's, closed
-            loop: the time until the clients were told to stop). What came after it counts in no rate.
-        counts: requests by outcome, without zeros.
-        queued: how many were refused as busy and then waited in our queue.
-        offered_per_s: arrivals per second that the schedule had; ``None`` for a closed loop.
-        achieved_per_s: requests that succeeded within the window.
-        first_output: from the intended start to the first chunk; ``None`` unless streamed. (``service_first_output``:
-            from the send.)
-        between_outputs: from chunk to chunk; ``None`` unless streamed.
-        outputs_per_s: of requests that succeeded; of a stream, each chunk when it came.
-        tokens_per_s: the same; ``None`` where the predictor does not count them.
+        window_s: the time that rates refer to, during which requests were sent (open loop: the schedule's length,
+            closed loop: the time until the clients were told to stop). Later events count in no rate.
+        counts: the requests by outcome, without zeros.
+        queued: the requests that were refused as busy and then waited in the bench's queue.
+        offered_per_s: the scheduled arrivals per second; ``None`` for a closed loop.
+        achieved_per_s: the requests per second that succeeded within the window.
+        first_output: the time from the intended start to the first chunk; ``None`` unless streamed
+            (``service_first_output``: from the send).
+        between_outputs: the time from chunk to chunk; ``None`` unless streamed.
+        outputs_per_s: the outputs of successful requests; for a stream, each chunk counts when it came.
+        tokens_per_s: likewise for tokens; ``None`` if the predictor does not count them.
     """
 
     window_s: float
@@ -231,18 +231,18 @@ class Summary(Strict):
 
 
 class Audit(Strict):
-    """Whether the generator did what it should; ``None`` where a figure says nothing (as for a closed loop).
+    """Whether the generator kept its schedule; a figure is ``None`` if it has no meaning (as for a closed loop).
 
     Attributes:
-        sent_share: requests sent per second over those that should have been.
-        gap_cv: coefficient of variation of the gaps between actual starts.
-        asked_gap_cv: of the distribution that was asked for: 1 for Poisson, 0 for constant, a trace's own.
-        gap_autocorrelation: of neighboring gaps.
-        asked_gap_autocorrelation: 0 for Poisson, a trace's own; ``None`` for constant.
-        lateness_p99_s: of the actual start after the intended one.
-        cpu_share: of one core.
-        lag_p99_s: of the event loop.
-        problems: why there can be no verdict; empty when there can.
+        sent_share: the requests sent per second over the intended number.
+        gap_cv: the coefficient of variation of the gaps between actual starts.
+        asked_gap_cv: the intended one: 1 for Poisson, 0 for constant, a trace's own.
+        gap_autocorrelation: the autocorrelation of neighboring gaps.
+        asked_gap_autocorrelation: the intended one: 0 for Poisson, a trace's own; ``None`` for constant.
+        lateness_p99_s: p99 of the delay of the actual start after the intended one.
+        cpu_share: the share of one core that the generator used.
+        lag_p99_s: p99 of the event loop's lag.
+        problems: the reasons why there is no verdict; empty if there is one.
     """
 
     sent_share: float | None
@@ -260,12 +260,12 @@ class StepResult(Strict):
     """One level of load.
 
     Attributes:
-        rate: arrivals per second; ``None`` for a closed loop.
-        clients: ``None`` for an open loop.
-        complete: ``False`` when it was interrupted, or the server was lost.
-        message: what went wrong with the server as a whole.
-        failures: the most frequent ways in which requests did not succeed.
-        verdict: ``None`` where the audit, or too little data, allows none: ``audit.problems`` says why.
+        rate: the arrivals per second; ``None`` for a closed loop.
+        clients: the number of clients; ``None`` for an open loop.
+        complete: ``False`` if it was interrupted, or the server was lost.
+        message: the error of the server as a whole.
+        failures: the most frequent failures of requests.
+        verdict: ``None`` if the audit or too little data prevents one; ``audit.problems`` gives the reasons.
     """
 
     rate: float | None
@@ -281,7 +281,7 @@ class StepResult(Strict):
 
 
 class LoadResult(Document):
-    """One run of ``bench load``; ``projects`` has one member, named by its URL where only that is known."""
+    """One run of ``bench load``; ``projects`` has one entry, named by its URL if a URL was given."""
 
     format: Literal["pilotlight-bench-load"] = "pilotlight-bench-load"
     format_version: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""Sends one prediction of a load in one of Cog's three request modes, from the send to the last byte."""
+"""Send one prediction of a load in one of Cog's three request modes, from the send to the last byte."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ Mode = Literal["plain", "stream", "async"]
 _BUSY = 409
 _REJECTIONS = frozenset({_BUSY, 429, 503})
 _SSE = "text/event-stream"
-# The generator's own limits, of which the server knows nothing.
+# Errors of the generator's own limits, which the server does not cause.
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 _SHOWN_BYTES = 200
 
 
 class RequestMode(Protocol):
-    """How a prediction is asked for."""
+    """A way of requesting a prediction."""
 
     async def exchange(self, connection: HttpConnection, record: RequestRecord) -> None:
-        """Sends one request and reads its answer to the end; ``record`` says how it ended, and when.
+        """Send one request and read its answer to the end; record its outcome and times in ``record``.
 
         Raises:
-            WorkerError: the connection broke, or the answer makes no sense.
+            WorkerError: the connection broke, or the answer is invalid.
         """
         ...
 
 
 class Sender:
-    """Sends predictions, and keeps those that the server refuses as busy in a queue, if there is to be one.
+    """Sends predictions, and queues those that the server refuses as busy if a queue is given.
 
     Args:
-        pool: of connections to the server.
-        way: how to ask.
-        turns: the queue; ``None`` lets a refusal be one.
-        timeout_s: for one request, the wait in our queue included.
+        pool: the connections to the server.
+        way: the request mode.
+        turns: the queue; with ``None`` a refusal is final.
+        timeout_s: the time limit of one request, including the wait in the queue.
 
     Attributes:
-        succeeded: how many predictions have, so far.
+        succeeded: the number of successful predictions so far.
     """
 
     def __init__(self, pool: Pool, way: RequestMode, *, turns: SlotQueue | None, timeout_s: float) -> None:
@@ -65,7 +65,7 @@ class Sender:
         self.succeeded = 0
 
     async def send(self, record: RequestRecord) -> None:
-        """One request; whatever becomes of it is in ``record``, and only a cancellation is raised."""
+        """Send one request and record its outcome in ``record``; raise nothing but a cancellation."""
         record.started = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -73,7 +73,7 @@ class Sender:
         except TimeoutError:
             record.end("timed_out", f"no answer within {self._timeout_s:g} s")
         except OSError as error:
-            # Not a single byte of it was sent.
+            # No byte of it was sent.
             record.started, record.sent = (None, None) if error.errno in _OURS else (record.started, None)
             record.end("not_sent" if error.errno in _OURS else "error", f"no connection: {error}")
         except (WorkerError, ValueError, KeyError) as error:
@@ -120,7 +120,7 @@ class PlainWay:
 
 
 class StreamWay:
-    """The same with ``Accept: text/event-stream``: outputs one by one."""
+    """``POST /predictions`` with ``Accept: text/event-stream``: outputs arrive one by one."""
 
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
         self._request = endpoint.post("/predictions", encode_body(inputs), f"Accept: {_SSE}\r\n")
@@ -152,7 +152,7 @@ class StreamWay:
 
 
 class AsyncWay:
-    """The same with ``Prefer: respond-async``: accepted at once, and ended by a call of our webhook."""
+    """``POST /predictions`` with ``Prefer: respond-async``: accepted at once, and ended by a call of the webhook."""
 
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any], receiver: Receiver) -> None:
         self._endpoint = endpoint
@@ -175,7 +175,7 @@ class AsyncWay:
                 return
         record.done = time.monotonic()
         if head.status == HTTPStatus.OK:
-            record.end("error", "the server does not predict asynchronously: it answered when it was done")
+            record.end("error", "the server does not predict asynchronously: it answered after the prediction ended")
         else:
             _refuse(record, head, answer)
 

@@ -1,4 +1,4 @@
-"""The server under load: a worker that is started for a project, or a running server."""
+"""The server under load: a worker started for a project, or a running server."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Served:
     """A server that is ready.
 
     Attributes:
-        url: without a slash at its end.
-        inputs: of its predictions.
-        endpoint: the same place for the generator.
-        worker: ``None`` for a server that was there already.
+        url: its URL without a trailing slash.
+        inputs: the inputs of its predictions.
+        endpoint: its address for the generator.
+        worker: the started worker; ``None`` for a server that was running before.
     """
 
     url: str
@@ -42,13 +42,13 @@ class Served:
     worker: Worker | None
 
     async def lost(self) -> str | None:
-        """What killed it, with what was printed where it is ours; ``None`` while it lives, however busy."""
+        """Return why the server was lost, with the logs of a started worker; ``None`` while it lives, even if busy."""
         try:
             health = await (_health(self.url) if self.worker is None else self.worker.health())
         except WorkerCrashedError as error:
             return words_of(error)
         except WorkerError:
-            return None  # a predictor can block the server for longer than anybody waits for an answer
+            return None  # a predictor can block the server for longer than the timeout of the check
         if not health.lost:
             return None
         logs = "" if self.worker is None else self.worker.logs
@@ -56,10 +56,10 @@ class Served:
 
 
 def parse_url(url: str) -> Endpoint:
-    """Where ``url`` leads.
+    """Return the endpoint of ``url``.
 
     Raises:
-        UsageError: it is no URL of a server that can be reached without TLS.
+        UsageError: the URL is invalid, or needs TLS.
     """
     try:
         return Endpoint.of(url)
@@ -68,30 +68,30 @@ def parse_url(url: str) -> Endpoint:
 
 
 def require_loopback(endpoint: Endpoint) -> None:
-    """Refuses a server that could not call our webhook.
+    """Refuse a server that could not call the bench's webhook.
 
     Raises:
-        UsageError: it is on another machine.
+        UsageError: the server is on another machine.
     """
     if not endpoint.host.startswith(_LOOPBACK):
         raise UsageError(
-            f"--mode async: {endpoint.host} cannot reach our webhook, which listens on 127.0.0.1; "
+            f"--mode async: {endpoint.host} cannot reach the bench's webhook, which listens on 127.0.0.1; "
             "run this on the machine of the server, or choose another mode"
         )
 
 
 @asynccontextmanager
 async def serving(where: BenchTarget | str, inputs_for: InputMaker, options: StartOptions) -> AsyncIterator[Served]:
-    """A server that is ready; a worker of ours is stopped in the end, whatever happens.
+    """Yield a server that is ready; in the end, stop a worker that was started here.
 
     Args:
         where: a project to start a worker of, or the URL of a server.
-        inputs_for: from its OpenAPI document to the input of its predictions.
-        options: of the worker.
+        inputs_for: a function from its OpenAPI document to the input of its predictions.
+        options: the options of the worker.
 
     Raises:
-        UsageError: the project cannot be served as it stands, the URL is none, or an input is wrong.
-        WorkerError: it did not become ready, or does not answer.
+        UsageError: the project cannot be served, the URL is invalid, or an input is wrong.
+        WorkerError: the server did not become ready, or does not answer.
     """
     if isinstance(where, str):
         endpoint = parse_url(where)
@@ -124,8 +124,8 @@ async def _health(url: str) -> Health:
 
 
 async def _document(url: str) -> dict[str, Any]:
-    """The OpenAPI document of a server."""
-    # No proxy, and no certificates, which take 0.1 s to read: there is no TLS.
+    """Return the OpenAPI document of a server."""
+    # No proxy and no certificates, which take 0.1 s to read: TLS is not used.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         async with httpx2.AsyncClient(trust_env=False, verify=context, timeout=_ASK_S) as client:
@@ -135,7 +135,7 @@ async def _document(url: str) -> dict[str, Any]:
         raise WorkerError(f"{url}/openapi.json cannot be read: {error or type(error).__name__}") from error
     if not PredictorSchema.of(document).describes_inputs:
         raise WorkerError(
-            f"{url}/openapi.json does not say what inputs there are (HTTP {response.status_code}): "
+            f"{url}/openapi.json does not list the inputs (HTTP {response.status_code}): "
             "the server was started without the project's .cog/openapi_schema.json"
         )
     return {**document}

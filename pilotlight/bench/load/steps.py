@@ -1,4 +1,4 @@
-"""The steps of a load, computed from the options. Pure."""
+"""Compute the steps of a load from the options. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pilotlight.bench.load.arrivals import Schedule, constant, poisson, replay
 
 __all__ = ["DEFAULT_MAX_IN_FLIGHT", "LoadStep", "closed_steps", "constant_steps", "poisson_steps", "trace_step"]
 
-# Each is a connection; a server that has so many unanswered is lost anyway.
+# The limit of connections; a server with more unanswered requests is overloaded anyway.
 DEFAULT_MAX_IN_FLIGHT = 1024
 
 
@@ -18,12 +18,12 @@ class LoadStep:
     """One level of load: a schedule (open loop) or a number of clients (closed loop).
 
     Attributes:
-        duration_s: how long requests are sent; ``None`` for clients that only ``requests`` stops.
-        requests: after how many clients stop; ``None`` for a schedule, or without such a limit.
-        max_in_flight: arrivals beyond it are not sent.
-        rate: arrivals per second that the schedule has on average; ``None`` for clients.
-        schedule: when they come.
-        clients: each with one request at a time; ``None`` for a schedule.
+        duration_s: the seconds during which requests are sent; ``None`` for clients that only ``requests`` stops.
+        requests: the number of requests after which clients stop; ``None`` for a schedule, or without a limit.
+        max_in_flight: the limit of requests in flight; arrivals beyond it are not sent.
+        rate: the schedule's average arrivals per second; ``None`` for clients.
+        schedule: the arrival times; ``None`` for clients.
+        clients: the number of clients, each with one request at a time; ``None`` for a schedule.
     """
 
     duration_s: float | None
@@ -40,17 +40,17 @@ class LoadStep:
 
 
 def closed_steps(clients: Sequence[int], *, duration_s: float | None, requests: int | None) -> tuple[LoadStep, ...]:
-    """A step for each number of clients."""
+    """Return a step for each number of clients."""
     return tuple(LoadStep(duration_s, requests, clients=number) for number in clients)
 
 
 def poisson_steps(
     rates: Sequence[float], *, duration_s: float | None, requests: int | None, seed: int, max_in_flight: int
 ) -> tuple[LoadStep, ...]:
-    """A step for each rate, with arrivals of its own.
+    """Return a step for each rate, each with its own random arrivals.
 
     Raises:
-        UsageError: too few or too many arrivals.
+        UsageError: there are too few or too many arrivals.
     """
     schedules = [
         poisson(rate, duration_s=duration_s, requests=requests, seed=(seed, number))
@@ -65,10 +65,10 @@ def poisson_steps(
 def constant_steps(
     rates: Sequence[float], *, duration_s: float | None, requests: int | None, max_in_flight: int
 ) -> tuple[LoadStep, ...]:
-    """A step for each rate.
+    """Return a step of evenly spaced arrivals for each rate.
 
     Raises:
-        UsageError: too many arrivals.
+        UsageError: there are too many arrivals.
     """
     schedules = [constant(rate, duration_s=duration_s, requests=requests) for rate in rates]
     return tuple(
@@ -80,13 +80,13 @@ def constant_steps(
 def trace_step(
     trace: Schedule, *, scale: float, duration_s: float | None, requests: int | None, max_in_flight: int
 ) -> LoadStep:
-    """A recorded load, played ``scale`` times faster.
+    """Return a step of recorded arrivals, played ``scale`` times faster.
 
     Raises:
-        UsageError: too many arrivals.
+        UsageError: there are too many arrivals.
     """
     schedule = replay(trace, scale=scale, duration_s=duration_s, requests=requests)
-    # A trace that ends early is over one mean gap after its last arrival.
+    # A trace that ends before the duration is over one mean gap after its last arrival.
     ends_s = float(schedule[-1]) * schedule.size / max(schedule.size - 1, 1)
     cut = duration_s is not None and schedule.size < trace.size and schedule.size != requests
     span_s = duration_s if cut and duration_s is not None else max(ends_s, 1e-3)

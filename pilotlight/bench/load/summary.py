@@ -1,4 +1,4 @@
-"""Computes the figures of a step from its raw values. Pure."""
+"""Compute the figures of a step from its raw values. Pure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _Row = NDArray[np.float64]
 def summarize_step(
     requests: Requests, *, window_s: float, open_loop: bool, streamed: bool, objectives: Sequence[Objective]
 ) -> Summary:
-    """See ``results.Summary``.
+    """Return the figures of a step; see ``results.Summary``.
 
     Args:
-        requests: of the step.
-        window_s: what rates refer to.
+        requests: the requests of the step.
+        window_s: the seconds that rates refer to.
         open_loop: whether its intended starts are a schedule.
         streamed: whether outputs came one by one.
-        objectives: for the goodput.
+        objectives: the objectives for the goodput.
     """
     intended, sent, done, first = _times(requests)
     timed = np.isin(np.asarray(requests.outcome, dtype=str), _TIMED) & np.isfinite(done)
@@ -62,7 +62,7 @@ def summarize_step(
 
 
 def distribution(values_s: Values) -> Distribution:
-    """See ``results.Distribution``."""
+    """Return the distribution of the values; see ``results.Distribution``."""
     data = as_row(values_s)
     n = data.size
     return Distribution(
@@ -82,7 +82,7 @@ def _quantile(data: _Row, q: float) -> Quantile:
 
 
 def _times(requests: Requests) -> tuple[_Row, _Row, _Row, _Row]:
-    """Intended, sent, done and first output, with NaN where it did not come to that."""
+    """Return the times intended, sent, done and first output, with NaN for those not reached."""
     first = [times[0] if times else None for times in requests.output_s]
     columns = (requests.intended_s, requests.sent_s, requests.done_s, first)
     intended, sent, done, firsts = (np.asarray(column, dtype=np.float64) for column in columns)
@@ -90,7 +90,7 @@ def _times(requests: Requests) -> tuple[_Row, _Row, _Row, _Row]:
 
 
 def _shares_within(requests: Requests, window_s: float, done: _Row) -> list[float]:
-    """How much of each request's output came within the window."""
+    """Return the share of each request's output that came within the window."""
     return [
         sum(time <= window_s for time in times) / len(times) if times else float(end <= window_s)
         for times, end in zip(requests.output_s, done.tolist(), strict=True)
@@ -105,7 +105,7 @@ def _between(requests: Requests, succeeded: NDArray[np.bool_]) -> _Row:
 def _goodput(
     objective: Objective, times: _Row, succeeded: NDArray[np.bool_], within: NDArray[np.bool_], window_s: float
 ) -> Goodput:
-    # A time that is not there (NaN) meets nothing.
+    # A missing time (NaN) meets no objective.
     met = succeeded & (times <= objective.limit_s)
     return Goodput(
         objective=objective.name,

@@ -1,6 +1,6 @@
 """A first-come, first-served queue in front of a server that refuses requests when it has no free slot.
 
-Every platform that runs Cog has one. It learns from the server's own answers: a request that was refused waits until an
+Every platform that runs Cog has such a queue. It uses only the server's answers: a refused request waits until an
 earlier one has been answered, then tries again.
 """
 
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 __all__ = ["SlotQueue", "Turn"]
 
-# coglet frees a slot just after it has sent the answer: half of the requests sent at once meet 409, none after 10 ms.
+# coglet frees a slot just after it has sent the answer: of requests sent at once half get 409, after 10 ms none.
 _SLOT_FREED_S = 0.002
 _TRIES = 5
-# Somebody else's predictions end without our knowing: then the first in line tries again by itself.
+# Other callers' predictions end without notice, so the first in line also retries after this time.
 _POLL_S = 0.05
 
 
 @dataclass(slots=True)
 class Turn:
-    """A request's leave to try.
+    """A request's permission to try.
 
     Attributes:
-        freed: whether a slot should be free for it by now; otherwise it just tries.
+        freed: whether a slot should be free for it; if not, it only tries.
         tries: how often it was refused in this turn.
     """
 
@@ -33,7 +33,7 @@ class Turn:
 
 
 class SlotQueue:
-    """Who may try when. Call ``enter`` first, ``refused`` after every refusal, and ``leave`` at the end."""
+    """Decides which request may try. Call ``enter`` first, ``refused`` after each refusal, and ``leave`` at the end."""
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[bool]] = deque()
@@ -41,15 +41,15 @@ class SlotQueue:
 
     @property
     def waiting(self) -> int:
-        """How many are in line."""
+        """Return the number of waiting requests."""
         return len(self._waiting)
 
     async def enter(self) -> Turn:
-        """Returns when it is this request's turn to try: at once where nobody waits."""
+        """Wait for this request's turn to try; return at once if no request waits."""
         return Turn(await self._wait(first=False) if self._waiting else True)
 
     async def refused(self, turn: Turn) -> None:
-        """Returns when it is its turn again; it stays the first in line."""
+        """Wait for the next turn of a refused request, which stays the first in line."""
         turn.tries += 1
         if turn.freed and turn.tries < _TRIES:
             await asyncio.sleep(_SLOT_FREED_S)
@@ -58,7 +58,7 @@ class SlotQueue:
             turn.tries = 0
 
     def leave(self) -> None:
-        """A request is over, however it ended: the next one may try."""
+        """End a request, whatever its outcome, so that the next one may try."""
         self._call(freed=True)
 
     def _call(self, *, freed: bool) -> None:
@@ -81,7 +81,7 @@ class SlotQueue:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._call(freed=turn.result())  # the turn that it was given is the next one's
+                self._call(freed=turn.result())  # pass the turn on to the next request
             raise
 
     def _tick(self) -> None:

@@ -14,7 +14,7 @@ from pilotlight.types import Prediction
 
 __all__ = ["Arrival", "Receiver", "receiving"]
 
-# When the report had come, on the monotonic clock, and what it says.
+# The arrival time of a report on the monotonic clock, and its content.
 Arrival = tuple[float, Prediction]
 
 _HOST = "127.0.0.1"
@@ -24,10 +24,10 @@ _LONGEST_HEAD_BYTES = 64 * 1024
 
 
 class Receiver:
-    """Hands each report to whoever expects the prediction; made by ``receiving``.
+    """Passes each report to the request that expects it; created by ``receiving``.
 
     Attributes:
-        url: to give to the server as ``webhook``; a secret in it keeps others out.
+        url: the ``webhook`` URL for the server; it contains a secret so that no other caller can use it.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Receiver:
 
     @contextmanager
     def expect(self, prediction_id: str) -> Iterator[asyncio.Future[Arrival]]:
-        """The report of a prediction, when it comes."""
+        """Yield a future for the report of a prediction."""
         arrival: asyncio.Future[Arrival] = asyncio.get_running_loop().create_future()
         self._expected[prediction_id] = arrival
         try:
@@ -47,7 +47,7 @@ class Receiver:
             del self._expected[prediction_id]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, report after report."""
+        """Serve one connection, report after report."""
         self._writers.add(writer)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -58,16 +58,16 @@ class Receiver:
             writer.close()
 
     def listen(self, port: int) -> None:
-        """The server listens there."""
+        """Set the URL for the port on which the server listens."""
         self.url = f"http://{_HOST}:{port}{self._path}"
 
     def hang_up(self) -> None:
-        """Ends all connections."""
+        """Close all connections."""
         for writer in self._writers:
             writer.transport.abort()
 
     async def _report(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection can go on."""
+        """Handle one report; return whether the connection can be used further."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         body = await reader.readexactly(_length(head))
         now = time.monotonic()
@@ -81,14 +81,14 @@ class Receiver:
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
         arrival = self._expected.get(prediction.id)
-        if arrival is not None and not arrival.done():  # else it was given up
+        if arrival is not None and not arrival.done():  # otherwise the request was given up
             arrival.set_result((now, prediction))
         return True
 
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver that listens on a free port."""
+    """Yield a receiver that listens on a free port."""
     receiver = Receiver()
     server = await asyncio.start_server(receiver.serve, _HOST, 0, limit=_LONGEST_HEAD_BYTES)
     receiver.listen(server.sockets[0].getsockname()[1])

@@ -1,4 +1,4 @@
-"""Builds HTML; text is escaped when it becomes part of an element."""
+"""Build HTML; text is escaped when it becomes part of an element."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import re
 __all__ = ["Html", "join", "printable", "tag"]
 
 _VOID = frozenset({"br", "hr", "input", "meta"})
-# What XML 1.0 has no way to write, and no terminal should be sent: control characters, halves of characters.
+# Characters that XML 1.0 cannot represent and terminals should not receive: control characters, lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 class Html(str):
-    """Text that is markup already."""
+    """Text that is already markup."""
 
     __slots__ = ()
 
 
 def printable(text: str) -> str:
-    """With a replacement character for each one that neither HTML nor XML can hold."""
+    """Replace each character that neither HTML nor XML can contain by a replacement character."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def join(*parts: str | Html | None) -> Html:
-    """The parts one after the other; what is no ``Html`` is escaped, ``None`` is nothing."""
+    """Join the parts; a part that is not ``Html`` is escaped, ``None`` is left out."""
     return Html(
         "".join(
             part if isinstance(part, Html) else html.escape(printable(part), quote=True)
@@ -35,7 +35,7 @@ def join(*parts: str | Html | None) -> Html:
 
 
 def tag(name: str, /, *content: str | Html | None, **attributes: str | bool | None) -> Html:
-    """An element. ``class_`` is ``class``, ``aria_label`` is ``aria-label``; ``None`` and ``False`` leave one out."""
+    """Return an element. ``class_`` is ``class``, ``aria_label`` ``aria-label``; ``None`` and ``False`` are omitted."""
     written = "".join(_attribute(key, value) for key, value in attributes.items() if value not in (None, False))
     if name in _VOID:
         return Html(f"<{name}{written}>")

@@ -1,4 +1,4 @@
-"""Renders a report for a terminal: the output of each bench in turn, and the calibration last."""
+"""Render a report for a terminal: the output of each bench in turn, and the calibration last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["terminal_report"]
 
 
 def terminal_report(sources: ReportSources) -> Group:
-    """The tables of every result."""
+    """Return the tables of every result."""
     parts: list[RenderableType] = []
     if sources.cold:
         parts += [cold_report(sources.cold), ""]

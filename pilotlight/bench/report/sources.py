@@ -1,4 +1,4 @@
-"""Reads the files of a report, each recognized by its ``format`` field."""
+"""Read the files of a report, each recognized by its ``format`` field."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _MODES = {"plain": "one answer", "stream": "streamed", "async": "webhook"}
 
 @dataclass(frozen=True, slots=True)
 class ReportSources:
-    """All that there is to report.
+    """All results to report.
 
     Attributes:
         cold: all cold starts as one run.
-        warm: likewise.
-        loads: by a name for each, which is that of its project where no other has it.
+        warm: all warm-ups as one run.
+        loads: the loads by name, which is the project's name if that is unique.
     """
 
     cold: ColdResult | None
@@ -44,22 +44,22 @@ class ReportSources:
 
     @property
     def documents(self) -> list[tuple[str, Document]]:
-        """Every result with what it is called, in the order of a report."""
+        """Every result with its title, in the order of the report."""
         found: list[tuple[str, Document | None]] = [("Cold start", self.cold), ("Warm-up", self.warm)]
         found += [(f"Load: {name}", load) for name, load in self.loads.items()]
         return [(name, document) for name, document in found if document is not None]
 
     @property
     def projects(self) -> list[str]:
-        """Their names, each once."""
+        """The names of the projects, each once."""
         return list(dict.fromkeys(info.name for _, document in self.documents for info in document.projects))
 
 
 def read_sources(paths: Sequence[Path]) -> ReportSources:
-    """What the files hold; several of cold starts or of warm-ups become one.
+    """Read the files; several results of cold starts, or of warm-ups, are merged.
 
     Raises:
-        UsageError: one cannot be read or is no result, they do not merge, or there is nothing to report.
+        UsageError: a file cannot be read or is not a result, results cannot be merged, or there is nothing to report.
     """
     by_format: dict[str, list[Path]] = {name: [] for name in _FORMATS}
     for path in paths:
@@ -68,7 +68,7 @@ def read_sources(paths: Sequence[Path]) -> ReportSources:
     warm = merge_files(by_format[_WARM]) if by_format[_WARM] else None
     loads = _named([read_document(LoadResult, path) for path in by_format[_LOAD]])
     if not (cold or warm or loads):
-        raise UsageError("that is a calibration alone: give results of bench cold, warm or load beside it")
+        raise UsageError("that is only a calibration: give results of bench cold, warm or load as well")
     return ReportSources(
         cold=cold if isinstance(cold, ColdResult) else None,
         warm=warm if isinstance(warm, WarmResult) else None,
@@ -83,29 +83,29 @@ def _format_of(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
     except ValueError as error:
-        raise UsageError(f"{path} is no result: it is not JSON ({error})") from error
+        raise UsageError(f"{path} is not a result: it is not JSON ({error})") from error
     found = content.get("format") if isinstance(content, dict) else None
     if not isinstance(found, str) or found not in _FORMATS:
-        raise UsageError(f"{path} is no result: its format is {found!r}, not one of {', '.join(_FORMATS)}")
+        raise UsageError(f"{path} is not a result: its format is {found!r}, not one of {', '.join(_FORMATS)}")
     return found
 
 
 def _calibration(paths: Sequence[Path]) -> Calibration | None:
     if len(paths) > 1:
         names = " and ".join(map(str, paths))
-        raise UsageError(f"{names} are calibrations, and a report has one: give that of the machine that measured")
+        raise UsageError(f"{names} are calibrations, but a report has only one: give that of the measuring machine")
     for path in paths:
         try:
             return CalibrationFile.model_validate_json(path.read_bytes()).calibration()
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"]))
-            raise UsageError(f"{path} is no {_CALIBRATION} in version 1: {place}: {first['msg']}") from error
+            raise UsageError(f"{path} is not a {_CALIBRATION} of version 1: {place}: {first['msg']}") from error
     return None
 
 
 def _named(loads: Sequence[LoadResult]) -> dict[str, LoadResult]:
-    """Each by its project; with what is different about it, and then a number, where several have the same."""
+    """Name each load after its project; if several have the same name, add their differences, and then a number."""
     names = [" and ".join(info.name for info in load.projects) or "server" for load in loads]
     named: dict[str, LoadResult] = {}
     for name, load in zip(names, loads, strict=True):

@@ -1,4 +1,4 @@
-"""Words the findings of the results in one short sentence each. Pure."""
+"""Word the findings of the results as one short sentence each. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Said:
     """A verdict.
 
     Attributes:
-        text: a sentence, without its full stop.
-        grounds: how sure that is, for smaller print; may be empty.
+        text: a sentence without its full stop.
+        grounds: the statistical evidence, for smaller print; may be empty.
     """
 
     text: str
@@ -33,34 +33,34 @@ class Said:
 
 
 def exact_seconds(seconds: float) -> str:
-    """To the millisecond, as cold starts are shown."""
+    """Format seconds to the millisecond, as for cold starts."""
     return f"{seconds:.3f} s"
 
 
 def between(estimate: Estimate | TooSmall, shown: Callable[[float], str] = format_seconds) -> str:
-    """The interval of seconds in words, or why there is none."""
+    """Return the interval of seconds as text, or why there is none."""
     if isinstance(estimate, TooSmall):
         return f"no interval: {estimate}"
     return f"{estimate.confidence:.0%} interval {shown(estimate.low)} to {shown(estimate.high)}"
 
 
 def cold_verdicts(result: ColdResult) -> list[Said]:
-    """Each project against the first; where nothing is compared, how long a start takes."""
+    """Compare each project with the first; if nothing can be compared, tell how long a start takes."""
     found = [_against(one, "starts", "to start") for one in cold_comparisons(result)]
     return found or [_cold(info.name, walls_s(result.measured(info.name))) for info in result.projects]
 
 
 def warm_verdicts(result: WarmResult) -> list[Said]:
-    """Each project once steady against the first; where nothing is compared, how it warms up."""
-    found = [_against(one, "predicts", "for a prediction", "Once steady, ") for one in warm_comparisons(result)]
+    """Compare each project's steady state with the first's; if nothing can be compared, describe the warm-up."""
+    found = [_against(one, "predicts", "for a prediction", "In the steady state, ") for one in warm_comparisons(result)]
     return found or [_warm(info.name, result) for info in result.projects]
 
 
 def load_verdicts(name: str, result: LoadResult) -> Said:
-    """How much was served at most, or up to where the server kept up."""
+    """Return the highest throughput, or the load up to which the server kept up."""
     sound = [step for step in result.steps if step.verdict is not None]
     if not sound:
-        return Said(f"{name}: no step of its load allows a verdict; the reasons are below")
+        return Said(f"{name}: no step of its load has a verdict; the reasons are below")
     if result.settings.loop == "open":
         kept = [step for step in sound if step.verdict == "keeps_up"]
         lost = [step for step in sound if step.verdict == "overloaded"]
@@ -73,22 +73,22 @@ def load_verdicts(name: str, result: LoadResult) -> Said:
 
 def _cold(name: str, walls: Sequence[float]) -> Said:
     if not walls:
-        return Said(f"Not one start of {name} succeeded")
-    takes = f"{name} takes {exact_seconds(median(walls))} from nothing to the end of its first prediction"
+        return Said(f"No start of {name} succeeded")
+    takes = f"{name} takes {exact_seconds(median(walls))} from the spawn to the end of its first prediction"
     return Said(takes, f"median of {len(walls)}; {between(median_interval(walls), exact_seconds)}")
 
 
 def _warm(name: str, result: WarmResult) -> Said:
     warmup = result.warmup(name)
     if warmup is None:
-        return Said(f"Not one process of {name} ran all of its predictions")
+        return Said(f"No process of {name} ran all of its predictions")
     return Said(f"{name}: {warmup.sentence.removesuffix('.')}")
 
 
 def _against(one: Against, verb: str, purpose: str, when: str = "") -> Said:
     ratio = one.comparison.ratio
     if isinstance(ratio, TooSmall):
-        few = f"{ratio.n} of the {ratio.needed} that it takes of each"
+        few = f"{ratio.n} per side, {ratio.needed} needed"
         return Said(f"{when}{one.name} and {one.baseline} cannot be compared yet", f"too few processes: {few}")
     sure = f"{ratio.confidence:.0%} interval"
     match one.comparison.verdict:
@@ -107,5 +107,5 @@ def _against(one: Against, verb: str, purpose: str, when: str = "") -> Said:
 
 
 def _digits(values: Sequence[float]) -> list[str]:
-    """Two digits after the point where that says something."""
+    """Format with two decimals below 100, else with none."""
     return [f"{value:.2f}" if value < 100 else f"{value:.0f}" for value in values]

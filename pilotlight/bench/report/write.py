@@ -1,4 +1,4 @@
-"""Writes a report: the page, and each picture as a PNG, light and dark."""
+"""Write a report: the page, and each chart as a PNG, light and dark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE_NAME = "report.html"
 
 
 def charts_of(sources: ReportSources) -> dict[str, list[Chart]]:
-    """Every picture that there is something to draw for, by the kind of result."""
+    """Return every chart that has data, by the kind of result."""
     return {
         "cold": cold_charts(sources.cold) if sources.cold else [],
         "warm": warm_charts(sources.warm) if sources.warm else [],
@@ -29,10 +29,10 @@ def charts_of(sources: ReportSources) -> dict[str, list[Chart]]:
 
 
 def write_report(sources: ReportSources, folder: Path, title: str | None = None) -> list[Path]:
-    """Writes into ``folder``, which is made where it is missing; returns what was written.
+    """Write into ``folder``, which is created if missing; return the written paths.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: the folder cannot be written.
     """
     charts = charts_of(sources)
     written = []

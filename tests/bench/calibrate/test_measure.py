@@ -21,7 +21,7 @@ def found() -> Calibration:
 def test_every_figure_is_in_its_target(found: Calibration) -> None:
     assert [figure for figure in found.figures if not figure.ok] == []
     assert found.ok
-    assert found.sentence.startswith("Of comparisons of equals at most ")
+    assert found.sentence.startswith("At most ")
 
 
 def test_targets_are_those_that_were_promised(found: Calibration) -> None:
@@ -49,7 +49,7 @@ def test_a_figure_outside_its_target_is_named(found: Calibration) -> None:
     first = replace(found.figures[0], value=0.07)
     wrong = replace(found, figures=(first, *found.figures[1:]))
     assert not wrong.ok
-    assert wrong.sentence.endswith(f"; outside of target: {first.name}.")
+    assert wrong.sentence.endswith(f"; outside their targets: {first.name}.")
 
 
 def test_a_figure_with_an_interval_is_outside_when_all_of_that_is() -> None:

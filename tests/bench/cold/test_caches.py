@@ -16,5 +16,5 @@ def test_every_variable_has_an_empty_folder_of_its_own(tmp_path):
 
 def test_a_cache_that_each_start_has_its_own_of_is_not_to_be_given():
     refuse_given(COMPILE_VARIABLES, {"HF_HOME": "/x"}, "--compile-cache absent")
-    with pytest.raises(UsageError, match="-e TRITON_CACHE_DIR=/x: --compile-cache absent gives every start its own"):
+    with pytest.raises(UsageError, match="-e TRITON_CACHE_DIR=/x: --compile-cache absent sets it for every start"):
         refuse_given(COMPILE_VARIABLES, {"TRITON_CACHE_DIR": "/x"}, "--compile-cache absent")

@@ -22,13 +22,13 @@ def many(project, wall_s):
 def test_a_project_its_total_its_stages_and_what_it_used():
     text = shown(result(*many("plain", 2.0)))
     assert "2.070 s cold start, median of 8; 95% interval 2.019 to 2.121 s" in text
-    assert "ready at 1.870 s, first output at 1.970 s" in text
+    assert "ready after 1.870 s, first output after 1.970 s" in text
     assert "n = 8 allows an interval for p50; p90 needs 29, p95 needs 59, p99 needs 299" in text
     lines = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
     assert lines["imports"][1:5] == ["1.570", "s", "76%", "+0.250"]
     assert lines["first_prediction"][1:4] == ["0.250", "s", "12%"]
     assert lines["other"][1:4] == ["0.250", "s", "12%"]
-    assert "memory 400 MB at most, 3.0 MB read from disk, 7 major faults, 1.50 s of processor time" in text
+    assert "peak memory 400 MB, 3.0 MB read from disk, 7 major faults, 1.50 s of processor time" in text
     assert "imports, own time of each package: torch 1.035 s" in text
     assert "up to 12% of a cold start is `other`" in text
 
@@ -52,7 +52,7 @@ def test_few_starts_give_words_in_place_of_numbers():
     text = shown(result(start(), start("fast"), projects=(info(), info("fast"))))
     assert "median of 1; needs at least 6 runs for an interval (have 1)" in text
     assert "n = 1 allows an interval for no percentile" in text
-    assert "fast against plain: needs at least" in text
+    assert "fast compared with plain: needs at least" in text
 
 
 def test_failures_interruptions_and_a_busy_machine_are_said():
@@ -79,7 +79,7 @@ def test_the_conditions_and_the_gpu_with_the_most_that_was_held_of_it():
     text = shown(result(*starts, settings=cold, environment=machine))
     assert "page cache hot, compile caches absent, bytecode present, order by seed 0" in " ".join(text.split())
     assert "8 GiB, Model G, driver 550.1, Linux" in text
-    assert "GPU memory 2500 MB at most" in text
+    assert "peak GPU memory 2500 MB" in text
     assert "GPU" not in shown(result(start()))
 
 

@@ -71,7 +71,7 @@ def test_no_difference_to_be_seen():
 
 def test_too_few():
     outcome = judged(cold(2.0, 3.0, count=3))
-    assert outcome.sentence == "Cannot tell: 3 of a side are too few, it takes 4 of each."
+    assert outcome.sentence == "Cannot tell: 3 processes per side are too few, each side needs 4."
 
 
 def test_a_side_that_failed():
@@ -105,7 +105,10 @@ def test_steady_times_leave_the_warm_up_out():
 
 def test_a_side_that_never_settles():
     turns = [(14, 0.005 if number % 2 else 0.035) for number in range(5)]
-    assert judged(warm([(70, 0.02)], turns), metric=CompareMetric.STEADY).sentence == "Cannot tell: B never settles."
+    assert (
+        judged(warm([(70, 0.02)], turns), metric=CompareMetric.STEADY).sentence
+        == "Cannot tell: B reaches no steady state."
+    )
 
 
 def test_interrupted_before_anything_was_measured():

@@ -64,7 +64,7 @@ def test_it_goes_whatever_ends_the_run(tmp_path):
 
 def test_a_revision_that_is_not_there_or_has_no_project(tmp_path):
     project = repository(tmp_path)
-    with pytest.raises(UsageError, match=r"project@nope: nope is not known there; give a commit, branch or tag"):
+    with pytest.raises(UsageError, match=r"project@nope: nope is unknown there; give a commit, branch or tag"):
         open_once(f"{project}@nope")
     new = tmp_path / "new"
     new.mkdir()
@@ -83,7 +83,7 @@ def test_a_folder_outside_of_any_repository(tmp_path):
 
 def test_without_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(UsageError, match="git, which a revision needs, does not run"):
+    with pytest.raises(UsageError, match="git is needed for a revision, but does not run"):
         open_once(f"{tmp_path}@HEAD")
 
 

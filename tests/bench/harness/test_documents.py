@@ -13,7 +13,7 @@ class Other(Document):
 
 def test_the_message_names_the_kind_that_was_expected(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"x\.json is no pilotlight-other in version 2: created_at: Field required"):
+    with pytest.raises(UsageError, match=r"x\.json is not a pilotlight-other of version 2: created_at: Field required"):
         read_document(Other, tmp_path / "x.json")
 
 

@@ -80,7 +80,7 @@ def test_work_that_stays_within_the_limit(holder):
 
 
 def test_work_beyond_the_limit_is_cancelled(holder):
-    with pytest.raises(WorkerMemoryError, match=r"^p took 0\.1\d GiB of memory, and 0\.05 GiB is the limit") as caught:
+    with pytest.raises(WorkerMemoryError, match=r"^p used 0\.1\d GiB of memory; the limit is 0\.05 GiB") as caught:
         asyncio.run(within_memory(forever(), holder, 50 << 20))
     assert caught.value.logs == "held"
     assert group_members(holder.pid) == []

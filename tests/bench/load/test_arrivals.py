@@ -69,13 +69,13 @@ def test_a_trace_in_seconds_and_in_any_order(tmp_path):
     ("text", "message"),
     [
         (None, "No such file"),
-        ("", "names no column of times"),
-        ("when,n\n1,2\n", "names no column of times"),
+        ("", "no column of times"),
+        ("when,n\n1,2\n", "no column of times"),
         ("TIMESTAMP\n1\nsoon\n", "line 3: 'soon' is neither seconds nor a date"),
         ("TIMESTAMP\n1\nnan\n", "line 3: 'nan' is neither"),
         ("n,TIMESTAMP\n1,1\n2\n", "line 3: '' is neither"),
         ("TIMESTAMP\n1\n", "has 1 arrivals; at least 2"),
-        ("TIMESTAMP\n\xff\n", "is no CSV file"),
+        ("TIMESTAMP\n\xff\n", "is not a CSV file"),
     ],
 )
 def test_a_trace_that_is_none(tmp_path, text, message):
@@ -87,7 +87,7 @@ def test_a_trace_that_is_none(tmp_path, text, message):
 
 
 def test_what_a_step_cannot_hold_is_refused():
-    with pytest.raises(UsageError, match="arrivals, a step takes 1,000,000; give less --duration"):
+    with pytest.raises(UsageError, match="arrivals, but a step takes 1,000,000; give less --duration"):
         constant(1e6, duration_s=10.0, requests=None)
     with pytest.raises(UsageError, match="no arrival falls into"):
         poisson(1e-6, duration_s=1.0, requests=None, seed=(0,))

@@ -27,7 +27,7 @@ def test_an_open_loop():
     assert re.search(r"^10 requests/s +97\.0%, 9\.7 per s +100\.0%, 9\.\d per s$", text, re.MULTILINE)
     assert "10 requests/s: the server keeps up\n" in text
     assert re.search(r"responses from 5[01](\.\d)? ms █ +▁ to 20\d ms", text)
-    assert "sent 100.0% of the rate, gaps vary by 0.00 (asked 0.00), late by" in text
+    assert "sent 100.0% of the intended rate, gaps vary by 0.00 (intended 0.00), late by" in text.replace("\n ", "")
     assert "too few requests (100): p99 needs 299" in text
 
 
@@ -40,8 +40,9 @@ def test_a_stream_from_clients():
         refusals=(1,) * 30 + (0,) * 70,
     )
     text = shown(result(step(rows, None), settings={"mode": "stream", "loop": "closed", "arrivals": None}))
-    assert "streamed predictions, closed loop (each client waits for its answer) behind a queue" in text.replace(
-        "\n", " "
+    assert (
+        "streamed predictions, closed loop (each client waits for its answer) with a client-side queue"
+        in text.replace("\n", " ")
     )
     assert re.search(r"^4 clients +100 +100 +- +100 +100 +20 +20 +40$", text, re.MULTILINE)
     assert re.search(r"^4 clients +- +10 +80 +- +- +- +30$", text, re.MULTILINE)
@@ -61,9 +62,9 @@ def test_overload_refusals_and_a_lost_server():
     failures = (RequestFailure(outcome="timed_out", message="no answer within 300 s", count=1),)
     one = step(requests(EVEN, outcome=outcome), "constant", generator=IDLE, failures=failures)
     text = shown(result(one, settings={"queue": False})).replace("\n", " ")
-    assert "10 requests/s: overloaded: more comes than the server can serve" in text
+    assert "10 requests/s: overloaded: requests arrive faster than the server can serve them" in text
     assert "1 timed out: no answer within 300 s" in text
-    assert "--queue shows it behind a queue" in text
+    assert "--queue adds the queue that every platform has" in text
     text = shown(result(step(requests(EVEN), "constant", complete=False, message="killed by signal 9"), finished=False))
     assert "10 requests/s: no verdict: it was interrupted" in text
     assert "the server was lost: killed by signal 9" in text

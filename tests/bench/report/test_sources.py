@@ -60,7 +60,7 @@ def test_runs_of_different_machines_do_not(saved):
     other = made.cold(
         processes=(made.cold_start("plain", 0, 9.0),), environment=ENVIRONMENT.model_copy(update={"cores": 64})
     )
-    assert "these results do not merge: environment, cores is 4 in one and 64" in refusal(saved(a=first, b=other))
+    assert "these results cannot be merged: environment, cores is 4 in one and 64" in refusal(saved(a=first, b=other))
 
 
 def test_loads_keep_apart_under_names_that_say_what_differs(saved):
@@ -75,12 +75,18 @@ def test_loads_keep_apart_under_names_that_say_what_differs(saved):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "bad.json is no result: it is not JSON"),
-        ("\x00", "bad.json is no result: it is not JSON"),
-        ("[1]", "bad.json is no result: its format is None, not one of pilotlight-bench-cold, pilotlight-bench-warm"),
+        ("", "bad.json is not a result: it is not JSON"),
+        ("\x00", "bad.json is not a result: it is not JSON"),
+        (
+            "[1]",
+            "bad.json is not a result: its format is None, not one of pilotlight-bench-cold, pilotlight-bench-warm",
+        ),
         ('{"format": 7}', "its format is 7"),
-        ('{"format": "pilotlight-bench-cold"}', "bad.json is no pilotlight-bench-cold in version 2: created_at: Field"),
-        ('{"format": "pilotlight-bench-calibration"}', "that is a calibration alone"),
+        (
+            '{"format": "pilotlight-bench-cold"}',
+            "bad.json is not a pilotlight-bench-cold of version 2: created_at: Field",
+        ),
+        ('{"format": "pilotlight-bench-calibration"}', "that is only a calibration"),
     ],
 )
 def test_a_file_that_is_no_result(tmp_path, content, message):
@@ -94,10 +100,10 @@ def test_files_that_cannot_be_read_or_used(tmp_path, saved):
     assert "cannot be read: Is a directory" in refusal([tmp_path])
     (calibration,) = saved(cal=CalibrationFile.of(made.calibration()))
     (cold,) = saved(cold=made.cold(runs=1))
-    assert "are calibrations, and a report has one" in refusal([cold, calibration, calibration])
+    assert "are calibrations, but a report has only one" in refusal([cold, calibration, calibration])
     broken = json.loads(calibration.read_text())
     broken["figures"][1]["trials"] = "many"
     calibration.write_text(json.dumps(broken))
-    assert "cal.json is no pilotlight-bench-calibration in version 1: figures.1.trials: Input" in refusal(
+    assert "cal.json is not a pilotlight-bench-calibration of version 1: figures.1.trials: Input" in refusal(
         [cold, calibration]
     )

@@ -70,7 +70,7 @@ def test_interrupted_it_leaves_no_process_and_no_checkout(tmp_path, monkeypatch)
     [
         ([PLANTED], "Missing argument 'B'"),
         (["nowhere", PLANTED], "nowhere: there is no such folder; give a project's folder, or FOLDER@REVISION"),
-        ([PLANTED, f"{PLANTED}@no-such-revision"], "no-such-revision is not known there"),
+        ([PLANTED, f"{PLANTED}@no-such-revision"], "no-such-revision is unknown there"),
         ([PLANTED, PLANTED, "--fail-if", "slow"], "--fail-if 'slow': give slower, slower:5%"),
         ([PLANTED, PLANTED, "-n", "3", "--fail-if", "slower"], "so few never show a difference; give -n 4 or more"),
         ([PLANTED, PLANTED, "--metric", "steady", "--page-cache", "dropped"], "what is steady has read all it needs"),

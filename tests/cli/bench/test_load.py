@@ -151,7 +151,7 @@ def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
         (["--url", "http://example.com", "--mode", "async"], "example.com cannot reach our webhook"),
         ([TINY, "-i", "numbr=1", "--requests", "1"], "numbr: unknown input, did you mean 'number'"),
         ([TINY, "--out", "no/load.json"], "there is no folder no; create it or choose another"),
-        ([TINY, "--rate", "1e9"], "arrivals, a step takes 1,000,000; give less --duration"),
+        ([TINY, "--rate", "1e9"], "arrivals, but a step takes 1,000,000; give less --duration"),
     ],
 )
 def test_mistakes_end_it_with_one_message(tmp_path, monkeypatch, capsys, args, message):

@@ -32,7 +32,7 @@ def test_what_does_not_belong_together_is_not_written(two, tmp_path, capsys):
     write_document(result(process(), environment=other), two[1])
     out = tmp_path / "all.json"
     assert run(["bench", "merge", *map(str, two), "--out", str(out)]) == 2
-    assert "these results do not merge: environment, cpu_model is 'Model T' in one and 'Model A'" in (
+    assert "these results cannot be merged: environment, cpu_model is 'Model T' in one and 'Model A'" in (
         capsys.readouterr().err
     )
     assert not out.exists()

@@ -75,9 +75,9 @@ def test_pictures_without_matplotlib(tmp_path, results):
     [
         ([], "Missing argument 'RESULT...'"),
         (["nowhere.json"], "nowhere.json cannot be read: No such file or directory"),
-        (["calibration.json"], "that is a calibration alone: give results of bench cold, warm or load beside it"),
-        (["cold.json", "notes.txt"], "notes.txt is no result: it is not JSON"),
-        (["cold.json", "cold.json"], "both hold the same processes; give each run once"),
+        (["calibration.json"], "that is only a calibration: give results of bench cold, warm or load as well"),
+        (["cold.json", "notes.txt"], "notes.txt is not a result: it is not JSON"),
+        (["cold.json", "cold.json"], "both contain the same processes; give each run once"),
         (["cold.json", "--title", "x"], "--title is of the page: give --out as well"),
         (["cold.json", "--out", "notes.txt"], "'notes.txt' is a file"),
     ],

@@ -1,9 +1,9 @@
-"""Runs when a Python of the measured worker starts, and notes when that was and how long each import takes.
+"""Record when each Python process of the measured worker starts, and how long each import takes.
 
-``bench/cold/records.py`` puts this folder in front of the worker's ``PYTHONPATH`` and reads what is written here. It
-knows nothing of pilotlight and imports next to nothing: its own cost is part of what is measured (3 microseconds a
-module, and 20 to write down an import that is in no other). Imports are timed where a module's code runs, by its
-loader: the search for its file counts for whoever imports it.
+``bench/cold/records.py`` puts this folder first on the worker's ``PYTHONPATH`` and reads the records. This module uses
+nothing of pilotlight and imports almost nothing, since its own cost is part of the measurement (3 microseconds per
+module, and 20 to write an outermost import). The loader is timed while a module's code runs; the time of the search for
+its file counts for the importing module.
 """
 
 import importlib.machinery
@@ -22,7 +22,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class _Thread(threading.local):
-    """The imports that run on one thread: how deep, and the lines of those that have ended."""
+    """The imports running on one thread: their depth, and the lines of those that have ended."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -33,11 +33,11 @@ _thread = _Thread()
 
 
 def _write(lines: list[str]) -> None:
-    """By the process's id at this moment: a fork has its own file."""
+    """Write to the file named after the current process id, since a fork has its own file."""
     try:
         file = os.open(f"{_FOLDER}/{os.getpid()}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
-        return  # whoever measured has left
+        return  # the measuring process has ended
     try:
         os.write(file, "".join(lines).encode("utf-8", "backslashreplace"))
     finally:
@@ -49,14 +49,14 @@ def _line(kind: str, start_ns: int, end_ns: int, name: str) -> str:
 
 
 def _kind(path: str) -> str:
-    # The name first: to make every path absolute would cost more than all the rest.
+    # The name is compared first: making every path absolute would cost more than everything else.
     if path.endswith(_PREDICTOR_NAME) and os.path.abspath(path) == _PREDICTOR:  # noqa: PTH100 - no pathlib
         return "predictor"
     return "import"
 
 
 def _timed(method: Callable[[Any, ModuleType], None]) -> Callable[[Any, ModuleType], None]:
-    """``exec_module`` of a loader, noted."""
+    """Return a loader's ``exec_module`` that also records the time."""
 
     def exec_module(self: Any, module: ModuleType) -> None:
         _thread.depth += 1
@@ -77,7 +77,7 @@ def _timed(method: Callable[[Any, ModuleType], None]) -> Callable[[Any, ModuleTy
 
 
 def _time_device(cuda: Any) -> None:
-    """Notes as the stage ``device`` the first time that PyTorch starts CUDA: it looks this function up by name."""
+    """Record PyTorch's first start of CUDA as the stage ``device``; PyTorch looks this function up by name."""
     start = getattr(cuda, "_lazy_init", None)
     if start is None:
         return
@@ -94,7 +94,7 @@ def _time_device(cuda: Any) -> None:
 
 
 def _created(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """``create_module`` of a compiled module, noted: this is where its libraries are loaded."""
+    """Return ``create_module`` of a compiled module that also records the time, in which its libraries are loaded."""
 
     def create_module(self: Any, spec: Any) -> Any:
         start_ns = time.monotonic_ns()
@@ -110,19 +110,19 @@ def _created(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _started_ns() -> int:
-    """When this process was started, in steps of 10 ms; now, where the system does not say."""
+    """Return when this process was started, in steps of 10 ms; the current time if the system does not say."""
     now_ns = time.monotonic_ns()
     try:
         with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - no pathlib
             ticks = int(file.read().rpartition(b")")[2].split()[19])
-        # The ticks count from boot, suspended time included, which the monotonic clock leaves out.
+        # The ticks count from boot and include suspended time, which the monotonic clock leaves out.
         return now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + ticks * 1_000_000_000 // _TICKS_PER_S
     except OSError:
         return now_ns
 
 
 def _note_opened_files() -> None:
-    """Every file that Python code opens from now on; for the one start whose files are asked for."""
+    """Record every file that Python code opens from now on; used only in a start that needs the list of files."""
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[0], str) and not _noting.busy:
@@ -141,12 +141,12 @@ def _note_opened_files() -> None:
 
 
 def _chain() -> None:
-    """Runs the ``sitecustomize`` that this one hides, if there is one."""
+    """Run the ``sitecustomize`` that this one hides, if there is one."""
     here = os.path.dirname(__file__)  # noqa: PTH120
     sys.path[:] = [folder for folder in sys.path if folder != here]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize")
     if spec is not None and spec.loader is not None:
-        from importlib.util import module_from_spec  # only here: most environments have nothing to chain to
+        from importlib.util import module_from_spec  # only here: most environments have no other sitecustomize
 
         hidden = module_from_spec(spec)
         sys.modules["sitecustomize"] = hidden

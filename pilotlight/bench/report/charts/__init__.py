@@ -1,1 +1,1 @@
-"""The pictures of a report, drawn by matplotlib."""
+"""The charts of a report, drawn by matplotlib."""

@@ -1,6 +1,6 @@
-"""A picture of a report, drawn once by matplotlib for the file and for the page.
+"""Draw a chart of a report with matplotlib, for an image file and for the page.
 
-The same bytes for the same result: no date, no version, ids by a fixed salt, the font that matplotlib brings.
+The same result gives the same bytes: no date, no version, ids from a fixed salt, and matplotlib's own font.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pilotlight.bench.report.markup import Html, printable
 
 __all__ = ["Chart", "Pen", "as_png", "as_svg", "shortened"]
 
-# Inches. At 96 pixels an inch the wide one is as wide as a README's column; the narrow one is for a phone.
+# Inches. At 96 pixels per inch the wide chart fits a README's column; the narrow one is for a phone.
 _WIDE_IN = 9.2
 _NARROW_IN = 3.7
 _PNG_DPI = 200
 _PNG_MARGIN_IN = 0.15
 _STYLE = {
     "font.family": "DejaVu Sans",
-    "text.parse_math": False,  # a name may hold dollar signs
+    "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
     "svg.hashsalt": "pilotlight",
     "path.simplify": False,
@@ -51,12 +51,12 @@ _STYLE = {
 
 @dataclass(slots=True)
 class Pen:
-    """What to draw with.
+    """The drawing context of a chart.
 
     Attributes:
         palette: a color for each role.
-        narrow: whether the picture is for a phone.
-        tips: what to say of an artist under the pointer, by its ``gid``.
+        narrow: whether the chart is for a phone.
+        tips: the tooltips of artists, by their ``gid``.
     """
 
     palette: Palette
@@ -69,7 +69,7 @@ class Pen:
 
     @property
     def size(self) -> float:
-        """Of usual text, in points."""
+        """The size of normal text, in points."""
         return 8.8 if self.narrow else 9.0
 
     def figure(self, height_in: float) -> Figure:
@@ -85,7 +85,7 @@ class Pen:
         *,
         grid: Literal["x", "y", "both"] = "x",
     ) -> Axes:
-        """Axes at a place in inches from the left and the top, with a grid across ``x``, ``y`` or ``both``."""
+        """Add axes at a place in inches from the left and the top, with a grid across ``x``, ``y`` or ``both``."""
         wide, high = figure.get_size_inches()
         axes = figure.add_axes((left / wide, 1 - (top + height) / high, width / wide, height / high))
         axes.set_facecolor("none")
@@ -95,19 +95,19 @@ class Pen:
         return axes
 
     def few_ticks(self, axes: Axes) -> None:
-        """Round numbers on the horizontal axis, as many as there is room for."""
+        """Set round numbers on the horizontal axis, as many as fit."""
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5 if self.narrow else 8, steps=[1, 2, 5, 10]))
 
     def text(self, axes: Axes, x: float, y: float, text: str, role: str = "ink", **given: Any) -> None:
-        """Text at a place in inches from the left and the top of the whole picture."""
+        """Add text at a place in inches from the left and the top of the whole chart."""
         figure = axes.get_figure(root=True)
-        assert figure is not None  # what `axes` makes is on one
+        assert figure is not None  # the axes of `axes` belong to a figure
         wide, high = figure.get_size_inches()
         style = {"fontsize": self.size, "va": "center", **given}
         figure.text(x / wide, 1 - y / high, printable(text), color=self.palette[role], **style)
 
     def dots(self, axes: Axes, points: Sequence[tuple[float, float]], role: str) -> None:
-        """Many small dots as the round ends of lines without length: a fifth of the bytes that markers are."""
+        """Draw many small dots as round ends of lines without length, in a fifth of the bytes of markers."""
         path = [(x + away, y) for x, y in points for away in (0.0, 1e-3, float("nan"))]
         axes.plot(
             *zip(*path, strict=True),
@@ -119,13 +119,13 @@ class Pen:
         )
 
     def tip(self, artist: Any, text: str) -> None:
-        """Says ``text`` of what was drawn to whoever points at it on the page."""
+        """Add a tooltip to an artist on the page."""
         gid = f"tip{len(self.tips)}"
         artist.set_gid(gid)
         self.tips[gid] = text
 
     def legend(self, figure: Figure, top: float, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """One line of samples with their names, from the left; ``entries`` are names with styles of ``Line2D``."""
+        """Draw one line of samples with their names, from the left; ``entries`` are names with styles of ``Line2D``."""
         high = figure.get_size_inches()[1]
         handles = [Line2D([], [], label=printable(name), **style) for name, style in entries]
         figure.legend(
@@ -146,13 +146,13 @@ class Pen:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture to be drawn.
+    """A chart to be drawn.
 
     Attributes:
-        name: of its file and its ids: letters and hyphens.
-        title: what it shows, in a few words.
-        description: what can be seen in it, for those who do not see it.
-        draw: with a pen, onto a new figure.
+        name: the name of its file and the prefix of its ids: letters and hyphens.
+        title: the title in a few words.
+        description: a description for users who cannot see the chart.
+        draw: a function that draws it with a pen onto a new figure.
     """
 
     name: str
@@ -162,7 +162,7 @@ class Chart:
 
 
 def as_png(chart: Chart, *, dark: bool) -> bytes:
-    """The picture as a file, on paper of its own."""
+    """Return the chart as an image file with its own background."""
     pen = Pen(DARK if dark else LIGHT)
     file = io.BytesIO()
     with _styled():
@@ -175,7 +175,7 @@ def as_png(chart: Chart, *, dark: bool) -> bytes:
 
 
 def as_svg(chart: Chart, *, narrow: bool) -> Html:
-    """The picture as an element of a page that defines ``theme.styles``; transparent."""
+    """Return the chart as a transparent element of a page that defines ``theme.styles``."""
     pen = Pen(MARKS, narrow=narrow)
     file = io.StringIO()
     with _styled():
@@ -185,7 +185,7 @@ def as_svg(chart: Chart, *, narrow: bool) -> Html:
 
 
 def shortened(text: str, most: int) -> str:
-    """With dots in place of its middle, so that both ends tell names apart."""
+    """Shorten text with an ellipsis in its middle, since both ends distinguish names."""
     text = " ".join(printable(text).split())
     if len(text) <= most:
         return text
@@ -195,8 +195,8 @@ def shortened(text: str, most: int) -> str:
 
 @contextmanager
 def _styled() -> Iterator[None]:
-    """Ours on top of matplotlib's own defaults, whatever the user's settings are."""
+    """Apply the style of the charts on top of matplotlib's defaults, independent of the user's settings."""
     with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
-        # A name may hold characters that the font lacks: it shows boxes in the file; a browser has other fonts.
+        # A name may contain characters that the font lacks: the file shows boxes, a browser uses other fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

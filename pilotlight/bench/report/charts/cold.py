@@ -18,7 +18,7 @@ from pilotlight.bench.stats.warmup import format_seconds
 __all__ = ["cold_charts"]
 
 _TOP_IMPORTS = 10
-_LEAST_S = 0.0005  # shorter than what is printed
+_LEAST_S = 0.0005  # shorter times are printed as 0
 _NAME, _STRIP, _DOTS, _ROW, _GAP, _AXIS = 0.27, 0.30, 0.16, 0.225, 0.20, 0.28  # heights, in inches
 _BAR = 0.13
 _FAR = 1.3
@@ -39,7 +39,7 @@ class _Row:
 
     @property
     def beside_s(self) -> float:
-        """What ran while another stage was charged; ``setup`` is around others, not beside them."""
+        """The time that ran while another stage was charged; ``setup`` contains other stages, so it has none."""
         if self.stage == "setup":
             return 0.0
         return max(0.0, sum(one.end_s - one.start_s for one in self.ran) - self.charged_s)
@@ -47,7 +47,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One project: its typical start, and when all of them had ended."""
+    """One project: its typical start, and the end times of all starts."""
 
     name: str
     start: ProcessResult
@@ -65,7 +65,7 @@ class _Block:
 
 
 def cold_charts(result: ColdResult) -> list[Chart]:
-    """Those that there is something to draw for."""
+    """Return the charts that have data."""
     blocks = [_block(info.name, starts) for info in result.projects if (starts := result.measured(info.name))]
     charts = []
     if blocks:
@@ -120,7 +120,7 @@ def _told_imports(imports: dict[str, dict[str, float]]) -> str:
 
 
 def _waterfall(pen: Pen, blocks: list[_Block]) -> Figure:
-    """Each project: a strip of what is charged, a dot for the end of each start, and a row for each stage."""
+    """Draw for each project the charged times as a strip, a dot for each start's end, and a row for each stage."""
     height = sum(block.height_in for block in blocks) - _GAP
     figure = pen.figure(height + _AXIS)
     left, right = (1.13, 0.66) if pen.narrow else (1.3, 2.05)
@@ -129,7 +129,7 @@ def _waterfall(pen: Pen, blocks: list[_Block]) -> Figure:
     # One unit of the vertical axis is an inch.
     axes.set_ylim(height, 0)
     axes.set_yticks([])
-    # A start that took far longer than the others is told by an arrow: it does not make all bars short.
+    # A start that took far longer than the others is shown as an arrow, so that the bars are not shortened.
     far_s = _FAR * max(block.wall_s for block in blocks)
     axes.set_xlim(0, 1.015 * min(far_s, max(max(block.walls_s) for block in blocks)))
     pen.few_ticks(axes)
@@ -169,7 +169,7 @@ def _draw_block(pen: Pen, axes: Axes, block: _Block, top: float, left: float) ->
 
 
 def _dots(pen: Pen, axes: Axes, walls_s: tuple[float, ...], y: float) -> None:
-    """One for each start; an arrow in the place of those that are out of reach."""
+    """Draw a dot for each start, and an arrow for the starts beyond the axis."""
     end_s = axes.get_xlim()[1]
     style: dict[str, Any] = {"markeredgewidth": 0, "clip_on": False, "color": pen.palette["ink"]}
     for wall_s in walls_s:
@@ -211,7 +211,7 @@ def _bar(pen: Pen, axes: Axes, one: Interval, y: float, height: float, *, alpha:
         edgecolor=color,
         hatch="////" if one.stage == "other" else None,
         alpha=alpha,
-        # A hair of its own color, so that the shortest one can be seen.
+        # A minimal outline of its own color, so that the shortest bar is visible.
         linewidth=0.4,
     )
     if tip:
@@ -220,7 +220,7 @@ def _bar(pen: Pen, axes: Axes, one: Interval, y: float, height: float, *, alpha:
 
 
 def _imports(pen: Pen, imports: dict[str, dict[str, float]]) -> Figure:
-    """The packages that take longest in any project; a bar for each project."""
+    """Draw the packages that take longest in any project, with a bar for each project."""
     longest = {
         package: max(found.get(package, 0.0) for found in imports.values())
         for package in dict.fromkeys(package for found in imports.values() for package in found)

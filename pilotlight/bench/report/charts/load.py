@@ -29,7 +29,7 @@ _GOODPUT_DASHES = (_DASHES, (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 
 def load_charts(loads: Mapping[str, LoadResult]) -> list[Chart]:
-    """Two pictures for each kind of loop that there is; ``loads`` by the name to show for each."""
+    """Return two charts for each kind of loop; ``loads`` by the name to show for each."""
     charts = []
     for loop in ("closed", "open"):
         some = {name: load for name, load in loads.items() if load.settings.loop == loop and load.steps}
@@ -39,7 +39,7 @@ def load_charts(loads: Mapping[str, LoadResult]) -> list[Chart]:
 
 
 def _amount(step: StepResult) -> float:
-    """Where a step lies on the axis: clients, or arrivals per second."""
+    """Return the position of a step on the axis: clients, or arrivals per second."""
     return float(step.clients if step.clients is not None else step.rate or 0.0)
 
 
@@ -55,13 +55,13 @@ def _throughput_chart(loop: str, loads: Mapping[str, LoadResult]) -> Chart:
 def _latency_chart(loop: str, loads: Mapping[str, LoadResult]) -> list[Chart]:
     if not any(step.summary.response.n for one in loads.values() for step in one.steps):
         return []
-    told = "The share of requests that took at most so long, on a scale that stretches the slowest ones. " + " ".join(
+    told = "The share of requests up to each time, on a scale that stretches the slowest ones. " + " ".join(
         f"{name} at {level(step)}: slowest response {format_seconds(step.summary.response.max_s)}."
         for name, one in loads.items()
         for step in one.steps
         if step.summary.response.max_s is not None
     )
-    title = "How long requests took, to the slowest"
+    title = "Request times up to the slowest"
     return [Chart(f"latency-{loop}", title, told, lambda pen: _latency(pen, loads))]
 
 
@@ -202,7 +202,7 @@ def _latency(pen: Pen, loads: Mapping[str, LoadResult]) -> Figure:
 
 
 def _shown_steps(loads: Mapping[str, LoadResult]) -> list[str]:
-    """The levels that have answers; of many the first, the last and some between."""
+    """Return the levels that have answers; of many, the first, the last and some between."""
     levels = {level(step): _amount(step) for one in loads.values() for step in one.steps if step.summary.response.n}
     ordered = sorted(levels, key=lambda name: levels[name])
     if len(ordered) <= _MOST_PANELS:
@@ -224,9 +224,9 @@ def _draw_tail(pen: Pen, axes: Axes, name: str, step: StepResult, color: str) ->
 
 
 def _tail(distribution: Distribution) -> Iterator[tuple[float, float]]:
-    """Points of the distribution; heights are ``-log10(1 - q)``: 1 at p90, 2 at p99.
+    """Yield points of the distribution; heights are ``-log10(1 - q)``: 1 at p90, 2 at p99.
 
-    The k-th of n values stands for the quantile (k - 1/2) / n: the slowest one would be infinitely high else.
+    The k-th of n values stands for the quantile (k - 1/2) / n, so that the slowest is not infinitely high.
     """
     below = accumulate(bucket.count for bucket in distribution.histogram)
     yield distribution.histogram[0].low_s, 0.0
@@ -235,7 +235,7 @@ def _tail(distribution: Distribution) -> Iterator[tuple[float, float]]:
 
 
 def _tail_scales(panels: list[Axes]) -> None:
-    """The same axes for all."""
+    """Set the same axes for all panels."""
     lines = [np.asarray(line.get_xydata(), dtype=np.float64) for axes in panels for line in axes.lines]
     every = np.concatenate(lines)
     fastest, slowest, highest = float(every[:, 0].min()), float(every[:, 0].max()), float(every[:, 1].max())
@@ -254,7 +254,7 @@ def _tail_scales(panels: list[Axes]) -> None:
 
 
 def _seconds_axis(axes: Axes, which: str) -> None:
-    """Few round numbers on a logarithmic axis of seconds."""
+    """Set a few round numbers on a logarithmic axis of seconds."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     narrow = high / low
@@ -266,7 +266,7 @@ def _seconds_axis(axes: Axes, which: str) -> None:
 
 
 def _names(pen: Pen, loads: Mapping[str, LoadResult]) -> list[tuple[str, dict[str, Any]]]:
-    """What the legend has for the projects."""
+    """Return the legend entries of the projects."""
     return [
         (shortened(name, 28), {"color": pen.palette[series_role(index, len(loads))], "linewidth": 2.4})
         for index, name in enumerate(loads)

@@ -1,4 +1,4 @@
-"""Prepares matplotlib's SVG for a page: unique ids, CSS variables for colors, text alternatives."""
+"""Prepare matplotlib's SVG for a page: unique ids, CSS variables for colors, text alternatives."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _URL = re.compile(r"url\(#([^)]+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What matplotlib wrote, and what to make of it.
+    """The SVG that matplotlib wrote, and how to embed it.
 
     Attributes:
-        source: of the SVG file.
-        name: in front of every id, so that several drawings fit on one page.
-        title: what it is called.
-        description: what can be seen in it.
-        tips: by the id of an element what to say of it.
+        source: the content of the SVG file.
+        name: the prefix of every id, so that several drawings fit on one page.
+        title: the title.
+        description: a description for users who cannot see the drawing.
+        tips: the tooltips by the id of an element.
     """
 
     source: str
@@ -38,10 +38,10 @@ class Drawing:
 
 
 def inline(drawing: Drawing) -> Html:
-    """The element ``svg``, as wide as its place on the page."""
-    root = fromstring(drawing.source)  # noqa: S314 - matplotlib wrote it a moment ago
+    """Return the element ``svg``, as wide as its place on the page."""
+    root = fromstring(drawing.source)  # noqa: S314 - written by matplotlib just before
     _drop_strangers(root)
-    # HTML knows these names without their namespaces.
+    # HTML uses these names without their namespaces.
     for one in root.iter():
         one.tag = one.tag.removeprefix(_SVG)
     used = set(_references(root))
@@ -61,7 +61,7 @@ def inline(drawing: Drawing) -> Html:
 
 
 def _drop_strangers(root: Element) -> None:
-    """Metadata, and a style sheet that would hold for the whole page; the page's own has what is in it."""
+    """Remove metadata, and a style sheet that would apply to the whole page; the page's own contains its rules."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (f"{_SVG}metadata", f"{_SVG}style"):
@@ -84,7 +84,7 @@ def _describe(one: Element, tips: Mapping[str, str]) -> None:
 
 
 def _rename(one: Element, name: str, used: set[str]) -> None:
-    """Ids that nothing refers to go; the others, and what refers to them, get the drawing's name."""
+    """Remove unreferenced ids; prefix the other ids and their references with the drawing's name."""
     own = one.attrib.pop("id", None)
     if own in used:
         one.set("id", f"{name}-{own}")
@@ -97,7 +97,7 @@ def _rename(one: Element, name: str, used: set[str]) -> None:
 
 
 def _round(one: Element) -> None:
-    """A hundredth of a point is finer than any screen."""
+    """Round to a hundredth of a point, which is finer than any screen."""
     for key in ("d", "x", "y"):
         if key in one.attrib:
             one.set(key, _LONG.sub(lambda found: f"{float(found[0]):.2f}", one.attrib[key]))

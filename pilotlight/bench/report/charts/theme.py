@@ -1,7 +1,7 @@
-"""The colors of a report by meaning, light and dark: one table for the pictures and the page.
+"""The colors of a report by meaning, light and dark: one table for the charts and the page.
 
-A picture is drawn with one column of the table. For the page it is drawn with ``MARKS``, colors that nobody sees: each
-stands for its role, and ``styles`` are the CSS variables that take their place.
+An image file is drawn with one column of the table. A chart for the page is drawn with ``MARKS``, placeholder colors
+that each stand for a role; the CSS variables of ``styles`` then replace them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["DARK", "LIGHT", "MARKS", "Palette", "series_role", "stage_role", "st
 Palette = Mapping[str, str]
 
 # Role: (light, dark). Text has a contrast of at least 4.5 on paper and panel, bars and lines at least 3 (a test
-# computes it); the grid and the borders are there to be overlooked.
+# computes it); the grid and the borders have a low contrast on purpose.
 _COLORS = {
     "paper": ("#ffffff", "#0d1117"),
     "panel": ("#f5f7f9", "#161b22"),
@@ -28,7 +28,7 @@ _COLORS = {
     "good": ("#1a7f47", "#4cc38a"),
     "bad": ("#c4321f", "#ff8473"),
     "warn": ("#8f5b00", "#e3b341"),
-    # Stages. What Cog, Python and the harness need is gray: it is nobody's fault.
+    # Stages. The stages of Cog, Python and the harness are gray, because a project cannot change them.
     "stage-spawn": ("#86909b", "#7d8894"),
     "stage-interpreter": ("#6d7782", "#95a0ac"),
     "stage-imports": ("#c07c00", "#f0b541"),
@@ -59,23 +59,23 @@ _MARK = re.compile(r"#fe00([0-9a-f]{2})")
 
 
 def stage_role(stage: str) -> str:
-    """The role of a stage; those that a project stamps under a name of its own share one."""
+    """Return the role of a stage; all stages that projects name themselves share one."""
     return f"stage-{stage}" if stage in STAGES or stage == OTHER else "stage-own"
 
 
 def series_role(index: int, count: int) -> str:
-    """The role of one of ``count`` projects. The first of several is the baseline, and gray."""
+    """Return the role of one of ``count`` projects. The first of several is the baseline, and gray."""
     if count == 1:
         return "series-1"
     return f"series-{index}" if index < _SERIES else f"series-{1 + (index - 1) % (_SERIES - 1)}"
 
 
 def styles() -> str:
-    """The declarations of the CSS variables, each light and dark at once."""
+    """Return the declarations of the CSS variables, each for light and dark."""
     return "\n".join(f"  --{role}: light-dark({light}, {dark});" for role, (light, dark) in _COLORS.items())
 
 
 def unmark(text: str) -> str:
-    """The variables in the place of ``MARKS``."""
+    """Replace ``MARKS`` by their variables."""
     roles = list(_COLORS)
     return _MARK.sub(lambda found: f"var(--{roles[int(found[1], 16)]})", text)

@@ -17,15 +17,15 @@ from pilotlight.bench.warm.results import WarmResult
 
 __all__ = ["warm_charts"]
 
-_MOST = 12  # processes of a project that are drawn; the table has all
+_MOST = 12  # processes of a project that are drawn; the table contains all
 _LEGEND, _NAME, _PANEL, _TITLE, _AXIS = 0.3, 0.32, 1.05, 0.24, 0.34  # heights, in inches
 _LEFT, _GAP = 0.62, 0.16
-_LOG_SPREAD = 6.0  # where the slowest takes more than this many times the fastest, a logarithmic axis shows both
+_LOG_SPREAD = 6.0  # if the slowest takes more than this many times the fastest, the axis is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One project; ``numbers`` are those of its processes in the tables."""
+    """One project; ``numbers`` are the numbers of its processes in the tables."""
 
     name: str
     numbers: tuple[int, ...]
@@ -37,7 +37,7 @@ class _Block:
 
 
 def warm_charts(result: WarmResult) -> list[Chart]:
-    """One picture, where there is something to draw."""
+    """Return one chart if there is data, else none."""
     blocks = []
     for info in result.projects:
         warmup = result.warmup(info.name)
@@ -65,7 +65,7 @@ def _draw(pen: Pen, blocks: list[_Block]) -> Figure:
 
 
 def _columns(count: int, most: int) -> int:
-    """As few rows as can be, and these as even."""
+    """Return the number of columns that gives the fewest rows, as even as possible."""
     shown = min(count, _MOST)
     return math.ceil(shown / math.ceil(shown / most))
 

@@ -1,4 +1,4 @@
-"""The part of the page about cold starts."""
+"""The section of the page about cold starts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["cold_section"]
 
 _NOTES = {
     "waterfall": (
-        "Of each project the start with the median wall time, as its stages lay in time. Solid is the time charged "
-        "to a stage, and sums to the whole; pale is what ran beside or around another one. A dot is one start's end."
+        "For each project the start with the median wall time, with its stages in time. Solid bars are the time "
+        "charged to a stage and sum to the whole; pale bars overlap another stage. Each dot is the end of one start."
     ),
-    "imports": "The own time of each package, without what it imports from others; medians of all starts.",
+    "imports": "The own time of each package without its imports from other packages; medians of all starts.",
 }
 
 
 def cold_section(result: ColdResult, charts: Sequence[Chart]) -> Html:
-    """Totals, failures, pictures, and every start in numbers."""
+    """Return totals, failures, charts, and a table of every start."""
     by_project = {info.name: result.measured(info.name) for info in result.projects}
     failed = [failures(info.name, _messages(result.failures(info.name))) for info in result.projects]
     started = {name: starts for name, starts in by_project.items() if starts}
@@ -52,8 +52,8 @@ def _card(name: str, starts: Sequence[ProcessResult]) -> Html:
     walls = walls_s(starts)
     ready = [one.ready_s for one in starts if one.ready_s is not None]
     outputs = [one.first_output_s for one in starts if one.first_output_s is not None]
-    after = [f"ready at {exact_seconds(median(ready))}"] if ready else []
-    after += [f"first output at {exact_seconds(median(outputs))}"] if outputs else []
+    after = [f"ready after {exact_seconds(median(ready))}"] if ready else []
+    after += [f"first output after {exact_seconds(median(outputs))}"] if outputs else []
     said = f"median of {len(walls)}; {between(median_interval(walls), exact_seconds)}"
     return card(name, exact_seconds(median(walls)), said, ", ".join(after), allowed(walls))
 
@@ -63,12 +63,12 @@ def _used(started: dict[str, list[ProcessResult]]) -> Html | None:
     if not used:
         return None
     rows = [
-        ("memory at most", *(f"{one.peak_rss_bytes / 1e6:.0f} MB" for one in used.values())),
+        ("peak memory", *(f"{one.peak_rss_bytes / 1e6:.0f} MB" for one in used.values())),
         ("read from disk", *(f"{one.read_bytes / 1e6:.1f} MB" for one in used.values())),
         ("major page faults", *(f"{one.major_faults:.0f}" for one in used.values())),
         ("processor time", *(f"{one.cpu_s:.2f} s" for one in used.values())),
     ]
-    return table("What a start used, medians", ["", *used], rows)
+    return table("Resources used by a start, medians", ["", *used], rows)
 
 
 def _stages(started: dict[str, list[ProcessResult]]) -> Html:
@@ -79,7 +79,7 @@ def _stages(started: dict[str, list[ProcessResult]]) -> Html:
     found = dict.fromkeys(stage for one in medians.values() for stage in one)
     ordered = [*(stage for stage in STAGES if stage in found), *(stage for stage in found if stage not in STAGES)]
     rows = [(stage.replace("_", " "), *(_stage(stage, one) for one in medians.values())) for stage in ordered]
-    return table("Seconds charged to each stage, and those beside another stage", ["stage", *medians], rows)
+    return table("Seconds charged to each stage, and seconds overlapping another stage", ["stage", *medians], rows)
 
 
 def _stage(stage: str, medians: dict[str, tuple[float, float]]) -> str:

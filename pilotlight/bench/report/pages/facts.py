@@ -1,4 +1,4 @@
-"""The last part of the page: the machine, the settings, the projects, and the calibration."""
+"""The last section of the page: the machine, the settings, the projects, and the calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["calibration_section", "facts_section"]
 
 
 def facts_section(documents: Iterable[tuple[str, Document]]) -> Html:
-    """What it was measured on and how; what several results share is there once."""
+    """Return the machine, the settings and the projects; information that several results share appears once."""
     found = list(documents)
     machines: dict[str, tuple[list[str], Environment]] = {}
     projects: dict[str, ProjectInfo] = {}
@@ -27,7 +27,7 @@ def facts_section(documents: Iterable[tuple[str, Document]]) -> Html:
     several = len(machines) > 1
     return section(
         "facts",
-        "What it was measured on, and how",
+        "Machine, projects and settings",
         *(_machine(", ".join(names) if several else None, machine) for names, machine in machines.values()),
         *(_project(info) for info in projects.values()),
         *(_settings(name, document) for name, document in found),
@@ -35,7 +35,7 @@ def facts_section(documents: Iterable[tuple[str, Document]]) -> Html:
 
 
 def calibration_section(calibration: Calibration | None) -> Html:
-    """How often the statistics are wrong here; or how to find that out."""
+    """Return the calibration, or instructions for running one."""
     title = "Can these statistics be trusted?"
     if calibration is None:
         return section("calibration", title, tag("p", NOT_CALIBRATED), tag("pre", CALIBRATE))
@@ -93,7 +93,7 @@ def _project(info: ProjectInfo) -> Html:
 def _settings(name: str, document: Document) -> Html:
     settings: dict[str, Any] = getattr(document, "settings").model_dump()  # noqa: B009 - each kind has its own
     pairs = [(key.replace("_", " "), _shown(value)) for key, value in settings.items()]
-    pairs += [("made at", f"{document.created_at:%Y-%m-%d %H:%M:%S %Z}"), ("finished", _shown(document.finished))]
+    pairs += [("created", f"{document.created_at:%Y-%m-%d %H:%M:%S %Z}"), ("finished", _shown(document.finished))]
     return folded(f"Settings: {name}", facts(pairs))
 
 

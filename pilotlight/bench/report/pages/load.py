@@ -1,4 +1,4 @@
-"""The part of the page about load."""
+"""The section of the page about load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = (0.5, 0.9, 0.95, 0.99, 0.999)
 
 
 def load_section(loads: Mapping[str, LoadResult], charts: Sequence[Chart]) -> Html:
-    """What was served, the pictures, and every step in numbers."""
+    """Return the best throughput, the charts, and a table of every step."""
     best = {name: step for name, load in loads.items() if (step := _best(load)) is not None}
     return section(
         "load",
@@ -30,7 +30,7 @@ def load_section(loads: Mapping[str, LoadResult], charts: Sequence[Chart]) -> Ht
 
 
 def _best(load: LoadResult) -> StepResult | None:
-    """The step that served most of those with a verdict."""
+    """Return the step with the highest throughput among those with a verdict."""
     sound = [step for step in load.steps if step.verdict is not None]
     return max(sound, key=lambda step: step.summary.achieved_per_s) if sound else None
 
@@ -46,11 +46,11 @@ def _card(name: str, step: StepResult) -> Html:
 
 def _note(name: str) -> str:
     if name.startswith("throughput"):
-        hollow = "A hollow dot is a step with a warning: see the table."
-        return hollow if name.endswith("closed") else f"On the dotted line everything offered is served. {hollow}"
+        hollow = "A hollow dot is a step with a warning; see the table."
+        return hollow if name.endswith("closed") else f"On the dotted line every offered request is served. {hollow}"
     return (
-        "How many requests took at most so long; each step up is ten times fewer. Solid is the response time, from "
-        "when a request should have been sent; dashed the service time, from when it was sent."
+        "The share of requests up to each time; each step up is ten times fewer. Solid lines are the response time, "
+        "from the intended start; dashed lines are the service time, from the send."
     )
 
 
@@ -130,7 +130,7 @@ def _interval(distribution: Distribution, q: float) -> str:
 
 
 def _audits(load: LoadResult) -> Html:
-    heads = ["load", "sent of asked", "gaps vary by", "gaps follow", "late p99", "processor", "event loop p99"]
+    heads = ["load", "sent of intended", "gaps vary by", "gap correlation", "late p99", "processor", "event loop p99"]
     rows = []
     for step in load.steps:
         audit = step.audit
@@ -145,10 +145,10 @@ def _audits(load: LoadResult) -> Html:
                 NOTHING if audit.lag_p99_s is None else format_seconds(audit.lag_p99_s),
             )
         )
-    return table("What the generator did, and what was asked of it", heads, rows)
+    return table("The generator's actual and intended behavior", heads, rows)
 
 
 def _asked(found: float | None, asked: float | None) -> str:
     if found is None:
         return NOTHING
-    return f"{found:.2f}" if asked is None else f"{found:.2f} (asked for {asked:.2f})"
+    return f"{found:.2f}" if asked is None else f"{found:.2f} (intended {asked:.2f})"

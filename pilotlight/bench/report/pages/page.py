@@ -21,14 +21,14 @@ from pilotlight.bench.warm.summary import warnings as warm_warnings
 
 __all__ = ["default_title", "page"]
 
-# The browser holds to it even if something in the data got out of its quotes.
+# The browser enforces this even if something in the data escapes its quotes.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SCHEMES = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
 _KINDS = (("cold", "cold start"), ("warm", "warm-up"), ("load", "load"))
 
 
 def page(sources: ReportSources, charts: Mapping[str, Sequence[Chart]], title: str) -> str:
-    """The whole page; ``charts`` by the kind of result, as ``_KINDS`` has them."""
+    """Return the whole page; ``charts`` by the kind of result, as in ``_KINDS``."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -45,7 +45,7 @@ def page(sources: ReportSources, charts: Mapping[str, Sequence[Chart]], title: s
 
 
 def default_title(sources: ReportSources) -> str:
-    """What was measured of what."""
+    """Return the title: the kinds of results and the projects."""
     kinds = [text for name, text in _KINDS if getattr(sources, "loads" if name == "load" else name)]
     return f"{_listed(kinds).capitalize()} of {_listed(sources.projects) or 'nothing'}"
 

@@ -1,4 +1,4 @@
-"""Building blocks of the page: tables, pictures, cards and foldable sections."""
+"""Building blocks of the page: tables, charts, cards and foldable sections."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pilotlight.bench.report.markup import Html, join, tag
 
 __all__ = ["NOTHING", "bullets", "card", "cards", "facts", "failures", "folded", "picture", "section", "table"]
 
-NOTHING = "–"  # noqa: RUF001 - what a table shows where there is no value
+NOTHING = "–"  # noqa: RUF001 - the cell of a table without a value
 
 
 def section(anchor: str, title: str, *content: Html | None) -> Html:
-    """A part of the page with a heading to link to."""
+    """Return a section of the page with a heading to link to."""
     heading = tag("h2", title, id=f"{anchor}-heading")
     return tag("section", heading, *content, id=anchor, aria_labelledby=f"{anchor}-heading")
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | Html]], *, words: int = 1) -> Html:
-    """Rows with a heading each; all columns but the first ``words`` are numbers, aligned by their ends.
+    """Return rows with a heading each; all columns except the first ``words`` hold numbers, aligned right.
 
-    What is wider than the page scrolls within a region of its own, with the keyboard too.
+    A table that is wider than the page scrolls in its own region, also with the keyboard.
     """
     kinds = ["word" if index < words else "number" for index in range(len(heads))]
     head = tag("tr", *(tag("th", text, scope="col", class_=kind) for text, kind in zip(heads, kinds, strict=True)))
@@ -38,35 +38,35 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str | Html]]
 
 
 def facts(pairs: Iterable[tuple[str, str | Html]]) -> Html:
-    """Names with their values."""
+    """Return names with their values."""
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs), class_="facts")
 
 
 def folded(title: str, *content: Html | None) -> Html:
-    """What is shown on demand."""
+    """Return content that is shown on demand."""
     return tag("details", tag("summary", title), *content)
 
 
 def card(name: str, figure: str, *lines: str) -> Html:
-    """A figure to be seen from afar."""
+    """Return one large figure with its name and explanation."""
     below = (tag("p", line) for line in lines)
     return tag("div", tag("h3", name), tag("p", figure, class_="figure"), *below, class_="card")
 
 
 def cards(found: Iterable[Html]) -> Html | None:
-    """Side by side, as far as there is room."""
+    """Return the cards side by side, as far as they fit."""
     content = join(*found)
     return tag("div", content, class_="cards") if content else None
 
 
 def bullets(lines: Iterable[str], class_: str | None = None) -> Html | None:
-    """A list, where there is anything to list."""
+    """Return a list, or ``None`` if it is empty."""
     items = [tag("li", line) for line in lines]
     return tag("ul", *items, class_=class_) if items else None
 
 
 def failures(name: str, messages: Mapping[str, int]) -> Html | None:
-    """What went wrong with a project, each message once with how often it came."""
+    """Return a project's failures, each message once with its number of occurrences."""
     if not messages:
         return None
     said = (
@@ -77,6 +77,6 @@ def failures(name: str, messages: Mapping[str, int]) -> Html | None:
 
 
 def picture(chart: Chart, note: str) -> Html:
-    """A chart with its words: one drawing for wide screens and one for phones."""
+    """Return a chart with its caption: one drawing for wide screens and one for phones."""
     caption = tag("figcaption", tag("strong", f"{chart.title}."), " ", note)
     return tag("figure", caption, as_svg(chart, narrow=False), as_svg(chart, narrow=True))

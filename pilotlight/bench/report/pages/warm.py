@@ -1,4 +1,4 @@
-"""The part of the page about warm-up."""
+"""The section of the page about warm-up."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pilotlight.bench.warm.summary import steady_interval
 __all__ = ["warm_section"]
 
 _NOTE = (
-    "Each process ran the same prediction again and again, in its own panel. A changepoint is where the times change "
-    "their mean or their spread for good, as PELT finds it; a logarithmic axis where they differ much."
+    "Each process repeated the same prediction, and has its own panel. A changepoint is a lasting change of the times' "
+    "mean or spread, found by PELT. The axis is logarithmic if the times differ much."
 )
 
 
 def warm_section(result: WarmResult, charts: Sequence[Chart]) -> Html:
-    """Steady times, failures, the curves, and every process in numbers."""
+    """Return steady times, failures, the charts, and a table of every process."""
     warmups = {info.name: result.warmup(info.name) for info in result.projects}
     settled = {name: warmup for name, warmup in warmups.items() if warmup is not None}
     failed = [failures(info.name, _messages(result.failures(info.name))) for info in result.projects]
@@ -52,7 +52,7 @@ def _card(name: str, warmup: Warmup, processes: Sequence[WarmProcess]) -> Html:
         return card(name, str(warmup.shape), warmup.sentence)
     levels = [one.steady_s for one in warmup.processes if one.steady_s is not None]
     takes = format_seconds(median(levels))
-    return card(name, takes, f"a prediction once steady; {between(steady)}", warmup.sentence)
+    return card(name, takes, f"per prediction in the steady state; {between(steady)}", warmup.sentence)
 
 
 def _figures(result: WarmResult, settled: dict[str, Warmup]) -> Html:

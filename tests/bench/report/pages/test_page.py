@@ -104,7 +104,7 @@ def test_the_verdict_comes_first_and_then_the_others(whole):
     main = parsed(whole).all("main")[0]
     assert [one.text for one in main.all("p")[:2]] == [
         "ours starts 4.44 times as fast as plain.95% interval 4.32 to 4.57",
-        "Once steady, ours predicts 4.17 times as fast as plain (95% interval 4.16 to 4.18).",
+        "In the steady state, ours predicts 4.17 times as fast as plain (95% interval 4.16 to 4.18).",
     ]
     assert main.all("h1")[0].text == "A title"
 
@@ -112,7 +112,9 @@ def test_the_verdict_comes_first_and_then_the_others(whole):
 def test_figures_of_cold_starts(whole):
     cold = part(parsed(whole), "cold")
     cards = [one.text for one in cold.all("div") if one.attributes.get("class") == "card"]
-    assert cards[0].startswith("plain4.140 smedian of 8; 95% interval 4.037 s to 4.243 sready at 3.940 s, first output")
+    assert cards[0].startswith(
+        "plain4.140 smedian of 8; 95% interval 4.037 s to 4.243 sready after 3.940 s, first output"
+    )
     starts = cold.all("details")[1]
     assert starts.all("summary")[0].text == "Every start: 16"
     assert [cell.text for cell in starts.all("tbody")[0].all("tr")[0].children] == [
@@ -133,7 +135,7 @@ def test_figures_of_warm_up_and_its_raw_values(whole):
 def test_figures_of_load(whole):
     load = part(parsed(whole), "load")
     titles = [one.text for one in load.all("caption")]
-    assert titles[:3] == ["plain, step by step", "Quantiles", "What the generator did, and what was asked of it"]
+    assert titles[:3] == ["plain, step by step", "Quantiles", "The generator's actual and intended behavior"]
     table = next(one for one in load.all("table") if one.all("caption")[0].text == "open, step by step")
     rows = [[cell.text for cell in row.children] for row in table.all("tr")]
     assert rows[0][:6] == ["load", "verdict", "requests", "offered", "served", "within 250ms"]
@@ -158,14 +160,14 @@ def test_machine_settings_projects_and_calibration(whole):
         assert text in facts
     assert facts.count("processorModel T") == 1, "what all share is there once"
     calibration = part(root, "calibration")
-    assert "95% intervals hold the truth." in calibration.text
+    assert "95% intervals contain the truth." in calibration.text
     assert "timer resolution" in calibration.text
     assert "50 ns" in calibration.text
 
 
 def test_without_a_calibration_it_says_how_to_make_one():
     text = part(shown(made.sources(made.cold(runs=1))), "calibration").text
-    assert "Nobody has checked yet" in text
+    assert "have not been measured here" in text
     assert "pilotlight bench calibrate --json > calibration.json" in text
 
 
@@ -247,7 +249,7 @@ def test_results_without_a_single_success():
     )
     body = shown(sources)
     assert not body.all("svg")
-    assert body.all("p")[1].text == "Not one start of plain succeeded."
+    assert body.all("p")[1].text == "No start of plain succeeded."
     for name, text in (("cold", "No start succeeded."), ("warm", "No process ran all of its predictions.")):
         assert text in part(body, name).text
 
