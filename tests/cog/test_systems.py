@@ -91,7 +91,7 @@ def test_a_cog_project_starts_and_streams():
 
 
 def test_another_number_of_tokens_than_asked_for_is_an_error():
-    with pytest.raises(WorkerError, match="a request gave 20 tokens, and 10 were asked for"):
+    with pytest.raises(WorkerError, match="a request gave 20 tokens, but 10 were requested"):
         asyncio.run(cog(("words",), pause_s=0).stream(LOAD))
 
 

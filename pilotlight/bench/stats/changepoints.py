@@ -1,11 +1,11 @@
-"""Where a series of times changes its mean or its spread.
+"""Find where a series of times changes its mean or its spread.
 
 The method is that of Barrett et al., "Virtual Machine Warmup Blows Hot and Cold" (OOPSLA 2017): outliers are left out,
-then PELT (Killick, Fearnhead and Eckley 2012) finds the segments that fit best as normal data, each with a mean and a
-variance of its own, at a penalty of 15 ln n for each. Three things differ. A bench has hundreds of iterations where
-they had 2000, so the window for outliers is a tenth of the run (theirs was 200), and only a run of outliers at the very
-start is kept (they kept all of the first 200). The floor under the variances depends on the data, so that the unit of
-time does not matter.
+then PELT (Killick, Fearnhead and Eckley 2012) finds the segments that fit best as normal data, each with its own mean
+and variance, at a penalty of 15 ln n for each. Three things differ. A bench has hundreds of iterations instead of
+2000, so the window for outliers is a tenth of the run (theirs was 200), and only a run of outliers at the very start is
+kept (they kept all of the first 200). The lower bound of the variances depends on the data, so that the unit of time
+does not matter.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pilotlight.bench.stats.intervals import Values, as_row
 
 __all__ = ["Segment", "outliers", "pelt", "segments"]
 
-# Iterations around each one that say what is normal there: the paper's 200 of 2000, and as large a share of fewer. A
-# window that reached over a change would be so spread that no pause beside it was an outlier.
+# The number of neighboring iterations that define an outlier: the paper's 200 of 2000, and the same share of fewer. A
+# window across a change would be so spread that no pause beside the change was an outlier.
 _WINDOW = 200
 _WINDOW_SHARE = 0.1
 _MIN_WINDOW = 30  # ten percent at either end are three values
@@ -29,22 +29,22 @@ _SPREADS = 3.0  # outside median +- 3 (p90 - p10) is an outlier: 7.7 standard de
 _PENALTY = 15.0  # times ln n
 _MIN_SIZE = 2  # one point has no variance
 
-# Segments as quiet as this are all the same: a tenth of the usual step from one iteration to the next, 0.01 % of the
-# level, or the rounding error of the clock. Else a few equal readings would be a segment of their own, of variance 0.
+# Segments with less variance than this are equal: a tenth of the usual step from one iteration to the next, 0.01 % of
+# the level, or the clock's rounding error. Otherwise a few equal readings would form a segment of variance 0.
 _QUIET_STEP = 0.1
 _QUIET_LEVEL = 1e-4
-_TICKING = 0.05  # where fewer readings than this share differ from the one before, it is not the clock that shows
+_TICKING = 0.05  # if fewer readings than this share differ from the one before, the clock's ticks do not matter
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Iterations that belong together.
+    """Consecutive iterations with one mean and spread.
 
     Attributes:
-        start: the first of them, from 0.
-        stop: the first after them.
-        mean_s: of those that are no outliers.
-        deviation_s: their standard deviation.
+        start: the index of the first iteration, from 0.
+        stop: the index after the last iteration.
+        mean_s: the mean without outliers.
+        deviation_s: the standard deviation without outliers.
     """
 
     start: int
@@ -54,7 +54,7 @@ class Segment:
 
 
 def segments(values: Values) -> tuple[Segment, ...]:
-    """Cuts times in seconds into segments, in order and without gaps; no change makes one segment, no times none."""
+    """Cut times in seconds into segments, in order and without gaps; one if nothing changes, none for no times."""
     data = as_row(values)
     if not data.size:
         return ()
@@ -71,9 +71,9 @@ def segments(values: Values) -> tuple[Segment, ...]:
 
 
 def outliers(values: Values) -> NDArray[np.bool_]:
-    """Which values are far from those around them: outside median +- 3 (p90 - p10) of the nearest 30 to 200.
+    """Return which values are far from their neighbors: outside median +- 3 (p90 - p10) of the nearest 30 to 200.
 
-    A run of them at the very start is none: that is how warm-up looks.
+    A run of far values at the very start does not count, because warm-up looks like that.
     """
     data = as_row(values)
     if not data.size:
@@ -81,7 +81,7 @@ def outliers(values: Values) -> NDArray[np.bool_]:
     width = min(data.size, max(_MIN_WINDOW, min(_WINDOW, int(_WINDOW_SHARE * data.size))))
     windows = np.lib.stride_tricks.sliding_window_view(data, width)
     p10, middle, p90 = np.quantile(windows, [0.1, 0.5, 0.9], axis=1)
-    # Each value's own window has it in the middle, but for those within half a window of the ends.
+    # Each value is in the middle of its window, except within half a window of the ends.
     nearest = np.clip(np.arange(data.size) - width // 2, 0, len(windows) - 1)
     far: NDArray[np.bool_] = np.abs(data - middle[nearest]) > _SPREADS * (p90 - p10)[nearest]
     first_usual = int(np.argmin(far))
@@ -90,28 +90,28 @@ def outliers(values: Values) -> NDArray[np.bool_]:
 
 
 def pelt(values: Values, *, penalty: float, floor: float, min_size: int = _MIN_SIZE) -> tuple[int, ...]:
-    """The starts of the second and further segments of the best segmentation under the normal likelihood. Exact.
+    """Return the starts of all segments but the first of the best segmentation by the normal likelihood. Exact.
 
     Minimizes the sum over segments of ``size * ln(variance + floor) + penalty``.
 
     Args:
         values: the series.
-        penalty: what each segment costs.
-        floor: what is added to every variance, above 0.
+        penalty: the cost of each segment.
+        floor: the number added to every variance, above 0.
         min_size: the fewest values in a segment.
     """
     data = as_row(values)
     n = data.size
     if n < 2 * min_size:
         return ()
-    centered = data - np.median(data)  # the prefix sums of squares would lose digits far from 0
+    centered = data - np.median(data)  # prefix sums of squares would lose digits far from 0
     sums = np.concatenate([[0.0], np.cumsum(centered)])
     squares = np.concatenate([[0.0], np.cumsum(centered**2)])
     best = np.full(n + 1, np.inf)
     best[0] = -penalty
     previous = np.zeros(n + 1, dtype=np.intp)
     starts = np.empty(0, dtype=np.intp)  # where the last segment may start
-    expiry = np.empty(0, dtype=np.intp)  # until which stop each of them has to be tried
+    expiry = np.empty(0, dtype=np.intp)  # the last stop for which each of them has to be tried
     for stop in range(min_size, n + 1):
         if math.isfinite(best[stop - min_size]):
             starts = np.append(starts, stop - min_size)
@@ -123,7 +123,7 @@ def pelt(values: Values, *, penalty: float, floor: float, min_size: int = _MIN_S
         winner = int(np.argmin(cost))
         best[stop] = cost[winner] + penalty
         previous[stop] = starts[winner]
-        # A start that loses to a cut at ``stop`` loses for good, but such a cut is possible only min_size later.
+        # A start that loses to a cut at ``stop`` loses for later stops too, but a cut is possible only min_size on.
         expiry = np.where(cost > best[stop], np.minimum(expiry, stop + min_size - 1), expiry)
         alive = expiry > stop
         starts, expiry = starts[alive], expiry[alive]

@@ -1,4 +1,4 @@
-"""The few distributions that the intervals need, on numpy alone; exact where the data are few, which is what counts."""
+"""The distributions that the intervals need, using only numpy; exact for few data, where exactness matters."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def student_quantile(p: float, freedom: int) -> float:
 
 @lru_cache(maxsize=256)
 def rank_sum_cut(n: int, m: int, confidence: float) -> int:
-    """How many of the ``n * m`` sorted pairwise differences to cut off at each end; 0 if there are too few.
+    """Return how many of the ``n * m`` sorted pairwise differences to cut off at each end; 0 if there are too few.
 
-    Between the first and the last that remain lies the shift between the two groups, with at least ``confidence``
+    The shift between the groups lies between the first and the last remaining difference, with at least ``confidence``
     (Mann and Whitney's U; counted exactly for up to 10,000 pairs, its normal approximation above).
     """
     tail = (1 - confidence) / 2

@@ -1,9 +1,9 @@
-"""Intervals that hold for the ten to thirty processes that a bench can afford, and verdicts that rest on them.
+"""Intervals that are valid for the ten to thirty processes that a bench can run, and verdicts based on them.
 
-Which interval, and why. The calibration measures all of them (``pilotlight bench calibrate``); the figures here are
+The choice of intervals. The calibration measures all of them (``pilotlight bench calibrate``); the figures here are
 coverages of nominal 95 % intervals on lognormal, Pareto and Student-t(2) data with n = 10, 15, 20 and 30.
 
-- ``median_interval``, the one to use for a median: the order-statistic interval, interpolated between the two nearest
+- ``median_interval``, recommended for a median: the order-statistic interval, interpolated between the two nearest
   ranks (Hettmansperger and Sheather 1986). It covers 93.8 to 96.6 %. Without the interpolation the interval is
   conservative: 95.2 to 98.6 %, wider than it has to be.
 - ``bca_interval``, for a median or anything else: Efron's BCa bootstrap. On medians of small samples it is too narrow,
@@ -13,11 +13,11 @@ coverages of nominal 95 % intervals on lognormal, Pareto and Student-t(2) data w
 - ``hierarchical_interval``, for iterations within processes: resamples processes, then the iterations of each. Where
   processes differ as much as iterations do it covers 94.3 to 96.5 %. Where they hardly differ it is conservative (up
   to 99.5 %), because the noise of the iterations enters twice; ``median_interval`` of the processes' medians is not.
-- ``quantile_interval``: ranks from the binomial distribution, for any distribution of the data at all.
+- ``quantile_interval``: ranks from the binomial distribution, for any distribution of the data.
 - ``compare``: Hodges and Lehmann's shift between logarithms, its interval by inverting the exact rank-sum test.
   Where both groups come from one distribution, whichever it is, at most 5 % of comparisons see a difference.
 
-A number that n cannot support is a ``TooSmall``, which says how many would do.
+If n is too small for a number, the result is a ``TooSmall``, which says how many values are needed.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ Values = Sequence[float] | NDArray[np.float64]
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 _NORMAL = NormalDist()
-_MIN_BOOTSTRAP = 5  # fewer have fewer than 126 distinct resamples: their tails are single values
-_MAX_COMPARED = 3000  # each; the pairs of two such groups are 72 MB
+_MIN_BOOTSTRAP = 5  # fewer have fewer than 126 distinct resamples, so their tails are single values
+_MAX_COMPARED = 3000  # per group; the pairs of two such groups are 72 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Estimate:
 
     Attributes:
         value: the estimate.
-        low: the interval's lower end.
-        high: its upper end.
-        confidence: how often such an interval holds the truth.
-        n: how many independent values it rests on; processes, where iterations are grouped in processes.
+        low: the lower end of the interval.
+        high: the upper end of the interval.
+        confidence: the share of such intervals that contain the truth.
+        n: the number of independent values behind it; processes, if iterations are grouped in processes.
     """
 
     value: float
@@ -78,11 +78,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class TooSmall:
-    """In the place of a number that ``n`` values cannot support.
+    """The result instead of a number if ``n`` values are too few for it.
 
     Attributes:
-        n: how many there are.
-        needed: how many would do.
+        n: the number of values.
+        needed: the number of values needed.
     """
 
     n: int
@@ -100,27 +100,27 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A candidate's times against a baseline's.
+    """A candidate's times compared with a baseline's.
 
     Attributes:
         ratio: candidate over baseline: the median of the ratios of all pairs; below 1 the candidate is faster.
-        verdict: faster or slower where the whole interval is on one side of 1.
+        verdict: faster or slower if the whole interval is on one side of 1.
     """
 
     ratio: Estimate | TooSmall
     verdict: Verdict
 
     def slower_by(self, fraction: float) -> bool:
-        """Whether the data show the candidate to be slower by more than ``fraction`` (0.05 for 5 %)."""
+        """Return whether the data show the candidate to be slower by more than ``fraction`` (0.05 for 5 %)."""
         return isinstance(self.ratio, Estimate) and self.ratio.low > 1 + fraction
 
     def faster_by(self, fraction: float) -> bool:
-        """Whether the data show the candidate to take less than ``1 - fraction`` of the baseline's time."""
+        """Return whether the data show the candidate to take less than ``1 - fraction`` of the baseline's time."""
         return isinstance(self.ratio, Estimate) and self.ratio.high < 1 - fraction
 
 
 def median_interval(values: Values, confidence: float = CONFIDENCE) -> Estimate | TooSmall:
-    """The median with its interpolated order-statistic interval; 6 values are needed for 95 %."""
+    """Return the median with its interpolated order-statistic interval; 95 % need 6 values."""
     data = np.sort(as_row(values))
     n = data.size
     needed = _values_needed(0.5, confidence)
@@ -138,11 +138,11 @@ def median_interval(values: Values, confidence: float = CONFIDENCE) -> Estimate 
 
 
 def quantile_interval(values: Values, q: float, confidence: float = CONFIDENCE) -> Estimate | TooSmall:
-    """The ``q`` quantile with the narrowest pair of ranks that covers it; p95 needs 59 values, p99 needs 299."""
+    """Return the ``q`` quantile with the narrowest pair of ranks that covers it; p95 needs 59 values, p99 needs 299."""
     data = np.sort(as_row(values))
     n = data.size
     if not 0 < q < 1:
-        raise UsageError(f"a quantile of {q}: it has to be between 0 and 1, 0.95 for p95")
+        raise UsageError(f"a quantile of {q}: it must be between 0 and 1, 0.95 for p95")
     needed = _values_needed(q, confidence)
     if n < needed:
         return TooSmall(n, needed)
@@ -162,14 +162,14 @@ def bca_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate | TooSmall:
-    """A statistic with its bias-corrected and accelerated bootstrap interval (Efron 1987), Student's quantiles.
+    """Return a statistic with its bias-corrected and accelerated bootstrap interval (Efron 1987), Student's quantiles.
 
     Args:
-        values: independent of each other.
-        statistic: of the rows of an array, vectorized; the median without it.
-        confidence: of the interval.
-        resamples: more make the ends less random.
-        seed: of the resampling; the same one gives the same interval.
+        values: independent values.
+        statistic: a vectorized function of the rows of an array; the median if not given.
+        confidence: the confidence of the interval.
+        resamples: the number of resamples; more make the ends less random.
+        seed: the seed of the resampling; the same seed gives the same interval.
     """
     data = as_row(values)
     n = data.size
@@ -195,13 +195,13 @@ def bca_interval(
 def hierarchical_interval(
     processes: Sequence[Values], *, confidence: float = CONFIDENCE, resamples: int = 2000, seed: int = 0
 ) -> Estimate | TooSmall:
-    """The median of the processes' medians; the bootstrap resamples processes, then iterations in each.
+    """Return the median of the processes' medians; the bootstrap resamples processes, then iterations in each.
 
     Args:
-        processes: the iterations of each, at least one; processes may differ in how many they have.
-        confidence: of the interval.
-        resamples: more make the ends less random.
-        seed: of the resampling; the same one gives the same interval.
+        processes: the iterations of each process, at least one; the numbers may differ.
+        confidence: the confidence of the interval.
+        resamples: the number of resamples; more make the ends less random.
+        seed: the seed of the resampling; the same seed gives the same interval.
     """
     groups = [as_row(process) for process in processes]
     n = len(groups)
@@ -210,8 +210,8 @@ def hierarchical_interval(
     if n < _MIN_BOOTSTRAP:
         return TooSmall(n, _MIN_BOOTSTRAP)
     rng = np.random.default_rng(seed)
-    # Row p: medians of resampled iterations of process p. A replica takes each of its processes' medians from another
-    # column, so a process that it holds twice is resampled twice.
+    # Row p: medians of resampled iterations of process p. A replica takes each of its processes' medians from a
+    # different column, so a process that occurs twice is resampled twice.
     medians = np.stack([_medians(group[rng.integers(0, group.size, (resamples, group.size))]) for group in groups])
     columns = (np.arange(resamples)[:, None] + np.arange(n)) % resamples
     replicas = _medians(medians[rng.integers(0, n, (resamples, n)), columns])
@@ -221,14 +221,14 @@ def hierarchical_interval(
 
 
 def compare(baseline: Values, candidate: Values, confidence: float = CONFIDENCE) -> Comparison:
-    """Is the candidate faster or slower? One time per process (its median, where it has many): those are independent.
+    """Compare the candidate's times with the baseline's; give one time per process (its median), which is independent.
 
     Raises:
-        UsageError: a time is not above 0, or a group has more than 3000: they are hardly all of independent processes.
+        UsageError: a time is not above 0, or a group has more than 3000 times, which are hardly all independent.
     """
     groups = [as_row(baseline), as_row(candidate)]
     if any(np.any(group <= 0) for group in groups):
-        raise UsageError("compare: every time has to be above 0 seconds")
+        raise UsageError("compare: every time must be above 0 seconds")
     n, m = (group.size for group in groups)
     if max(n, m) > _MAX_COMPARED:
         raise UsageError(f"compare: {max(n, m)} times of one side; give one per process, its median, at most 3000")
@@ -242,17 +242,17 @@ def compare(baseline: Values, candidate: Values, confidence: float = CONFIDENCE)
 
 
 def as_row(values: Values) -> NDArray[np.float64]:
-    """The values as an array of one dimension, which may be empty; refuses what is no finite number."""
+    """Return the values as a one-dimensional array, which may be empty; refuse values that are not finite numbers."""
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 1:
         raise UsageError(f"statistics of values in {data.ndim} dimensions: give one row")
     if not np.all(np.isfinite(data)):
-        raise UsageError("statistics: every value has to be a finite number; leave out what failed")
+        raise UsageError("statistics: every value must be a finite number; leave out what failed")
     return data
 
 
 def _medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As ``np.median(rows, axis=1)``, in a third of the time for short rows."""
+    """Return ``np.median(rows, axis=1)``, computed in a third of the time for short rows."""
     ordered = np.sort(rows, axis=1)
     n = ordered.shape[1]
     middle: NDArray[np.float64] = (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2
@@ -261,15 +261,15 @@ def _medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _bca_level(bias: float, acceleration: float, z: float) -> float:
     shifted = bias + z
-    # Far enough out the denominator changes its sign, and the level would jump to the other end.
+    # Far from the center the denominator changes its sign, and the level would jump to the other end.
     stretched = shifted / max(1 - acceleration * shifted, 1e-9)
     return _NORMAL.cdf(bias + stretched)
 
 
 def _values_needed(q: float, confidence: float) -> int:
-    """The least n whose smallest and largest value have the ``q`` quantile between them with ``confidence``."""
+    """Return the least n for which the interval from least to largest value covers the ``q`` quantile."""
     if not 0 < confidence < 1:
-        raise UsageError(f"a confidence of {confidence}: it has to be between 0 and 1, 0.95 for 95 %")
+        raise UsageError(f"a confidence of {confidence}: it must be between 0 and 1, 0.95 for 95 %")
     n = 2
     while 1 - q**n - (1 - q) ** n < confidence:
         n += 1

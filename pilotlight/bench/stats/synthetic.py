@@ -1,4 +1,4 @@
-"""Data whose truth is known, to test statistics with. All random, all repeatable from a generator."""
+"""Synthetic data of known truth for testing statistics, repeatable from a random generator."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class SyntheticSeries:
     """The times of one process.
 
     Attributes:
-        times_s: of its predictions.
-        shape: the class it was made to be.
-        steady_from: the first steady iteration; ``None`` where nothing is steady, or no single one begins it.
+        times_s: the times of its predictions.
+        shape: the intended class.
+        steady_from: the first steady iteration; ``None`` if there is no steady state, or no single iteration begins it.
     """
 
     times_s: Floats
@@ -45,32 +45,32 @@ class SyntheticSeries:
 
 
 def lognormal(rng: np.random.Generator, n: int, *, median: float = 1.0, sigma: float = 0.3) -> Floats:
-    """Times as undisturbed programs have them; ``sigma`` is the deviation of their logarithm."""
+    """Return times as of undisturbed programs; ``sigma`` is the standard deviation of their logarithm."""
     times: Floats = median * np.exp(sigma * rng.standard_normal(n))
     return times
 
 
 def pareto(rng: np.random.Generator, n: int, *, median: float = 1.0, alpha: float = 1.5) -> Floats:
-    """A heavy tail: P(X > x) falls as x**-alpha. At 1.5 the mean exists and the variance does not."""
+    """Return times with a heavy tail: P(X > x) falls as x**-alpha. At 1.5 the mean is finite, the variance infinite."""
     uniform = 1.0 - rng.random(n)  # in (0, 1]
     times: Floats = median * (2 * uniform) ** (-1 / alpha)
     return times
 
 
 def lognormal_quantile(q: float, *, median: float = 1.0, sigma: float = 0.3) -> float:
-    """The true ``q`` quantile of ``lognormal``."""
+    """Return the true ``q`` quantile of ``lognormal``."""
     return median * math.exp(sigma * NormalDist().inv_cdf(q))
 
 
 def pareto_quantile(q: float, *, median: float = 1.0, alpha: float = 1.5) -> float:
-    """The true ``q`` quantile of ``pareto``."""
+    """Return the true ``q`` quantile of ``pareto``."""
     return median * float((2 * (1 - q)) ** (-1 / alpha))
 
 
 def nested(
     rng: np.random.Generator, processes: int, iterations: int, *, between: float = 0.1, within: float = 0.1
 ) -> list[Floats]:
-    """Iterations within processes, all lognormal around 1: each process has a level of its own."""
+    """Return iterations within processes, all lognormal around 1: each process has its own level."""
     return [
         lognormal(rng, iterations, median=float(level), sigma=within)
         for level in lognormal(rng, processes, sigma=between)
@@ -78,10 +78,10 @@ def nested(
 
 
 def series(shape: Shape, n: int, rng: np.random.Generator) -> SyntheticSeries:
-    """A process of ``n`` predictions, at least 100, that develops as ``shape`` says.
+    """Return a process of ``n`` predictions, at least 100, that develops as ``shape`` says.
 
-    The level is 10 ms to 2 s, the noise lognormal with a deviation of 0.5 to 5 %, and one prediction in a hundred
-    pauses: it takes 1.5 to 4 times as long. What changes, changes by 20 % at least.
+    The level is 10 ms to 2 s, the noise is lognormal with a deviation of 0.5 to 5 %, and one prediction in a hundred
+    takes 1.5 to 4 times as long. Every change is at least 20 %.
     """
     level, steady_from = _LEVELS[shape](n, rng)
     noise = lognormal(rng, n, sigma=float(rng.uniform(0.005, 0.05)))
@@ -95,7 +95,7 @@ def _flat(n: int, rng: np.random.Generator) -> tuple[Floats, int | None]:
 
 
 def _warm_up(n: int, rng: np.random.Generator) -> tuple[Floats, int | None]:
-    """A few very slow ones, one step, two steps, or an exponential decay, of which no single iteration is the end."""
+    """Return a few very slow ones, one step, two steps, or an exponential decay, which has no single end."""
     level = np.ones(n)
     kind = rng.integers(4)
     if kind == 0:
@@ -116,7 +116,7 @@ def _warm_up(n: int, rng: np.random.Generator) -> tuple[Floats, int | None]:
 
 
 def _slowdown(n: int, rng: np.random.Generator) -> tuple[Floats, int | None]:
-    """One step up, or two, the first of which may have come after a few slow predictions."""
+    """Return one step up, or two, possibly after a few slow predictions."""
     level = np.ones(n)
     end = int(n * rng.uniform(0.3, 0.6))
     level[end:] = rng.uniform(1.2, 2.5)
@@ -126,7 +126,7 @@ def _slowdown(n: int, rng: np.random.Generator) -> tuple[Floats, int | None]:
 
 
 def _no_steady_state(n: int, rng: np.random.Generator) -> tuple[Floats, int | None]:
-    """Two levels in turn, a drift that does not end, or levels at random."""
+    """Return two alternating levels, a drift that does not end, or random levels."""
     kind = rng.integers(3)
     if kind == 0:
         half = int(n * rng.uniform(0.08, 0.16))

@@ -1,8 +1,8 @@
-"""From the times of identical predictions to: flat, warm-up, slowdown, or no steady state.
+"""Classify the times of identical predictions as flat, warm-up, slowdown, or no steady state.
 
-After Barrett et al. (see ``changepoints``). The last segment of a process and those before it whose mean is as good as
-the same are its steady state, if they are at least the last quarter of the run (the paper's last 500 of 2000). As good
-as the same: within 3 % of the level, a difference that nobody would act upon and that any shared machine shows.
+After Barrett et al. (see ``changepoints``). The steady state is the last segment of a process and the segments before
+it with an equivalent mean, if they are at least the last quarter of the run (the paper's last 500 of 2000). Equivalent
+means within 3 % of the level, a difference without practical relevance that any shared machine shows.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["MIN_ITERATIONS", "ProcessWarmup", "Shape", "Warmup", "classify", "fo
 MIN_ITERATIONS = 30
 _STEADY_SHARE = 0.25
 _SAME_LEVEL = 0.03
-_USUAL_DEVIATIONS = 3.0  # a value this near to the steady level may be one of its own
+_USUAL_DEVIATIONS = 3.0  # a value this close to the steady level may belong to the steady state
 _TO_STEADY = ("iterations_to_steady", "seconds_to_steady", "first_to_steady", "debt_s")
-_NOTABLE_FIRST = 1.1  # a first prediction that takes this many times the steady time is worth a word
+_NOTABLE_FIRST = 1.1  # a first prediction that takes this many times the steady time is mentioned
 
 
 class Shape(StrEnum):
-    """How a series of times develops; INCONSISTENT only across processes, TOO_SHORT where too few were measured."""
+    """How a series of times develops; INCONSISTENT only across processes, TOO_SHORT if too few were measured."""
 
     FLAT = "flat"
     WARM_UP = "warm-up"
@@ -44,17 +44,17 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProcessWarmup:
-    """One process.
+    """The warm-up of one process.
 
     Attributes:
         shape: its class.
-        iterations: how many were measured.
-        segments: between changepoints, in order; empty where it is too short.
-        steady_s: the mean of the steady state without outliers; ``None`` where there is none, as all that follow.
-        iterations_to_steady: how many came before it; 0 where it is flat.
-        seconds_to_steady: how long they took together.
-        first_to_steady: the first time over the steady one.
-        debt_s: how much longer they took than as many steady ones; negative before a slowdown.
+        iterations: the number of measured iterations.
+        segments: the segments between changepoints, in order; empty if the series is too short.
+        steady_s: the mean of the steady state without outliers; without one, this and all following are ``None``.
+        iterations_to_steady: the number of iterations before the steady state; 0 if it is flat.
+        seconds_to_steady: the total seconds of these iterations.
+        first_to_steady: the first time over the steady time.
+        debt_s: how much longer they took than as many steady iterations; negative before a slowdown.
     """
 
     shape: Shape
@@ -69,18 +69,18 @@ class ProcessWarmup:
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """Several processes that ran the same predictions.
+    """The warm-up of several processes that ran the same predictions.
 
     Attributes:
-        shape: theirs, or INCONSISTENT.
-        processes: each one's.
-        counts: how many processes there are of each shape.
-        steady: the median of their steady times, in seconds; ``None`` where not one of them has any.
-        iterations_to_steady: the median over the processes that have a steady state; ``None`` where none has.
+        shape: their common class, or INCONSISTENT.
+        processes: the warm-up of each process.
+        counts: the number of processes of each shape.
+        steady: the median of their steady times, in seconds; ``None`` if no process has a steady state.
+        iterations_to_steady: the median over the processes that have a steady state; ``None`` without any.
         seconds_to_steady: likewise.
         first_to_steady: likewise.
         debt_s: likewise.
-        sentence: all that in plain words.
+        sentence: a summary in one sentence.
     """
 
     shape: Shape
@@ -95,10 +95,10 @@ class Warmup:
 
 
 def classify(times_s: Values) -> ProcessWarmup:
-    """One process, from the times of its predictions in seconds, the first one first."""
+    """Classify one process from the times of its predictions in seconds, in order."""
     data = as_row(times_s)
     if np.any(data <= 0):
-        raise UsageError("warm-up: every time has to be above 0 seconds")
+        raise UsageError("warm-up: every time must be above 0 seconds")
     if data.size < MIN_ITERATIONS:
         return ProcessWarmup(Shape.TOO_SHORT, data.size)
     parts = segments(data)
@@ -111,7 +111,7 @@ def classify(times_s: Values) -> ProcessWarmup:
     steady_s = _mean_of_usual(data, start)
     usual_s = max(_SAME_LEVEL * steady_s, _USUAL_DEVIATIONS * parts[-1].deviation_s)
     if start > 0 and abs(float(data[start - 1]) - steady_s) <= usual_s:
-        start -= 1  # a segment has two points at least: a single slow prediction took its neighbor with it
+        start -= 1  # a segment has at least two points, so a single slow prediction includes its neighbor
     faster_before = any(part.mean_s < steady_s and not _same(part.mean_s, steady_s) for part in parts[:first])
     before_s = float(data[:start].sum())
     return ProcessWarmup(
@@ -127,7 +127,7 @@ def classify(times_s: Values) -> ProcessWarmup:
 
 
 def summarize(processes: Sequence[Values]) -> Warmup:
-    """Several processes, from the times of the predictions of each."""
+    """Summarize several processes from the times of the predictions of each."""
     if not processes:
         raise UsageError("warm-up: there are no processes; give the times of at least one")
     found = tuple(classify(times_s) for times_s in processes)
@@ -168,10 +168,10 @@ def _sentence(
         return f"The {n} processes disagree: {', '.join(f'{count} {_DOING[one]}' for one, count in counts.items())}."
     if shape is Shape.TOO_SHORT:
         most = max(one.iterations for one in found)
-        return f"Too few predictions to tell: {most} at most in a process, and it takes {MIN_ITERATIONS}."
+        return f"Too few predictions: {most} at most in a process, {MIN_ITERATIONS} needed."
     if shape is Shape.NO_STEADY_STATE:
         return f"{who} never settle{s}: the times still change in the last quarter of the run."
-    # All of them have a steady state, and its figures.
+    # All processes have a steady state with all figures.
     level, span, cost = (format_seconds(medians[name] or 0.0) for name in ("steady_s", "seconds_to_steady", "debt_s"))
     ratio = medians["first_to_steady"] or 0.0
     count = round(medians["iterations_to_steady"] or 0.0)
@@ -191,11 +191,11 @@ _DOING = {
     Shape.FLAT: "flat",
     Shape.WARM_UP: "warming up",
     Shape.SLOWDOWN: "slowing down",
-    Shape.NO_STEADY_STATE: "never settling",
+    Shape.NO_STEADY_STATE: "without a steady state",
     Shape.TOO_SHORT: "too short to tell",
 }
 
 
 def format_seconds(seconds: float) -> str:
-    """Three digits, in the unit that suits: 1.2 s, 34.5 ms."""
+    """Format seconds with three digits in a suitable unit: 1.2 s, 34.5 ms."""
     return f"{seconds:.3g} s" if abs(seconds) >= 1 else f"{seconds * 1e3:.3g} ms"

@@ -1,4 +1,4 @@
-"""Clients that stream from a server, level after level: what a Cog server and any other have in common."""
+"""Clients that stream from a server, one level after another; used for Cog servers and other servers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["play_levels"]
 
 
 async def play_levels(endpoint: Endpoint, way: RequestMode, load: Load) -> list[Level]:
-    """Plays every level of a load, after one request that warms the server up.
+    """Play every level of a load, after one request that warms the server up.
 
-    What the server refuses as busy waits in a queue in front of it, as on every platform that runs Cog.
+    Requests that the server refuses as busy wait in a queue in front of it, as on every platform that runs Cog.
 
     Raises:
-        WorkerError: a request did not succeed, or gave another number of tokens than asked for.
+        WorkerError: a request did not succeed, or gave a different number of tokens than requested.
     """
     pool = Pool(endpoint)
     try:
@@ -47,7 +47,7 @@ async def play_levels(endpoint: Endpoint, way: RequestMode, load: Load) -> list[
 
 
 def level_of(requests: Requests, *, streams: int, window_s: float, tokens: int) -> Level:
-    """The figures of a level all of whose requests have succeeded. Pure."""
+    """Return the figures of a level whose requests have all succeeded. Pure."""
     counted = requests.model_copy(update={"tokens": (tokens,) * len(requests)})
     summary = summarize_step(counted, window_s=window_s, open_loop=False, streamed=True, objectives=())
     assert summary.tokens_per_s is not None, "this is a bug: every request has its tokens"
@@ -69,6 +69,6 @@ def _require_success(records: Sequence[RequestRecord], load: Load) -> None:
         if one.outcome != "succeeded":
             raise WorkerError(f"a request {one.outcome.replace('_', ' ')}: {one.message}")
         if one.tokens not in (None, load.tokens):
-            raise WorkerError(f"a request gave {one.tokens} tokens, and {load.tokens} were asked for")
+            raise WorkerError(f"a request gave {one.tokens} tokens, but {load.tokens} were requested")
         if not one.outputs_at:
             raise WorkerError("a request gave no output")

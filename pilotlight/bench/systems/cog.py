@@ -19,15 +19,15 @@ __all__ = ["CogSystem"]
 
 @dataclass(frozen=True, slots=True)
 class CogSystem:
-    """A project and what it is asked.
+    """A project with the inputs of its predictions.
 
     Attributes:
         target: the project, its name, and its variables.
-        options: how to start it.
-        inputs: that every prediction gets.
-        lengths: the inputs that say how many tokens to give; none for a project that gives no text.
-        first_tokens: of the first prediction of a start.
-        streams: whether it is asked by several clients.
+        options: the options of its workers.
+        inputs: the inputs of every prediction.
+        lengths: the names of the inputs that set the number of tokens; empty for a project without text output.
+        first_tokens: the tokens of the first prediction of a start.
+        streams: whether it is measured with several clients.
     """
 
     target: BenchTarget

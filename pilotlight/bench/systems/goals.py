@@ -1,4 +1,4 @@
-"""What a run is to show: one system against another in one figure, and whether the data show it. Pure."""
+"""Decide whether the data show a goal of a run: a ratio between two systems in one figure. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ComparedFigure", "FigureKind", "Goal", "GoalOutcome", "Met", "judge"
 
 
 class FigureKind(StrEnum):
-    """What is measured of a process."""
+    """The kind of value measured for a process."""
 
     READY = "exec to READY"
     FIRST = "exec to first token"
@@ -31,14 +31,14 @@ class Met(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComparedFigure:
-    """A kind of value; ``streams`` where it depends on how many there are."""
+    """A kind of value; ``streams`` is the number of streams if it depends on that."""
 
     kind: FigureKind
     streams: int | None = None
 
     @property
     def is_rate(self) -> bool:
-        """More is better; of all others less is, and they are seconds."""
+        """Whether more is better; every other figure is in seconds, and less is better."""
         return self.kind is FigureKind.RATE
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class ComparedFigure:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """``name`` over ``against`` in a figure: at least ``limit`` where more is better, at most where less is."""
+    """``name`` over ``against`` in a figure: at least ``limit`` if more is better, otherwise at most."""
 
     figure: ComparedFigure
     name: str
@@ -63,7 +63,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class GoalOutcome:
-    """A goal and the ratio that was measured: the median of the ratios of all pairs of processes."""
+    """A goal and the measured ratio: the median of the ratios of all pairs of processes."""
 
     goal: Goal
     ratio: Estimate | TooSmall
@@ -71,9 +71,9 @@ class GoalOutcome:
 
 
 def values(result: ComparisonResult, name: str, figure: ComparedFigure) -> list[float]:
-    """One value for each process of a system that has one, in order.
+    """Return one value for each process of a system that has one, in order.
 
-    Of p95 it is each process's own: processes are what is independent, requests of one are not.
+    For p95 it is each process's own, because processes are independent, while the requests of a process are not.
     """
     match figure.kind:
         case FigureKind.READY | FigureKind.FIRST | FigureKind.FIRST_DROPPED:
@@ -89,7 +89,7 @@ def values(result: ComparisonResult, name: str, figure: ComparedFigure) -> list[
 
 
 def judge(result: ComparisonResult, goal: Goal) -> GoalOutcome:
-    """Whether a goal is met: where the whole interval is on one side of the limit."""
+    """Judge whether a goal is met: the whole interval must be on one side of the limit."""
     comparison: Comparison = compare(values(result, goal.against, goal.figure), values(result, goal.name, goal.figure))
     ratio = comparison.ratio
     if isinstance(ratio, TooSmall):

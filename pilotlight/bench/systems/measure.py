@@ -1,4 +1,4 @@
-"""Systems in turn, round after round: starts with a dropped page cache, streams, starts with a hot one."""
+"""Measure systems in turn, round after round: starts with a dropped page cache, streams, starts with a hot one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["ComparisonPlan", "measure"]
 
 @dataclass(frozen=True, slots=True)
 class ComparisonPlan:
-    """What to measure.
+    """The systems to measure, and how.
 
     Attributes:
-        systems: whose names differ.
-        infos: of them, in their order.
-        settings: what was asked for.
-        python: whose environment the result describes.
+        systems: the systems, with different names.
+        infos: the systems' descriptions, in the same order.
+        settings: the settings of the result.
+        python: the interpreter whose environment the result describes.
     """
 
     systems: tuple[SystemUnderTest, ...]
@@ -46,16 +46,15 @@ class ComparisonPlan:
 async def measure(
     plan: ComparisonPlan, *, save: Callable[[ComparisonResult], None], announce: Callable[[str], None]
 ) -> ComparisonResult:
-    """Runs everything, one process at a time; a system that fails is left out from then on, and the others go on.
+    """Run everything, one process at a time; a system that fails is skipped from then on, and the others continue.
 
-    Within a round each kind of measurement goes through all systems in an order of its own, so that what changes
-    slowly meets them all alike. A start with a hot page cache comes after one that did not count, where something has
-    dropped the cache since.
+    In each round, each kind of measurement runs all systems in random order, so that slow changes affect all alike.
+    If something has dropped the page cache, an uncounted start comes before a start with a hot one.
 
     Args:
         plan: what to measure.
-        save: called with all there is so far, before the first process and after every one.
-        announce: called before every one, in words.
+        save: called with the result so far, before the first process and after every one.
+        announce: called with a description before every process.
     """
     runner = _Runner(plan, await _empty_result(plan), save, announce)
     save(runner.result)
@@ -82,7 +81,7 @@ def _shuffled(systems: Sequence[SystemUnderTest], chance: random.Random) -> list
 
 
 class _Runner:
-    """Runs one process after the other; ``result`` is all there is so far."""
+    """Runs one process after the other; ``result`` holds the results so far."""
 
     def __init__(
         self,
@@ -100,7 +99,7 @@ class _Runner:
         self._cold: set[str] = set()
 
     async def start(self, one: SystemUnderTest, number: int, page_cache: PageCache) -> None:
-        """A start; round -1 does not count, and finds out which files it reads."""
+        """Run a start; round -1 does not count, and finds out which files it reads."""
         if not one.starts or one.name in self._failed:
             return
         if page_cache == "dropped":
@@ -113,7 +112,7 @@ class _Runner:
             await self._take_start(one, number, page_cache)
 
     async def stream(self, one: SystemUnderTest, number: int) -> None:
-        """All levels of load on one process."""
+        """Play all levels of load on one process."""
         if not one.streams or one.name in self._failed:
             return
         self._say(one, number, f"{' and '.join(map(str, self._plan.load.streams))} streams")
@@ -185,10 +184,10 @@ class _Runner:
 
 
 async def _levels(one: SystemUnderTest, load: Load) -> Sequence[Level]:
-    """What it streamed.
+    """Return the levels that a system streamed.
 
     Raises:
-        WorkerError: it failed, or was so slow that it has no rate.
+        WorkerError: the system failed, or was too slow to have a rate.
     """
     levels = await one.stream(load)
     if not all(level.tokens_per_s for level in levels):

@@ -1,7 +1,7 @@
-"""Programs that serve nobody, as systems under test: the least that a runtime needs, and the most that it gives.
+"""Programs without a server, as systems under test: a lower bound of a start, and a runtime's concurrent throughput.
 
-Such a program prints one line of JSON for each thing that it was asked for, and shares no code with pilotlight. A
-floor prints ``{"stages": [[name, start, end], ...], "first_output": time}``, in seconds of the monotonic clock; a crowd
+Such a program prints one line of JSON for each result, and shares no code with pilotlight. A lower-bound program prints
+``{"stages": [[name, start, end], ...], "first_output": time}``, in seconds of the monotonic clock; a concurrent program
 prints ``{"streams": n, "window_s": s, "requests": n, "tokens_per_s": x, "first_output_s": [s, ...]}`` for each level.
 """
 
@@ -26,12 +26,12 @@ __all__ = ["ConcurrentProgram", "LowerBoundProgram"]
 
 @dataclass(frozen=True, slots=True)
 class LowerBoundProgram:
-    """A program that starts, computes one thing, says so, and ends.
+    """A program that starts, computes one output, prints its times, and ends.
 
     Attributes:
         argv: the command.
-        command: the same in words.
-        files: that it reads beside those that Python opens.
+        command: a description of the command.
+        files: the files that it reads in addition to those that Python opens.
     """
 
     name: str
@@ -53,7 +53,7 @@ class LowerBoundProgram:
         (line,) = said.lines
         first_output_s = line["first_output"] - said.spawned_s
         stages = [Interval(stage, start - said.spawned_s, end - said.spawned_s) for stage, start, end in line["stages"]]
-        # What comes before its first line is the shell that starts it and the interpreter.
+        # The time before its first line is that of the shell that starts it, and of the interpreter.
         begun = Interval("interpreter", 0.0, min(one.start_s for one in stages))
         return Began(
             ready_s=None,
@@ -64,16 +64,16 @@ class LowerBoundProgram:
         )
 
     async def stream(self, load: Load) -> list[Level]:
-        raise WorkerError(f"{self.name} streams to nobody: this is a bug")
+        raise WorkerError(f"{self.name} has no streams: this is a bug")
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrentProgram:
-    """A program that plays the clients and the engine both, in one process.
+    """A program that contains both the clients and the engine in one process.
 
     Attributes:
-        argv: the command; what the clients do is appended as options.
-        command: the same in words.
+        argv: the command; the load is appended as options.
+        command: a description of the command.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ConcurrentProgram:
     streams: bool = True
 
     async def start(self, *, note_files: bool) -> Began:
-        raise WorkerError(f"{self.name} starts for nobody: this is a bug")
+        raise WorkerError(f"{self.name} has no start: this is a bug")
 
     async def stream(self, load: Load) -> list[Level]:
         asked = ["--streams", ",".join(map(str, load.streams)), "--duration", str(load.duration_s)]
@@ -110,10 +110,10 @@ class _Said:
 
 
 async def _run(name: str, argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> _Said:
-    """Runs a program to its end; the lines of JSON that it printed.
+    """Run a program to its end; return the lines of JSON that it printed.
 
     Raises:
-        WorkerError: it failed, or said nothing.
+        WorkerError: the program failed, or printed nothing.
     """
     lines: list[str] = []
     process = await ProcessGroup.start(argv, cwd=Path.cwd(), env=environ, on_line=lines.append)

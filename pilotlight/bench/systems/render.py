@@ -1,4 +1,4 @@
-"""A result in Markdown: the figures with their intervals, the goals, and where the time of a start goes. Pure."""
+"""Render a result in Markdown: figures with intervals, goals, and the stages of a start. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["figures_of", "markdown"]
 
 
 def figures_of(result: ComparisonResult) -> list[ComparedFigure]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     streams = result.settings.streams
     rows = [ComparedFigure(FigureKind.READY), ComparedFigure(FigureKind.FIRST)]
     rows += [ComparedFigure(FigureKind.FIRST_DROPPED)] if result.settings.drop_method else []
@@ -24,7 +24,7 @@ def figures_of(result: ComparisonResult) -> list[ComparedFigure]:
 
 
 def markdown(result: ComparisonResult, goals: Sequence[Goal]) -> str:
-    """All of it. Medians of processes with their 95 % intervals, or without where there are too few processes."""
+    """Return the whole text: medians of processes with 95 % intervals, or without if there are too few processes."""
     parts = [_title(result), *_doubts(result), _table(result, figures_of(result))]
     parts += [_goals(result, goals)] if goals else []
     return "\n\n".join([*parts, _stages(result), *_failures(result)]) + "\n"
@@ -42,7 +42,7 @@ def _title(result: ComparisonResult) -> str:
 
 def _doubts(result: ComparisonResult) -> Iterator[str]:
     if not result.finished:
-        yield "Doubt: the run did not finish."
+        yield "Warning: the run did not finish."
     for warning in machine_warnings(result.environment, (one.steal_share for one in result.processes)):
         yield f"Warning: {warning}."
 
@@ -64,7 +64,7 @@ def _cell(found: Sequence[float], figure: ComparedFigure) -> str:
 
 
 def _digits(value: float, *, is_rate: bool) -> int:
-    """Three significant ones, about; milliseconds at the finest."""
+    """Return the decimals for about three significant digits; milliseconds at the finest."""
     if is_rate:
         return 0 if value >= 100 else 1
     return 2 if value >= 1 else 3
@@ -81,7 +81,7 @@ def _goals(result: ComparisonResult, goals: Sequence[Goal]) -> str:
 
 
 def _stages(result: ComparisonResult) -> str:
-    """Medians of what each stage was charged, in starts with a hot page cache."""
+    """Return the medians of the time charged to each stage, in starts with a hot page cache."""
     found = {}
     for info in result.projects:
         starts = [one for one in result.measured(info.name) if one.page_cache == "hot" and one.stages]

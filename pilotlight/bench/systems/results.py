@@ -1,7 +1,7 @@
-"""The results of several ways to serve one model, measured in turn, as a file: raw values of every process. Format 1.
+"""The result file of several systems that serve one model, measured in turn: raw values of every process. Format 1.
 
-A way to serve, or a floor to compare with, is a ``project`` here whether or not it is one of Cog's: ``commands`` says
-how the others were run.
+Each system, and each lower bound, is a ``project`` here even if it is not a Cog project; ``commands`` says how the
+others were run.
 
 History: 1, the first.
 """
@@ -21,18 +21,18 @@ PageCache = Literal["hot", "dropped"]
 
 
 class ComparisonSettings(Strict):
-    """What was asked for.
+    """The options of the run.
 
     Attributes:
-        model: the folder's name.
-        artifact: of it, that the fast path runs.
-        rounds: in each of which everything is measured once.
-        streams: how many clients at once, one level after the other on one worker.
-        duration_s: during which the clients of a level send requests.
-        tokens: of output that each request asks for, neither more nor less.
-        seed: of the order.
-        drop_method: how the page cache was dropped; ``None`` when that was not measured.
-        timeout_s: for a process to be ready, and for each request.
+        model: the name of the model folder.
+        artifact: the artifact of the model that the fast path runs.
+        rounds: the number of rounds; each measures everything once.
+        streams: the numbers of concurrent clients, one level after another on one worker.
+        duration_s: the seconds during which the clients of a level send requests.
+        tokens: the exact number of output tokens of each request.
+        seed: the seed of the order.
+        drop_method: how the page cache was dropped; ``None`` if starts without it were not measured.
+        timeout_s: the time limit for a process to be ready, and for each request.
     """
 
     model: str
@@ -48,7 +48,7 @@ class ComparisonSettings(Strict):
 
 
 class StartResult(ProcessResult):
-    """One start, from the spawn to the first output. ``ready_s`` is ``None`` for what serves nobody."""
+    """One start, from the spawn to the first output. ``ready_s`` is ``None`` for a program without a server."""
 
     page_cache: PageCache
 
@@ -57,12 +57,12 @@ class StreamsResult(Strict):
     """One level of load on one process; a client sends its next request when the last one has ended.
 
     Attributes:
-        round: as of a start.
-        window_s: the time during which requests were sent.
-        requests: that succeeded.
-        tokens_per_s: within the window, of all clients together.
-        first_output_s: of each request, from when its client was free.
-        message: what went wrong; without it all requests succeeded.
+        round: the round, as of a start.
+        window_s: the seconds during which requests were sent.
+        requests: the number of successful requests.
+        tokens_per_s: the tokens per second of all clients within the window.
+        first_output_s: the seconds to the first output of each request, from when its client was free.
+        message: the error message; without one all requests succeeded.
     """
 
     project: str

@@ -1,4 +1,4 @@
-"""A server that is not Cog's, such as `transformers serve`, as a system under test: asked over OpenAI's completions."""
+"""A server other than Cog's, such as `transformers serve`, as a system under test, with OpenAI's completions API."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KEPT_LINES = 200
 
 
 class CompletionsMode:
-    """``POST /v1/completions`` with ``stream``: a way to ask, for ``load.send.Sender``."""
+    """``POST /v1/completions`` with ``stream``: a request mode for ``load.send.Sender``."""
 
     def __init__(self, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
         content = json.dumps({**body, "stream": True}).encode()
@@ -75,12 +75,12 @@ class ServerSystem:
     """A command that serves one model.
 
     Attributes:
-        argv: from a port to the command.
-        env: variables on top of this process's.
-        cwd: where it runs.
-        body: from the prompt and a number of tokens to the request.
-        command: the same in words.
-        first_tokens: of the first request of a start.
+        argv: a function from a port to the command.
+        env: the variables on top of this process's.
+        cwd: the working directory.
+        body: a function from the prompt and a number of tokens to the request.
+        command: a description of the command.
+        first_tokens: the tokens of the first request of a start.
     """
 
     name: str
@@ -133,7 +133,7 @@ class ServerSystem:
 
     @asynccontextmanager
     async def _running(self, environ: Mapping[str, str]) -> AsyncIterator[tuple[ProcessGroup, Endpoint]]:
-        """The server, once its health check is answered; stopped in the end."""
+        """Yield the server once its health check is answered; stop it in the end."""
         port = _free_port()
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
         process = await ProcessGroup.start(self.argv(port), cwd=self.cwd, env=environ, on_line=lines.append)
@@ -153,7 +153,7 @@ class ServerSystem:
 
 
 async def _healthy(port: int) -> bool:
-    """Whether ``GET /health`` is answered with 200."""
+    """Return whether ``GET /health`` is answered with 200."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

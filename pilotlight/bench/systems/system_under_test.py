@@ -1,4 +1,4 @@
-"""What takes part: something that starts, and something that streams to several clients at once."""
+"""The interface of a system under test: it starts, and streams to several clients at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Began", "Level", "Load", "SystemUnderTest", "stage_seconds"]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the clients do: see ``results.ComparisonSettings``."""
+    """The load of the clients; see ``results.ComparisonSettings``."""
 
     streams: tuple[int, ...]
     duration_s: float
@@ -26,14 +26,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """A start that has succeeded; times since the spawn.
+    """A start that succeeded; times since the spawn.
 
     Attributes:
-        ready_s: ``None`` for what serves nobody.
-        first_output_s: to the first output that a caller sees.
-        wall_s: to the end of that first request.
-        stages: as a waterfall; empty where nothing is known of them.
-        files: that were read; empty unless asked for.
+        ready_s: the time until ready; ``None`` for a program without a server.
+        first_output_s: the time to the first output that a caller sees.
+        wall_s: the time to the end of that first request.
+        stages: the stages as a waterfall; empty if unknown.
+        files: the files that were read; empty unless asked for.
     """
 
     ready_s: float | None
@@ -45,7 +45,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of load that has been played: see ``results.StreamsResult``."""
+    """One level of load that has been played; see ``results.StreamsResult``."""
 
     streams: int
     window_s: float
@@ -55,13 +55,13 @@ class Level:
 
 
 class SystemUnderTest(Protocol):
-    """One way to serve a model, or a part of one. Everything that it starts has ended when a method returns.
+    """One way to serve a model, or a part of it. When a method returns, every process that it started has ended.
 
     Attributes:
-        name: in the result.
-        starts: whether ``start`` means anything.
-        streams: whether ``stream`` does.
-        command: how it is run, in words, where it is no Cog project.
+        name: the name in the result.
+        starts: whether ``start`` is supported.
+        streams: whether ``stream`` is supported.
+        command: a description of the command, if it is not a Cog project.
     """
 
     name: str
@@ -70,15 +70,15 @@ class SystemUnderTest(Protocol):
     command: str | None
 
     async def start(self, *, note_files: bool) -> Began:
-        """Starts it, makes it answer once, and stops it.
+        """Start the system, let it answer once, and stop it.
 
         Raises:
-            WorkerError: it did not.
+            WorkerError: it did not start or answer.
         """
         ...
 
     async def stream(self, load: Load) -> Sequence[Level]:
-        """Starts it, plays all levels of a load on it, and stops it.
+        """Start the system, play all levels of a load on it, and stop it.
 
         Raises:
             WorkerError: it did not start, or a request did not succeed.
@@ -87,7 +87,7 @@ class SystemUnderTest(Protocol):
 
 
 def stage_seconds(intervals: Sequence[Interval], wall_s: float) -> tuple[StageSeconds, ...]:
-    """The waterfall in the words of a result file."""
+    """Return the waterfall as entries of a result file."""
     return tuple(map(_seconds, waterfall(intervals, wall_s)))
 
 

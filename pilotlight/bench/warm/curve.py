@@ -1,4 +1,4 @@
-"""Draws a series of times as one line of text. Pure."""
+"""Draw a series of times as one line of text. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _COLUMNS = 60
 
 
 def curve(times_s: Sequence[float], cuts: Collection[int], low_s: float, high_s: float) -> str:
-    """At most 60 cells, whose height is the logarithm of a time; where there are more times, of the slowest of some.
+    """Return at most 60 cells whose height is a time's logarithm; a cell for several times shows the slowest.
 
     Args:
-        times_s: in order.
-        cuts: the index of the first time after each change; ``CHANGE`` stands in front of it.
-        low_s: the lowest cell.
-        high_s: the highest.
+        times_s: the times in order.
+        cuts: the index of the first time after each change, which is preceded by ``CHANGE``.
+        low_s: the time of the lowest cell.
+        high_s: the time of the highest cell.
     """
     width = max(1, math.ceil(len(times_s) / _COLUMNS))
     changed = {cut // width for cut in cuts}

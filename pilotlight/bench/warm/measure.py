@@ -1,13 +1,13 @@
-"""Measures the warm-up of projects: fresh workers in turn, each repeating the same prediction.
+"""Measure the warm-up of projects: fresh workers in turn, each repeating the same prediction.
 
-How a prediction is timed. From outside, from the request to the end of the answer, over one kept connection, as one
-plain answer and not as server-sent events: a stream of 200 chunks takes 1.5 times as long to receive, and now and then
-40 ms longer when the network stack waits for a packet to acknowledge, which is no time of the predictor's. What is left
-of ours is 0.2 ms. Between two predictions lies a pause: Cog's server frees its slot only after it has answered, and
-refuses half of the requests that come at once. It is in none of the times.
+A prediction is timed from outside, from the request to the end of the answer, over one kept connection, as one plain
+answer instead of server-sent events: a stream of 200 chunks takes 1.5 times as long to receive, and sometimes 40 ms
+longer when the network stack waits for a packet to acknowledge, which is not the predictor's time. The remaining cost
+of the bench is 0.2 ms. A pause separates two predictions and is in none of the times: Cog's server frees its slot only
+after it has answered, and refuses half of the requests that follow at once.
 
-The first prediction of any process pays some 0.15 s for what Cog itself imports only then (numpy and requests, where
-they are installed): nothing that a warm-up in ``setup()`` would save.
+The first prediction of any process takes about 0.15 s for Cog's own late imports (numpy and requests, if installed),
+which a warm-up in ``setup()`` would not save.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ __all__ = ["DEFAULT_ITERATIONS", "DEFAULT_PROCESSES", "WarmPlan", "measure"]
 DEFAULT_PROCESSES = 5
 # A warm-up of 40 predictions leaves more than a quarter of the run for the steady state.
 DEFAULT_ITERATIONS = 60
-# After 10 ms no request was refused: see above.
+# After 10 ms no request was refused; see above.
 _PAUSE_S = 0.01
 _STOP_GRACE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class WarmPlan:
-    """What to measure.
+    """The projects to measure, and how.
 
     Attributes:
-        targets: with a name each.
-        processes: measured processes of each.
-        iterations: predictions in each process.
-        seed: of their order.
-        options: how to start.
+        targets: the projects, each with its own name.
+        processes: the measured processes of each project.
+        iterations: the predictions in each process.
+        seed: the seed of their order.
+        options: the options of the workers.
     """
 
     targets: tuple[BenchTarget, ...]
@@ -75,27 +75,27 @@ async def measure(
     tick: Callable[[], None] = lambda: None,
     workers: Workers | None = None,
 ) -> WarmResult:
-    """Runs processes as ``schedule`` says, one at a time, each stopped before the next.
+    """Run processes in the order of ``schedule``, one at a time; each is stopped before the next.
 
-    A project that fails once is not started again. Cancelled, it leaves no process.
+    A project that fails once is not started again. When cancelled, leave no process behind.
 
     Args:
         plan: what to measure.
-        inputs_for: from a project's OpenAPI document to the input of its predictions.
+        inputs_for: a function from a project's OpenAPI document to the input of its predictions.
         save: called with the result so far, before the first process and after every one.
         announce: called before every process.
-        tick: called after every prediction, between it and the next.
-        workers: what starts them; real Cog servers unless given.
+        tick: called after every prediction, during the pause before the next.
+        workers: the source of workers; real Cog servers if not given.
 
     Raises:
-        UsageError: a project cannot be served as it stands, or an input is wrong.
+        UsageError: a project cannot be served, or an input is wrong.
     """
     runner = _Runner(plan, inputs_for, tick, await _empty_result(plan), workers or CogWorkers())
     return await take_turns(runner, schedule(plan.targets, plan.processes, plan.seed), save=save, announce=announce)
 
 
 class _Runner:
-    """Takes steps, and keeps what the first start of each project has found out."""
+    """Takes steps, and keeps what the first start of each project found out."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class _Runner:
         self._inputs: dict[str, dict[str, Any]] = {}
 
     async def take(self, step: SeriesStep) -> None:
-        """One process, whose outcome goes into ``result``."""
+        """Run one process and add its outcome to ``result``."""
         load, ticks = load_1m(), system_ticks()
         times_s: list[float] = []
         found: dict[str, Any] = {"outcome": "succeeded"}
@@ -133,7 +133,7 @@ class _Runner:
         self.result = self.result.model_copy(update={"processes": (*self.result.processes, process)})
 
     async def _prepare(self, target: BenchTarget) -> float:
-        """The start before all others, which fills caches and shows which weights are read; seconds to ready."""
+        """Run the first start, which fills caches and shows which weights are read; return the seconds to ready."""
         options = self._plan.options.of(target)
         inputs = await self._workers.inputs(target, self._inputs_for, options)
         self._inputs[target.name] = inputs
@@ -143,7 +143,7 @@ class _Runner:
         return ready_s
 
     async def _run(self, target: BenchTarget, times_s: list[float]) -> float:
-        """One measured process, whose times are added to ``times_s`` as they come; seconds to ready."""
+        """Run one measured process, adding each time to ``times_s``; return the seconds to ready."""
         options = self._plan.options.of(target)
         worker, clock, inputs = self._workers.worker(target, options), self._workers.clock, self._inputs[target.name]
         try:
@@ -168,7 +168,7 @@ async def _predict(
     except TimeoutError:
         raise WorkerTimeoutError(
             f"a prediction of {target.project.root} did not finish within {limit_s:g} s; "
-            "allow more with --timeout, or give inputs that need less",
+            "allow more with --timeout, or give smaller inputs",
             logs=worker.logs,
         ) from None
     taken_s = clock.now() - started_s

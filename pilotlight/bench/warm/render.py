@@ -1,4 +1,4 @@
-"""Renders the result of ``bench warm`` for a terminal, from the result alone."""
+"""Render the result of ``bench warm`` for a terminal, from the result alone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["warm_report"]
 
 _INDENT = (0, 0, 0, 2)
 _COLORS = {Shape.FLAT: "green", Shape.WARM_UP: "yellow", Shape.SLOWDOWN: "red", Shape.NO_STEADY_STATE: "red"}
-# Less would show the noise of a flat series as hills.
+# A smaller range would show the noise of a flat series as large changes.
 _LEAST_RANGE = 2.0
 _NOTHING = "-"
 
 
 def warm_report(result: WarmResult) -> Group:
-    """Every process of each project as figures and as a curve, each project's sentence, and warnings."""
+    """Return every process as figures and as a curve, each project's summary, and warnings."""
     parts: list[RenderableType] = [_headline(result)]
     for info in result.projects:
         parts += ["", *_project(result, info)]
@@ -77,7 +77,7 @@ def _steady(processes: Sequence[WarmProcess]) -> Text | None:
         return Text(f"interval of the steady time: {estimate}", style="dim")
     return Text.assemble(
         (format_seconds(estimate.value), "bold"),
-        f" a prediction once steady, median of {estimate.n} processes; {estimate.confidence:.0%} interval "
+        f" per prediction in the steady state, median of {estimate.n} processes; {estimate.confidence:.0%} interval "
         f"{format_seconds(estimate.low)} to {format_seconds(estimate.high)}",
     )
 
@@ -102,7 +102,7 @@ def _numbers(one: ProcessWarmup) -> tuple[str, ...]:
 
 
 def _curves(processes: Sequence[WarmProcess], warmup: Warmup) -> Iterator[Text]:
-    """All processes of a project on one scale."""
+    """Yield the curves of a project's processes on one scale."""
     times_s = [time_s for process in processes for time_s in process.times_s]
     low_s, high_s = min(times_s), max(*times_s, _LEAST_RANGE * min(times_s))
     scale = f"{format_seconds(low_s)} (lowest) to {format_seconds(high_s)} (highest)"
@@ -116,9 +116,9 @@ def _curves(processes: Sequence[WarmProcess], warmup: Warmup) -> Iterator[Text]:
 def _against(one: Against) -> Text:
     ratio = one.comparison.ratio
     if isinstance(ratio, TooSmall):
-        return Text(f"{one.name} against {one.baseline}, once steady: {ratio}")
+        return Text(f"{one.name} compared with {one.baseline}, steady state: {ratio}")
     return Text.assemble(
-        f"once steady {one.name} takes {ratio.value:.3f} times as long as {one.baseline} "
+        f"in the steady state {one.name} takes {ratio.value:.3f} times as long as {one.baseline} "
         f"({ratio.confidence:.0%} interval {ratio.low:.3f} to {ratio.high:.3f}): ",
         (one.comparison.verdict.value, "bold"),
     )

@@ -18,10 +18,10 @@ class WarmSettings(Strict):
     """The settings of the run.
 
     Attributes:
-        processes: measured processes of each project.
-        iterations: predictions in each process, one after the other.
-        pause_s: between the end of a prediction and the request for the next; in none of the times.
-        seed: of the order of the processes.
+        processes: the measured processes of each project.
+        iterations: the predictions in each process, one after the other.
+        pause_s: the pause between a prediction's end and the next request; in none of the times.
+        seed: the seed of the order of the processes.
     """
 
     processes: int
@@ -33,12 +33,12 @@ class WarmSettings(Strict):
 
 
 class WarmProcess(SeriesProcess):
-    """One worker, which ran the same prediction again and again; the one that is not measured has no times.
+    """One worker that repeated the same prediction; an unmeasured one has no times.
 
     Attributes:
-        ready_s: from the spawn to the health check that said it is ready; ``None`` when it did not come to that.
-        times_s: of the predictions in their order, from the request to the end of the answer; fewer than asked for
-            when one of them failed or the run was interrupted.
+        ready_s: the time from the spawn to READY; ``None`` if it was not reached.
+        times_s: the time of each prediction in order, from the request to the end of the answer; incomplete if a
+            prediction failed or the run was interrupted.
     """
 
     ready_s: float | None = None
@@ -53,16 +53,16 @@ class WarmResult(Series[WarmProcess]):
     settings: WarmSettings
 
     def warmup(self, project: str) -> Warmup | None:
-        """What the times of a project's measured processes show, in their order; ``None`` without any."""
+        """Return the warm-up of a project's measured processes, in order; ``None`` without any."""
         times_s = [one.times_s for one in self.measured(project)]
         return summarize(times_s) if times_s else None
 
     def steady_times_s(self, project: str) -> list[float]:
-        """One time per measured process of a project: its steady one; none for a process that never settles."""
+        """Return the steady time of each measured process of a project that has a steady state."""
         found = self.warmup(project)
         return [one.steady_s for one in found.processes if one.steady_s is not None] if found else []
 
 
 def merge(first: WarmResult, second: WarmResult) -> WarmResult:
-    """Return both runs as one; ``UsageError`` if they cannot be merged: see ``merge_series``."""
+    """Return both runs as one; raise ``UsageError`` if they cannot be merged, see ``merge_series``."""
     return merge_series(first, second, "processes")

@@ -1,4 +1,4 @@
-"""Summarises a ``bench warm`` result: steady levels, comparisons, warnings. Pure; used by every report."""
+"""Summarise a ``bench warm`` result: steady levels, comparisons, warnings. Pure; used by every report."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pilotlight.bench.warm.results import WarmProcess, WarmResult
 
 __all__ = ["comparisons", "notes", "steady_interval", "warnings"]
 
-# A steady state whose times spread by more than this share of their mean may hold a pattern that so few do not show:
-# levels that take turns every few predictions look like noise until there are many turns.
+# A steady state with a larger spread (as a share of its mean) may hide a pattern: levels that alternate every few
+# predictions look like noise until there are many of them.
 _WIDE = 0.25
-# A warm-up as short as this is mostly Cog's own: see ``measure``.
+# A warm-up as short as this is mostly Cog's own; see ``measure``.
 _COGS_OWN = 2
 
 
 def steady_interval(processes: Sequence[WarmProcess]) -> Estimate | TooSmall | None:
-    """The median of the processes' median steady times; its interval holds what differs in and between processes.
+    """Return the median of the processes' median steady times; its interval covers differences in and between them.
 
-    ``None`` where no process has a steady state.
+    ``None`` if no process has a steady state.
     """
     found = [(one.times_s, classify(one.times_s).iterations_to_steady) for one in processes]
     steady = [times_s[start:] for times_s, start in found if start is not None]
@@ -30,7 +30,7 @@ def steady_interval(processes: Sequence[WarmProcess]) -> Estimate | TooSmall | N
 
 
 def comparisons(result: WarmResult) -> list[Against]:
-    """Every project's steady times against those of the first, where both have any."""
+    """Compare every project's steady times with those of the first, if both have any."""
     steady_s = {info.name: result.steady_times_s(info.name) for info in result.projects}
     names = list(steady_s)
     pairs = ((names[0], name) for name in names[1:] if steady_s[names[0]] and steady_s[name])
@@ -38,7 +38,7 @@ def comparisons(result: WarmResult) -> list[Against]:
 
 
 def warnings(result: WarmResult) -> list[str]:
-    """Return what limits the value of these figures."""
+    """Return warnings about the validity of the figures."""
     measured = [process for process in result.processes if process.measured]
     found = [] if result.finished else [f"interrupted after {len(measured)} measured processes"]
     found += machine_warnings(result.environment, (process.steal_share for process in measured))
@@ -52,7 +52,7 @@ def notes(warmup: Warmup) -> list[str]:
     few = warmup.iterations_to_steady
     if warmup.shape is not Shape.WARM_UP or few is None or few > _COGS_OWN:
         return []
-    return ["so short a warm-up is mostly Cog's own: in the first prediction of any process it imports what it needs"]
+    return ["a warm-up this short is mostly Cog's own: the first prediction of any process imports Cog's dependencies"]
 
 
 def _wide(name: str, warmup: Warmup) -> str | None:

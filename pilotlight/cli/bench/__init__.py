@@ -1,4 +1,4 @@
-"""``pilotlight bench``: a module for each subcommand, imported when it is asked for."""
+"""``pilotlight bench``: one module for each subcommand, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECTIONS = {
         "load": ("pilotlight.cli.bench.load:command", "Measure a project or a server under load."),
         "compare": ("pilotlight.cli.bench.compare:command", "Tell whether one project is faster than another; for CI."),
         "merge": ("pilotlight.cli.bench.merge:command", "Merge several results into one."),
-        "report": ("pilotlight.cli.bench.report:command", "Show results: tables, pictures, one HTML page."),
+        "report": ("pilotlight.cli.bench.report:command", "Show results: tables, charts, one HTML page."),
         "calibrate": ("pilotlight.cli.bench.calibrate:command", "Check the statistics and this machine's clock."),
     }
 }

@@ -1,4 +1,4 @@
-"""``pilotlight bench calibrate``: are the statistics and the clock of this installation to be trusted?"""
+"""``pilotlight bench calibrate``: check whether the statistics and the clock of this installation can be trusted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Examples:
     type=click.IntRange(min=0),
     default=12,
     show_default=True,
-    help=f"Workers to start observed, and as many not; 0 for none, else {MIN_STARTS} at least. 12 take about 15 s.",
+    help=f"Observed starts, and as many unobserved; 0 for none, else at least {MIN_STARTS}. 12 take about 15 s.",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the data and of the order."
@@ -57,7 +57,7 @@ def command(ctx: click.Context, runs: int, starts: int, seed: int, python: Path,
     The exit status is 1 when a figure misses its target.
     """
     added: tuple[CalibrationFigure, ...] = ()
-    if starts:  # first: what can fail, fails at once
+    if starts:  # first, because it can fail
         with _progress("starting workers", quiet=as_json) as on_progress:
             added = asyncio.run(measure_overhead(starts=starts, seed=seed, python=python, on_progress=on_progress))
     with _progress("calibrating", quiet=as_json) as on_progress:
@@ -73,7 +73,7 @@ def command(ctx: click.Context, runs: int, starts: int, seed: int, python: Path,
 
 @contextlib.contextmanager
 def _progress(description: str, *, quiet: bool) -> Iterator[OnProgress | None]:
-    """A bar on stderr where that is a terminal."""
+    """Show a progress bar on stderr if that is a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None

@@ -1,4 +1,4 @@
-"""``pilotlight bench cold``: how long a project takes from nothing to its first prediction, and on what."""
+"""``pilotlight bench cold``: measure the time to a project's first prediction, and its stages."""
 
 from __future__ import annotations
 

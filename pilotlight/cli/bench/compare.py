@@ -1,4 +1,4 @@
-"""``pilotlight bench compare``: is B faster or slower than A? With an exit status for CI."""
+"""``pilotlight bench compare``: tell whether B is faster or slower than A, with an exit status for CI."""
 
 from __future__ import annotations
 
@@ -167,11 +167,11 @@ def _refuse_what_cannot_work(
 ) -> None:
     if metric is CompareMetric.STEADY and page_cache == "dropped":
         raise UsageError(
-            "--page-cache dropped: what is steady has read all it needs; leave it out, or another --metric"
+            "--page-cache dropped: a steady state reads nothing from the disk; leave it out, or give another --metric"
         )
     least = compare([1.0] * runs, [1.0] * runs).ratio
     if conditions and isinstance(least, TooSmall):
-        raise UsageError(f"-n {runs} with --fail-if: so few never show a difference; give -n {least.needed} or more")
+        raise UsageError(f"-n {runs} with --fail-if: too few to show any difference; give -n {least.needed} or more")
 
 
 def _run(plan: ComparePlan, flags: tuple[str, ...], file: OutFile[Result]) -> Result:

@@ -1,4 +1,4 @@
-"""``pilotlight bench load``: what a server does under a load, and whether the load was what it should have been."""
+"""``pilotlight bench load``: measure a server under load, and check that the load was as intended."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ Examples:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What to send, of the options: which ``LoadSettings`` describes."""
+    """The options that define the load, which ``LoadSettings`` describes."""
 
     rates: tuple[float, ...]
     arrivals: _Random | None
@@ -75,7 +75,7 @@ class _Load:
 def _numbers(
     kind: type[float] | type[int],
 ) -> Callable[[click.Context, click.Parameter, str | None], tuple[float, ...]]:
-    """Reads ``1,2,4``."""
+    """Return a parser of lists such as ``1,2,4``."""
 
     def read(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[float, ...]:
         try:
@@ -235,7 +235,7 @@ def _run(plan: LoadPlan, flags: tuple[str, ...], out: Path | None, *, as_json: b
 
 
 def _check(project: Path | None, url: str | None, mode: Mode, objectives: tuple[Objective, ...]) -> None:
-    """Refuses what does not go together."""
+    """Refuse options that contradict each other."""
     if url is not None and project is not None:
         raise UsageError(f"{project} and --url {url}: give one of them")
     if url is not None:
@@ -247,7 +247,7 @@ def _check(project: Path | None, url: str | None, mode: Mode, objectives: tuple[
 
 
 def _steps(load: _Load) -> tuple[LoadStep, ...]:
-    """The steps that the options ask for."""
+    """Return the steps that the options ask for."""
     given = [("--clients", load.clients), ("--rate", load.rates), ("--trace", load.trace)]
     names = [name for name, value in given if value]
     if len(names) > 1:

@@ -1,4 +1,4 @@
-"""Which step of a load is under way, on stderr: a bar where that is a terminal, else a line for each."""
+"""Show the current step of a load on stderr: a bar on a terminal, otherwise one line for each step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pilotlight.bench.load.steps import LoadStep
 
 __all__ = ["LoadProgress"]
 
-# A drawn bar costs milliseconds, in which the generator does nothing else.
+# Drawing the bar takes milliseconds, during which the generator does nothing else.
 _REDRAW_S = 1.0
 
 
 class LoadProgress:
-    """Told of every step, and of the time in it."""
+    """Shows every step and the time spent in it."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -44,7 +44,7 @@ class LoadProgress:
         self._bar.stop()
 
     def announce(self, what: str) -> None:
-        """Something is about to begin."""
+        """Announce the next action."""
         if self._bar.disable:
             click.echo(what, err=True)
             return
@@ -53,7 +53,7 @@ class LoadProgress:
         self._bar.refresh()
 
     def look(self, step: LoadStep, elapsed_s: float) -> None:
-        """A step is that old."""
+        """Show the age of a step."""
         if self._bar.disable or elapsed_s < self._drawn_s + _REDRAW_S:
             return
         self._drawn_s = elapsed_s

@@ -1,4 +1,4 @@
-"""``pilotlight bench merge``: several runs of one bench as one result."""
+"""``pilotlight bench merge``: merge several runs of one bench into one result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(results: tuple[Path, ...], out: Path) -> None:
     it and writes nothing. Results of bench load cannot be merged.
     """
     if len(results) < 2:
-        raise UsageError(f"merge: {results[0]} alone; give at least two results")
+        raise UsageError(f"merge: only {results[0]} given; give at least two results")
     merged = merge_files(results)
     write_document(merged, out)
     counts = ", ".join(f"{len(merged.measured(info.name))} of {info.name}" for info in merged.projects)

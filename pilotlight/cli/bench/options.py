@@ -1,4 +1,4 @@
-"""What the subcommands of ``pilotlight bench`` that run projects have in common."""
+"""Options and helpers shared by the subcommands of ``pilotlight bench`` that run projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which start of a bench is under way, on stderr: a bar where that is a terminal, else a line for each."""
+"""Show the current start of a bench on stderr: a bar on a terminal, otherwise one line for each start."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _REDRAW_S = 0.2
 
 
 class RunProgress:
-    """Told of every start and every prediction; draws then and at no other time, so that none is disturbed.
+    """Shows every start and prediction; draws only between them, so that none is disturbed.
 
     Args:
-        what: a start is called in this bench: ``start``, ``process``.
-        rounds: measured starts of each target.
-        targets: how many there are.
-        predictions: in each measured start, of which ``tick`` tells; 0 where it does not.
-        console: where to; stderr by default.
+        what: the name of a start in this bench: ``start``, ``process``.
+        rounds: the measured starts of each target.
+        targets: the number of targets.
+        predictions: the predictions in each measured start, counted by ``tick``; 0 if they are not counted.
+        console: the console to draw on; stderr by default.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RunProgress:
         self._bar.stop()
 
     def announce(self, step: SeriesStep) -> None:
-        """A start is about to begin."""
+        """Announce the next start."""
         which = "not measured" if step.round < 0 else f"{step.round + 1} of {self._rounds}"
         text = f"{step.target.name}: {self._what} {which}"
         if self._bar.disable:
@@ -70,7 +70,7 @@ class RunProgress:
         self._bar.update(self._task, description=text, completed=done, refresh=True)
 
     def tick(self) -> None:
-        """A prediction has ended, and the next has not begun."""
+        """Count a prediction that has ended, before the next begins."""
         now_s = time.monotonic()
         due = now_s - self._drawn_s >= _REDRAW_S
         self._bar.update(self._task, advance=1, refresh=due)

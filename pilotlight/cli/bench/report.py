@@ -1,4 +1,4 @@
-"""``pilotlight bench report``: results as tables, pictures and a page, from their files alone."""
+"""``pilotlight bench report``: show results as tables, charts and a page, from their files alone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def command(results: tuple[Path, ...], out: Path | None, title: str | None) -> N
     if out is not None:
         _write(sources, out, title)
     elif title is not None:
-        raise UsageError("--title is of the page: give --out as well")
+        raise UsageError("--title applies to the page: give --out as well")
     Console().print(terminal_report(sources))
 
 

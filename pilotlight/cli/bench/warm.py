@@ -1,4 +1,4 @@
-"""``pilotlight bench warm``: how a project's times develop from the first prediction to the steady state."""
+"""``pilotlight bench warm``: measure how a project's times develop from the first prediction to the steady state."""
 
 from __future__ import annotations
 

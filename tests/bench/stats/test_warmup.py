@@ -146,7 +146,7 @@ def test_processes_that_disagree() -> None:
             np.array([*[0.1] * 90, *[0.2] * 10]),
             "The process never settles: the times still change in the last quarter of the run.",
         ),
-        (np.full(7, 0.5), "Too few predictions to tell: 7 at most in a process, and it takes 30."),
+        (np.full(7, 0.5), "Too few predictions: 7 at most in a process, 30 needed."),
     ],
 )
 def test_sentences(times_s: Floats, sentence: str) -> None:

@@ -24,7 +24,7 @@ def test_a_project_that_warms_up():
     curves = [line for line in text.splitlines() if CHANGE in line and "█" in line]
     assert len(curves) == 5
     assert all(len(line.strip().partition(" ")[2].replace(CHANGE, "")) == 40 for line in curves)
-    assert "a prediction once steady, median of 5 processes; 95% interval" in text
+    assert "per prediction in the steady state, median of 5 processes; 95% interval" in text
     sentence = text[text.index("All 5 processes") :]
     assert sentence.startswith("All 5 processes warm up in 20 predictions (1.3")
     assert "Cog's own" not in text
@@ -40,15 +40,15 @@ def test_no_steady_state_has_no_figures():
     text = shown(result(*many("plain", *turns)))
     assert "no steady state" in text
     assert "All 5 processes never settle" in text
-    assert "once steady" not in text
+    assert "in the steady state" not in text
 
 
 def test_projects_are_compared_with_the_first_once_steady():
     processes = [*many("plain", (60, 0.02)), *many("fast", (60, 0.01)), *many("few", (60, 0.01), count=2)]
     text = shown(result(*processes, projects=(info(), info("fast"), info("few"))))
-    assert "once steady fast takes 0.50" in text
+    assert "in the steady state fast takes 0.50" in text
     assert text.count(": faster") == 1
-    assert "few against plain, once steady: needs at least 4 runs for an interval (have 2)" in text
+    assert "few compared with plain, steady state: needs at least 4 runs for an interval (have 2)" in text
 
 
 def test_failures_interruptions_and_a_busy_machine_are_said():

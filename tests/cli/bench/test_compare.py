@@ -46,7 +46,7 @@ def test_a_against_a_does_not_fail(tmp_path):
     done = compare(tmp_path, PLANTED, PLANTED, *STEADY, "-e", "LEVELS=1x15", "--fail-if", "slower:300%")
     assert done.returncode == 0
     assert "--fail-if slower:300%: does not hold" in done.stdout
-    assert "prediction once steady" in done.stdout
+    assert "prediction in the steady state" in done.stdout
 
 
 def test_interrupted_it_leaves_no_process_and_no_checkout(tmp_path, monkeypatch):
@@ -72,8 +72,8 @@ def test_interrupted_it_leaves_no_process_and_no_checkout(tmp_path, monkeypatch)
         (["nowhere", PLANTED], "nowhere: there is no such folder; give a project's folder, or FOLDER@REVISION"),
         ([PLANTED, f"{PLANTED}@no-such-revision"], "no-such-revision is unknown there"),
         ([PLANTED, PLANTED, "--fail-if", "slow"], "--fail-if 'slow': give slower, slower:5%"),
-        ([PLANTED, PLANTED, "-n", "3", "--fail-if", "slower"], "so few never show a difference; give -n 4 or more"),
-        ([PLANTED, PLANTED, "--metric", "steady", "--page-cache", "dropped"], "what is steady has read all it needs"),
+        ([PLANTED, PLANTED, "-n", "3", "--fail-if", "slower"], "too few to show any difference; give -n 4 or more"),
+        ([PLANTED, PLANTED, "--metric", "steady", "--page-cache", "dropped"], "state reads nothing from the disk"),
         ([PLANTED, PLANTED, "--env-b", "A"], "--env-b 'A': give it as NAME=VALUE"),
     ],
 )

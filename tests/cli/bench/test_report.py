@@ -47,10 +47,10 @@ def test_tables_on_stdout_and_a_page_with_its_pictures_in_the_folder(tmp_path, r
     assert parsed((tmp_path / "out" / "report.html").read_text()).all("h1")[0].text == "Two & one"
     for text in (
         "ours takes 0.225 times as long as plain",
-        "once steady ours takes",
+        "in the steady state ours takes",
         "load on plain: plain predictions",
         "timer resolution",
-        "Of comparisons of equals at most 5.0% see a difference",
+        "At most 5.0% of comparisons of equals report a difference",
     ):
         assert text in done.stdout
 
@@ -78,7 +78,7 @@ def test_pictures_without_matplotlib(tmp_path, results):
         (["calibration.json"], "that is only a calibration: give results of bench cold, warm or load as well"),
         (["cold.json", "notes.txt"], "notes.txt is not a result: it is not JSON"),
         (["cold.json", "cold.json"], "both contain the same processes; give each run once"),
-        (["cold.json", "--title", "x"], "--title is of the page: give --out as well"),
+        (["cold.json", "--title", "x"], "--title applies to the page: give --out as well"),
         (["cold.json", "--out", "notes.txt"], "'notes.txt' is a file"),
     ],
 )
