@@ -1,4 +1,4 @@
-"""The interface of every kind of target."""
+"""Protocols that every kind of target implements, and its timeouts and state."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pilotlight.types import Status
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long each thing may take, in seconds; ``None`` is as long as it takes.
+    """Time limits in seconds; ``None`` sets no limit.
 
     Attributes:
-        connect_s: to reach the target, per try.
-        answer_s: for the target to answer one request, a stream aside.
-        wait_s: before a prediction begins: the queue and a cold start. Where a target tells the two apart, they still
-            share it: a caller who waits does not care why.
-        predict_s: from when it begins.
-        total_s: all of it. Where it can be, the target is told as well, so that a client that dies leaves nothing
-            running for longer.
+        connect_s: for each attempt to connect to the target.
+        answer_s: for the target's response to one request; streams are exempt.
+        wait_s: from the request until the prediction begins: queue and cold start together, also where the target
+            reports the two separately.
+        predict_s: from the prediction's beginning to its end.
+        total_s: from the request to the prediction's end. It is also sent to targets that support a limit, so that a
+            prediction does not outlive a client that has crashed by more than this.
     """
 
     connect_s: float = 10.0
@@ -33,15 +33,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """How a target stands, as its control plane says.
+    """A target's state, as its control plane reports it.
 
     Attributes:
-        status: in the target's own word, such as ``InService``.
-        serves: whether it takes predictions.
-        reason: why it does not; ``None`` where it does not say.
-        hardware: how many machines are up, by the target's name for their kind; empty where it does not say.
-        usd_per_hour: what those cost, predictions or not, by the price file; ``None`` where that is not known, or the
-            target charges otherwise.
+        status: the target's own term, such as ``InService``.
+        serves: whether it accepts predictions.
+        reason: why it does not accept predictions; ``None`` when the target gives no reason.
+        hardware: number of running machines by the target's name for their kind; empty when not reported.
+        usd_per_hour: price of those machines, busy or idle, from the price file; ``None`` when it is unknown or the
+            target does not charge by the hour.
     """
 
     status: str
@@ -52,61 +52,61 @@ class TargetState:
 
 
 class Job(Protocol):
-    """A prediction that a target has accepted, or is about to."""
+    """A prediction that a target has accepted, or is being asked to accept."""
 
     @property
     def id(self) -> str:
-        """The target's name for it."""
+        """The target's id for the prediction."""
 
     def events(self) -> AsyncGenerator[Event, None]:
-        """What happens to it, to be read once: ``Started`` when it begins, ``Completed`` last.
+        """Yield the prediction's events, once: ``Started`` when it begins, ``Completed`` last.
 
-        Times in the completed prediction's metrics: ``queue_s``, ``cold_start_s``, ``wait_s`` (both of them, where the
-        target does not tell them apart) and ``predict_s``, as far as the target knows them.
+        The metrics of the completed prediction contain ``queue_s``, ``cold_start_s``, ``wait_s`` (the two together, for
+        targets that do not report them separately) and ``predict_s``, as far as the target reports them.
 
         Raises:
-            TargetError: the target cannot say any more what becomes of it.
-            InputError: an input is wrong, where the target looks at it late.
+            TargetError: the prediction's state can no longer be read from the target.
+            InputError: an input is invalid, for targets that check inputs after accepting the prediction.
         """
 
     async def status(self) -> Status:
-        """How it stands."""
+        """Return the prediction's status."""
 
     async def cancel(self) -> None:
-        """Has the target end it; nothing happens to one that has ended."""
+        """Cancel the prediction at the target; does nothing if it has ended."""
 
 
 class Connection(Protocol):
-    """A target that predictions can be sent to."""
+    """A connection to one target, through which predictions are sent."""
 
     async def schema(self) -> Mapping[str, Any] | None:
-        """The predictor's OpenAPI document; ``None`` where the target does not give it."""
+        """Return the predictor's OpenAPI document, or ``None`` if the target does not provide it."""
 
     async def submit(self, inputs: Mapping[str, Any], *, total_s: float | None) -> Job:
-        """Sends a prediction.
+        """Send a prediction.
 
         Args:
-            inputs: by name, JSON values.
-            total_s: after how long the target may cancel it by itself.
+            inputs: JSON values by input name.
+            total_s: seconds after which the target may cancel the prediction itself; ``None`` for no limit.
 
         Raises:
-            InputError: the target refuses an input.
-            TargetError: it was not accepted.
+            InputError: the target rejects an input.
+            TargetError: the prediction was not accepted.
         """
 
     async def attach(self, job_id: str) -> Job:
-        """A prediction that was sent before, perhaps by another process.
+        """Return the job of a prediction that was sent earlier, possibly by another process.
 
         Raises:
-            UsageError: this kind of target forgets a prediction together with its connection.
-            TargetMissingError: there is none with this id.
+            UsageError: this kind of target does not keep predictions after their connection is closed.
+            TargetMissingError: the target has no prediction with this id.
         """
 
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
-        """Keeps a file for an input, and returns its URL; ``None`` where the target has no place for files."""
+        """Store a file for use as an input and return its URL, or ``None`` if the target stores no files."""
 
     async def close(self) -> None:
-        """Ends what was opened; predictions that run on this connection alone end too."""
+        """Close the connection. Predictions that exist only on this connection end with it."""
 
 
 @runtime_checkable
@@ -114,8 +114,8 @@ class Described(Protocol):
     """A connection whose target has a control plane."""
 
     async def state(self) -> TargetState:
-        """How the target stands.
+        """Return the target's state.
 
         Raises:
-            TargetError: it is not there, or cannot be asked.
+            TargetError: the target does not exist or its state cannot be read.
         """

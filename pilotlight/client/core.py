@@ -1,4 +1,4 @@
-"""One client for every target. Everything asynchronous is here; ``sync.Client`` is a front for it."""
+"""The asynchronous client for every kind of target; ``sync.Client`` is its blocking front."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pilotlight.errors import DeadlineError, PilotlightError
 from pilotlight.prices import cost_usd, load_prices
 from pilotlight.types import Prediction
 
-# For a target to name a prediction that nobody waits for any more, so that it can be cancelled.
+# Time for a target to return the id of a prediction whose caller has left, so that it can be cancelled.
 _LEAVE_S = 10.0
 
 
@@ -36,19 +36,19 @@ class AsyncClient:
         result = await client.run({"prompt": "def main("})
 
     Args:
-        target: where to, as ``targets`` describes; or an open connection, which this client then closes.
-        token: of the target's API; by default from ``REPLICATE_API_TOKEN``, ``RUNPOD_API_KEY``,
-            ``CLOUDSDK_AUTH_ACCESS_TOKEN`` or ``PILOTLIGHT_TOKEN``; SageMaker's is boto3's business.
-        url: where the target's API is, if not at its usual place.
-        timeouts: how long each thing may take; a call may have its own.
-        retry: when a request is sent again. A prediction is only ever sent again when it cannot have begun.
-        hardware: what the target runs on, by its own name, for ``Result.cost_usd``.
-        schema: the predictor's OpenAPI document, for a target that does not give it, as RunPod does not.
-        check: whether inputs are checked against the target's schema before they are sent.
+        target: a target string as ``targets`` describes, or an open connection, which this client then closes.
+        token: the target's API token; by default from ``REPLICATE_API_TOKEN``, ``RUNPOD_API_KEY``,
+            ``CLOUDSDK_AUTH_ACCESS_TOKEN`` or ``PILOTLIGHT_TOKEN``. boto3 finds SageMaker's credentials.
+        url: the target's API URL, if it is not the default one.
+        timeouts: time limits; ``timeout_s`` of a call replaces ``total_s``.
+        retry: when a request is sent again. A prediction is sent again only when it cannot have begun.
+        hardware: the target's name for its hardware, needed for ``Result.cost_usd``.
+        schema: the predictor's OpenAPI document, for a target that does not provide it, such as RunPod.
+        check: whether inputs are checked against the schema before they are sent.
 
     Raises:
-        UsageError: the target is none, or needs a token.
-        ConfigError: the price file knows no such hardware.
+        UsageError: the target string is invalid, or the target needs a token.
+        ConfigError: the price file does not list the hardware.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class AsyncClient:
         self._tariff = load_prices().tariffs.get(self.target.kind)
         self._hardware = hardware
         if self._tariff is not None and hardware is not None:
-            cost_usd(self._tariff, hardware, cold_start_s=0.0, predict_s=0.0)  # raises for a name that is not there
-        # Those that are followed; a handle that nobody holds is none to keep.
+            cost_usd(self._tariff, hardware, cold_start_s=0.0, predict_s=0.0)  # raises for unknown hardware
+        # Handles that are being followed; weak references, because a handle without a holder need not be kept.
         self._handles: WeakSet[Handle] = WeakSet()
-        # Those that end with whoever waits for them.
+        # Handles of ``run`` and ``stream``: their predictions are cancelled when the caller leaves.
         self._running: set[Handle] = set()
-        # What ends predictions that their callers have left.
+        # Tasks that cancel predictions whose callers have left.
         self._ending: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -92,9 +92,10 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Cancels what is being run or streamed, and closes the connection.
+        """Cancel the predictions of ``run`` and ``stream``, and close the connection.
 
-        Predictions that were submitted, and live without the connection, go on; they are not followed any more.
+        Predictions sent by ``submit`` continue, unless they exist only on this connection; their handles stop
+        following.
         """
         for handle in self._running:
             self._apart(handle.abandon())
@@ -106,28 +107,29 @@ class AsyncClient:
         await self._connection.close()
 
     async def schema(self) -> Mapping[str, Any] | None:
-        """The predictor's OpenAPI document; ``None`` where the target gives none."""
+        """Return the predictor's OpenAPI document, or ``None`` if the target does not provide it."""
         return self._schema if self._schema is not None else await self._connection.schema()
 
     async def state(self) -> TargetState | None:
-        """How the target stands, what it runs on and what that costs; ``None`` where the target does not say.
+        """Return the target's state, hardware and price per hour, or ``None`` if the target does not report them.
 
         Raises:
-            TargetError: it is not there, or cannot be asked.
+            TargetError: the target does not exist or its state cannot be read.
         """
         return await self._connection.state() if isinstance(self._connection, Described) else None
 
     async def submit(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> Handle:
-        """Sends a prediction and returns at once; what becomes of it is the handle's to tell.
+        """Send a prediction and return its handle as soon as the target has accepted it.
 
         Args:
-            inputs: by name; ``None`` means not given; a ``Path``, ``bytes`` or an open file is a file.
-            timeout_s: for all of it, in place of ``Timeouts.total_s``.
+            inputs: values by input name; ``None`` means not given; a ``Path``, ``bytes`` or an open file is sent as a
+                file.
+            timeout_s: limit for the whole prediction, in place of ``Timeouts.total_s``.
 
         Raises:
-            InputError: an input is wrong.
-            TargetError: it was not accepted.
-            DeadlineError: not in time.
+            InputError: an input is invalid.
+            TargetError: the prediction was not accepted.
+            DeadlineError: the prediction was not accepted in time.
         """
         timeouts = self.timeouts if timeout_s is None else replace(self.timeouts, total_s=timeout_s)
         asked_at = time.monotonic()
@@ -152,11 +154,11 @@ class AsyncClient:
         return handle
 
     async def attach(self, job_id: str) -> Handle:
-        """A prediction that was submitted before, perhaps by another process.
+        """Return a handle on a prediction that was submitted earlier, possibly by another process.
 
         Raises:
-            UsageError: this kind of target cannot.
-            TargetMissingError: there is none with this id.
+            UsageError: this kind of target does not support it.
+            TargetMissingError: the target has no prediction with this id.
         """
         job = await self._connection.attach(job_id)
         return self._followed(job, self.timeouts, time.monotonic())
@@ -164,18 +166,18 @@ class AsyncClient:
     async def run(
         self, inputs: Mapping[str, Any], *, timeout_s: float | None = None, hedge_after_s: float | None = None
     ) -> Result:
-        """Runs a prediction to its end. Leaving early, by an exception or a deadline, cancels it at the target.
+        """Run a prediction and return its result. An exception or deadline before its end cancels it at the target.
 
         Args:
             inputs: as for ``submit``.
             timeout_s: as for ``submit``.
-            hedge_after_s: if it has not ended by then, send it a second time, take the answer that comes first, and
-                cancel the other one. Only for predictions that may run twice; it costs what it says.
+            hedge_after_s: if the prediction has not ended after this many seconds, send it a second time, return the
+                first result and cancel the other. Use it only for predictions that may run twice; both are charged.
 
         Raises:
             PredictionFailedError: ``predict`` raised.
-            PredictionCanceledError: somebody else cancelled it.
-            DeadlineError: its time was over.
+            PredictionCanceledError: the prediction was cancelled by someone else.
+            DeadlineError: a time limit has passed.
             InputError, TargetError: as for ``submit``.
         """
         if hedge_after_s is not None:
@@ -191,7 +193,7 @@ class AsyncClient:
             return (await handle.wait()).raise_for_status()
 
     async def stream(self, inputs: Mapping[str, Any], *, timeout_s: float | None = None) -> AsyncGenerator[Any, None]:
-        """Stream the output, chunk by chunk. Close the generator (``contextlib.aclosing``) to cancel the prediction.
+        """Yield the output, chunk by chunk. Close the generator (``contextlib.aclosing``) to cancel the prediction.
 
         Raises: as ``run``.
         """
@@ -213,13 +215,13 @@ class AsyncClient:
     def map(
         self, inputs: Iterable[Mapping[str, Any]], *, concurrency: int = 8, return_errors: bool = False
     ) -> AsyncGenerator[Result | PilotlightError, None]:
-        """Results in the order of ``inputs``, which is read only as far ahead as ``concurrency``.
+        """Yield the results in the order of ``inputs``, reading at most ``concurrency`` inputs ahead.
 
         Args:
-            inputs: any number of them.
-            concurrency: predictions at once, at most.
-            return_errors: give the error in place of the result, and go on; else the first error ends it all, and
-                cancels what runs.
+            inputs: any number of input mappings.
+            concurrency: maximum number of concurrent predictions.
+            return_errors: yield an error in place of a result and continue; otherwise the first error is raised and the
+                running predictions are cancelled.
         """
         return in_order(self.run, inputs, concurrency=concurrency, return_errors=return_errors)
 
@@ -227,7 +229,7 @@ class AsyncClient:
     async def running(
         self, inputs: Mapping[str, Any], *, timeout_s: float | None = None
     ) -> AsyncGenerator[Handle, None]:
-        """A prediction for as long as a block takes: leaving it before the end cancels it at the target.
+        """Submit a prediction for the duration of a block; leaving the block before its end cancels it at the target.
 
         Raises: as ``submit``.
         """
@@ -237,18 +239,18 @@ class AsyncClient:
             yield handle
         finally:
             self._running.discard(handle)
-            # A caller who is being cancelled must not take the cancel down with them.
+            # Shielded, so that cancelling the caller does not cancel the request that cancels the prediction.
             await asyncio.shield(self._apart(handle.abandon()))
 
     def _apart(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """``work`` as a task that ``close`` waits for."""
+        """Start ``work`` as a task that ``close`` waits for."""
         task = asyncio.create_task(work)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         return task
 
     async def _accepted(self, inputs: Mapping[str, Any], timeouts: Timeouts) -> Job:
-        """The job; if the caller leaves while it is being accepted, it is cancelled as soon as its id is known."""
+        """Return the accepted job. If the caller leaves earlier, cancel the job as soon as its id is known."""
         accepting = asyncio.create_task(self._connection.submit(inputs, total_s=timeouts.total_s))
         try:
             return await asyncio.shield(accepting)
@@ -260,13 +262,13 @@ class AsyncClient:
         times = timing(prediction.metrics, total_s)
         cost = None
         if self._tariff is not None and self._hardware is not None:
-            # Where the target does not tell a cold start from a queue, the charge for it cannot be known.
+            # The charge is unknown when the target does not report the cold start separately from the queue.
             cost = cost_usd(self._tariff, self._hardware, cold_start_s=times.cold_start_s, predict_s=times.predict_s)
         return result_of(prediction, target=str(self.target), timing=times, cost_usd=cost)
 
 
 async def _refuse(accepting: asyncio.Task[Job], patience_s: float) -> None:
-    """Cancels a prediction that nobody waits for any more, once it has a name to cancel it by."""
+    """Cancel a prediction whose caller has left, if its id arrives within ``patience_s`` seconds."""
     await asyncio.wait([accepting], timeout=patience_s)
     if accepting.done() and not accepting.cancelled() and accepting.exception() is None:
         with suppress(PilotlightError):

@@ -1,4 +1,4 @@
-"""Maps httpx2's errors and HTTP statuses to pilotlight's errors; the only place that does."""
+"""Maps httpx2's errors and HTTP statuses to pilotlight's errors; no other module does."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from pilotlight.errors import (
 from pilotlight.util.retry_after import retry_after_s
 
 _LONGEST_DETAIL = 600
-# What an API says to inputs that it does not take.
+# Statuses with which an API rejects inputs.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
-# Where the known APIs put the words of a failure.
+# Keys under which the known APIs put an error's message.
 _WORDS_AT = ("detail", "error", "message", "title")
 
 
 @contextmanager
 def mapped_errors(where: str) -> Iterator[None]:
-    """What the HTTP client raises, in our words."""
+    """Raise errors of the HTTP client as ``TargetError``; ``where`` describes the target in messages."""
     try:
         yield
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         raise TargetUnavailableError(f"{where} cannot be reached: {_words(error)}", sent=False) from error
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-        raise TargetError(f"{where} gave a URL that is none: {error}") from error
+        raise TargetError(f"{where} was called with an invalid URL: {error}") from error
     except httpx2.TransportError as error:
         raise TargetUnavailableError(f"the connection to {where} broke: {_words(error)}") from error
-    except httpx2.RequestError as error:  # such as a compressed body that does not unpack
+    except httpx2.RequestError as error:  # such as a compressed body that cannot be decoded
         raise TargetUnavailableError(f"{where} sent an answer that cannot be read: {_words(error)}") from error
 
 
 @contextmanager
 def understood(who: object) -> Iterator[None]:
-    """Around code that takes apart what a target has answered: what has another shape is the target's mistake.
+    """Raise errors of parsing a target's answer as ``TargetError``; ``who`` describes the target in messages.
 
     Raises:
-        TargetError: it answered with something that it should not.
+        TargetError: the answer has an unexpected form.
     """
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         words = f"{type(error).__name__}: {error}"
-        raise TargetError(f"{who} sent an answer that makes no sense here ({words})") from error
+        raise TargetError(f"{who} sent an answer of an unexpected form ({words})") from error
 
 
 def _words(error: Exception) -> str:
@@ -63,7 +63,7 @@ def _words(error: Exception) -> str:
 
 @contextmanager
 def unsent() -> Iterator[None]:
-    """Around what comes before a prediction is sent: whatever fails there, it has not begun."""
+    """Mark ``TargetUnavailableError`` as ``sent=False``, for steps before a prediction is sent: it has not begun."""
     try:
         yield
     except TargetUnavailableError as error:
@@ -74,7 +74,7 @@ def unsent() -> Iterator[None]:
 
 @contextmanager
 def following(what: object) -> Iterator[None]:
-    """Around what comes after a prediction was accepted: whatever fails there, it may be running."""
+    """Mark errors as ``sent=True``, for steps after a prediction was accepted: it may be running."""
     try:
         yield
     except (TargetBusyError, TargetUnavailableError) as error:
@@ -84,11 +84,11 @@ def following(what: object) -> Iterator[None]:
 
 
 def raise_for_status(response: httpx2.Response) -> None:
-    """Returns for an answer that is no failure.
+    """Raise the error that fits a response's status; return for a status below 300.
 
     Raises:
-        InputError: 400, 413, 422, to a request that brings inputs.
-        TargetError: the kind of it that fits.
+        InputError: the status is 400, 413 or 422 and the request was not a GET.
+        TargetError: or the subclass that fits the status.
     """
     status = response.status_code
     if status < HTTPStatus.MULTIPLE_CHOICES:
@@ -109,13 +109,13 @@ def raise_for_status(response: httpx2.Response) -> None:
 
 
 def _detail(response: httpx2.Response) -> str:
-    """What an API says of a failure, in the ways that the known ones say it."""
+    """Return the error message of a response, or its reason phrase; long messages are cut."""
     text = said_in(response.text).strip() or response.reason_phrase
     return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]} ..."
 
 
 def said_in(said: Any) -> str:
-    """The words of a failure's body: text, or JSON, which may have the body of another failure in it."""
+    """Return the message in an error body, which is text or JSON; JSON inside a text is read too."""
     if isinstance(said, str):
         with suppress(ValueError):
             inner = json.loads(said)

@@ -1,4 +1,4 @@
-"""A handle on one prediction: its output so far, its end, and the deadlines that cancel it."""
+"""A handle on one prediction: its output so far, its result, and its deadlines."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pilotlight.errors import DeadlineError, PilotlightError, TargetError
 from pilotlight.runtime.events import Completed, Event, Log, Metric, Output, Started
 from pilotlight.types import Prediction, Status
 
-# For a target to answer a cancel; after that it has been told, whatever it does.
+# Time for a target to answer a cancel request.
 _CANCEL_S = 10.0
 
 
 class Handle:
-    """One prediction: iterate over it for its output, chunk by chunk, as often as you like, or ``wait`` for its end.
+    """One prediction. Iterate over it, any number of times, for its output chunks, or ``wait`` for its result.
 
-    It is followed from the moment it is made, by a task of the running event loop.
+    A task of the running event loop follows the prediction from the moment the handle is created.
     """
 
     def __init__(
@@ -39,70 +39,70 @@ class Handle:
         self._result: Result | None = None
         self._changed = asyncio.Event()
         self._follower = asyncio.create_task(self._follow())
-        # A caller may never ask how it ended.
+        # Marks an error as retrieved, so that asyncio does not log it when no caller waits for the result.
         self._follower.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property
     def id(self) -> str:
-        """The target's name for it; ``AsyncClient.attach`` takes it."""
+        """The target's id for the prediction; ``AsyncClient.attach`` takes it."""
         return self._job.id
 
     @property
     def logs(self) -> str:
-        """What it has printed so far, as far as the target tells before its end."""
+        """The prediction's logs so far, as far as the target reports them before the end."""
         return "".join(self._logs) if self._result is None else self._result.logs
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The numbers so far."""
+        """The prediction's metrics so far."""
         return dict(self._metrics) if self._result is None else dict(self._result.metrics)
 
     async def status(self) -> Status:
-        """How it stands, as last heard."""
+        """Return the last known status."""
         return self._status
 
     async def wait(self) -> Result:
-        """Its end, whichever it is; leaving early does not cancel it.
+        """Wait for the end and return the result, whatever the status. Stopping the wait does not cancel the prediction.
 
         Raises:
-            DeadlineError: its time is over; it has been cancelled.
-            TargetError: what became of it cannot be known.
-            InputError: an input was refused.
+            DeadlineError: a time limit has passed; the prediction has been cancelled.
+            TargetError: the prediction's state can no longer be read from the target.
+            InputError: the target rejected an input.
         """
         await asyncio.wait([self._follower])
         if self._result is None:
-            if self._follower.cancelled():  # not the caller's own cancellation, and not to be taken for one
-                raise TargetError(f"prediction {self.id} is not followed any more, as its client was closed or left it")
-            await self._follower  # raises why
+            if self._follower.cancelled():  # raised as a TargetError: a CancelledError would mean the caller's own
+                raise TargetError(f"prediction {self.id} is no longer followed: its client was closed")
+            await self._follower  # raises the reason
             raise AssertionError("this is a bug: a prediction was followed to its end, and there is no result")
         return self._result
 
     async def ends_within(self, time_s: float | None) -> bool:
-        """Whether it has ended by then, in whatever way."""
+        """Wait at most ``time_s`` seconds and return whether following the prediction has ended."""
         await asyncio.wait([self._follower], timeout=time_s)
         return self._follower.done()
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has ended well."""
+        """Whether the prediction has ended with status ``succeeded``."""
         return self._status is Status.SUCCEEDED
 
     async def cancel(self) -> None:
-        """Has the target end it; returns when it has ended, or after 10 s: then it is still followed to its end.
+        """Cancel the prediction at the target and wait up to 10 s for its end; the handle follows it until it ends.
 
         Raises:
-            TargetError: the target cannot be told.
+            TargetError: the target cannot be asked to cancel.
         """
         if self._result is not None:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCEL_S):
-                # Also where following it has failed: it may run on all the same.
+                # Also when following has failed: the prediction may still be running.
                 await self._job.cancel()
                 await asyncio.wait([self._follower])
 
     async def abandon(self) -> None:
-        """As ``cancel``, for a caller who does not care how: never raises what the target says, and follows no more."""
+        """Cancel the prediction, ignoring the target's errors, and stop following it."""
         try:
             with suppress(PilotlightError):
                 await self.cancel()
@@ -110,7 +110,7 @@ class Handle:
             self.leave()
 
     def leave(self) -> None:
-        """Follows it no more; it goes on where it runs."""
+        """Stop following the prediction, without cancelling it."""
         self._follower.cancel()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
@@ -136,16 +136,16 @@ class Handle:
         except DeadlineError as error:
             raise DeadlineError(f"{error}, and {await self._canceled()}", phase=error.phase) from error
         finally:
-            # Whoever waits looks again, now that the task is (about to be) done.
+            # Wake the readers after this task is done.
             asyncio.get_running_loop().call_soon(self._bump)
 
     async def _canceled(self) -> str:
-        """Cancels it, and says whether the target has been told."""
+        """Cancel the prediction and return how that went, as part of an error message."""
         try:
             async with asyncio.timeout(_CANCEL_S):
                 await self._job.cancel()
         except (PilotlightError, TimeoutError) as error:
-            return f"the target could not be told to cancel it ({error or 'no answer'})"
+            return f"the target could not be asked to cancel it ({error or 'no answer'})"
         return "has been cancelled"
 
     async def _next(self, events: Any) -> Event:
@@ -158,11 +158,11 @@ class Handle:
             words = {"total": "did not end", "wait": "did not begin", "predict": "did not end after it began"}[phase]
             raise DeadlineError(f"prediction {self.id} {words} within {limit_s:g} s", phase=phase) from error
         except StopAsyncIteration:
-            raise TargetError(f"the target stopped telling of prediction {self.id} before its end") from None
+            raise TargetError(f"the target stopped reporting prediction {self.id} before its end") from None
         return event
 
     def _deadline(self) -> tuple[str, float | None]:
-        """Which time runs out next, and when on the loop's clock."""
+        """Return the name of the time limit that is reached next, and its deadline on the loop's clock."""
         phases = [("total", self._asked_at, self._timeouts.total_s)]
         if self._status is Status.STARTING:
             phases.append(("wait", self._asked_at, self._timeouts.wait_s))
@@ -194,7 +194,7 @@ class Handle:
 
 
 def timing(metrics: dict[str, Any], total_s: float) -> Timing:
-    """Where the time went, from the numbers that a job's end carries."""
+    """Return the timing from the metrics of a completed prediction."""
     queue_s, cold_start_s = metrics.get("queue_s"), metrics.get("cold_start_s")
     wait_s = metrics.get("wait_s")
     if wait_s is None and queue_s is not None and cold_start_s is not None:

@@ -16,13 +16,13 @@ async def hedged(
     total_s: float | None,
     apart: Callable[[Coroutine[Any, Any, Any]], object],
 ) -> Result:
-    """The answer that comes first; if none is good, what became of the first.
+    """Return the first result that succeeds; if neither does, raise the first one's error.
 
     Args:
-        run: runs it once, within so many seconds; cancelled, it cancels the prediction.
-        after_s: when to send it again.
-        total_s: for both together.
-        apart: has something done that the caller need not wait for: the end of whichever is late.
+        run: runs the prediction once with a limit in seconds; cancelling it cancels the prediction.
+        after_s: seconds after which the prediction is sent again.
+        total_s: limit in seconds for both together.
+        apart: starts a coroutine as a task that the caller need not wait for: the end of the slower prediction.
     """
     runs = [asyncio.create_task(run(total_s))]
     try:

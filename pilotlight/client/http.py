@@ -23,13 +23,13 @@ from pilotlight.util.backoff import Backoff
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how patiently; waits are drawn evenly from 0 to a doubling bound, so that clients spread out.
+    """Retry policy. Each wait is drawn evenly from 0 to a bound that doubles, so that clients spread out.
 
     Attributes:
-        tries: requests at most, the first one included.
-        base_s: bound of the first wait, doubled by each further one.
-        cap_s: the largest bound.
-        patience_s: the longest wait that a target may ask for by ``Retry-After``.
+        tries: maximum number of requests, the first included.
+        base_s: bound of the first wait in seconds; it doubles with each further one.
+        cap_s: the largest bound in seconds.
+        patience_s: the longest ``Retry-After`` in seconds that is waited for.
     """
 
     tries: int = 5
@@ -38,14 +38,14 @@ class Retry:
     patience_s: float = 60.0
 
     def delay_s(self, failures: int, error: TargetError, *, repeatable: bool, jitter: float) -> float | None:
-        """The wait before the next try, ``None`` for giving up.
+        """Return the wait in seconds before the next try, or ``None`` to give up.
 
         Args:
-            failures: so far, 1 or more.
-            error: the last one.
-            repeatable: whether doing it twice does no harm. What never reached the target, or was turned away
-                because it is busy, may be sent again in any case.
-            jitter: 0 to 1, drawn by the caller.
+            failures: number of failed tries so far, at least 1.
+            error: the last error.
+            repeatable: whether the request may take effect twice. A request that did not reach the target, or was
+                rejected because the target is busy, may be sent again in any case.
+            jitter: random number from 0 to 1.
         """
         if failures >= self.tries or not isinstance(error, TargetBusyError | TargetUnavailableError):
             return None
@@ -57,16 +57,16 @@ class Retry:
         return asked_s + Backoff(self.base_s, self.cap_s, spread=1.0).delay_s(failures, jitter=jitter)
 
     async def wait(self, failures: int, error: TargetError, *, repeatable: bool, until: float | None = None) -> None:
-        """Waits for the next try.
+        """Wait for the next try.
 
         Args:
             failures: as for ``delay_s``.
             error: as for ``delay_s``.
             repeatable: as for ``delay_s``.
-            until: on the clock ``time.monotonic``: a try that would come later is none.
+            until: latest time of a further try on ``time.monotonic``'s clock; ``None`` for no limit.
 
         Raises:
-            TargetError: ``error``, as there is no next try.
+            TargetError: ``error``, when there is no further try.
         """
         delay_s = self.delay_s(failures, error, repeatable=repeatable, jitter=random.random())  # noqa: S311 - spreads clients
         if delay_s is None or (until is not None and time.monotonic() + delay_s >= until):
@@ -75,14 +75,14 @@ class Retry:
 
 
 class Http:
-    """A JSON API at ``url``.
+    """Client of a JSON API.
 
     Args:
-        url: without a slash at its end.
-        headers: of every request; tokens are here.
+        url: the API's URL, without a slash at its end.
+        headers: sent with every request; they contain the token.
         timeouts: ``connect_s`` and ``answer_s`` are used.
-        retry: the policy.
-        transport: of httpx2, for tests of what this module does with failures.
+        retry: when a request is sent again.
+        transport: httpx2 transport; tests pass a fake one.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Http:
             headers=dict(headers),
             timeout=httpx2.Timeout(timeouts.answer_s, connect=timeouts.connect_s),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
-            trust_env=not is_local(url),  # a proxy of the environment is not for this machine
+            trust_env=not is_local(url),  # a proxy set in the environment is not used for this machine
             transport=transport,
         )
 
@@ -118,20 +118,20 @@ class Http:
         repeatable: bool | None = None,
         within_s: float | None = None,
     ) -> Any:
-        """The JSON that the API answers; ``None`` for an empty answer.
+        """Send a request and return the JSON of the response, or ``None`` for an empty response.
 
         Args:
             method: such as ``GET``.
-            path: below the API's URL, with a slash; or a whole URL.
-            body: sent as JSON; ``None`` for none.
-            headers: in addition.
-            files: for a multipart form, as httpx2 takes them.
-            repeatable: whether it may be sent twice; by default whether the method says so.
-            within_s: no further try begins after that.
+            path: below the API's URL, with a leading slash; or a whole URL.
+            body: sent as JSON; ``None`` sends no body.
+            headers: additional headers.
+            files: parts of a multipart form, as httpx2 takes them.
+            repeatable: whether the request may be sent twice; by default whether the method is idempotent.
+            within_s: seconds after which no further try begins.
 
         Raises:
-            InputError: the API refuses what was sent.
-            TargetError: anything else that went wrong.
+            InputError: the API rejects what was sent.
+            TargetError: any other failure.
         """
         if repeatable is None:
             repeatable = method in ("GET", "HEAD", "PUT", "DELETE")
@@ -161,16 +161,16 @@ class Http:
         try:
             return response.json()
         except ValueError:
-            raise TargetError(f"{self._url} answered {method} {path} with something that is not JSON") from None
+            raise TargetError(f"{self._url} answered {method} {path} with a body that is not JSON") from None
 
     @asynccontextmanager
     async def events(
         self, url: str, *, silence_s: float
     ) -> AsyncGenerator[AsyncGenerator[ServerSentEvent, None], None]:
-        """The server-sent events at ``url``; no try is repeated.
+        """Open the stream of server-sent events at ``url``; it is not retried.
 
         Raises:
-            TargetError: it cannot be reached, breaks, or says nothing for ``silence_s``.
+            TargetError: the URL cannot be reached, the stream breaks, or it sends nothing for ``silence_s`` seconds.
         """
         timeout = httpx2.Timeout(silence_s, connect=self._client.timeout.connect)
         with mapped_errors(self._url):
@@ -188,7 +188,7 @@ class Http:
 
 
 async def decoded(response: httpx2.Response) -> AsyncGenerator[ServerSentEvent, None]:
-    """The events of a stream. httpx2's own reader takes U+2028, U+0085 and others within a text for ends of lines."""
+    """Yield a response's events. httpx2's own reader wrongly splits lines at U+2028, U+0085 and others."""
     decoder = Decoder()
     async with aclosing(response.aiter_bytes()) as pieces:
         async for piece in pieces:
@@ -197,6 +197,6 @@ async def decoded(response: httpx2.Response) -> AsyncGenerator[ServerSentEvent, 
 
 
 def is_local(url: str) -> bool:
-    """Whether it is an address of this machine."""
+    """Return whether a URL's host is this machine."""
     host = httpx2.URL(url).host
     return host == "localhost" or host.startswith("127.") or host == "::1"

@@ -1,4 +1,4 @@
-"""Prepares inputs for a target: files become URLs, and mistakes are found before anything is sent."""
+"""Prepares inputs for a target: replaces files by URLs and checks values before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pilotlight.errors import InputError
 from pilotlight.runtime.http.request import encode_body
 from pilotlight.runtime.schema.validation import Validator
 
-# Longer ones are uploaded where the target has a place for files; Replicate's own client does the same.
+# Larger files are uploaded if the target stores files, as in Replicate's own client.
 INLINE_BYTES = 256 * 1000
 
 
 async def prepare(inputs: Mapping[str, Any], connection: Connection) -> dict[str, Any]:
-    """The inputs as JSON values: without those that are ``None``, and with a URL for each file.
+    """Return the inputs as JSON values: without ``None`` values, and with a URL for each file.
 
-    Files are ``pathlib.Path``, ``bytes`` and what ``open`` returns, lists of them included.
+    Files are ``pathlib.Path``, ``bytes``, what ``open`` returns, and lists of these.
 
     Raises:
-        InputError: a file cannot be read, or JSON has no form for a value.
+        InputError: a file cannot be read, or a value cannot be written as JSON.
         TargetError: a file cannot be uploaded.
     """
     found = {name: await _value(name, value, connection) for name, value in inputs.items() if value is not None}
@@ -54,14 +54,14 @@ async def _value(name: str, value: Any, connection: Connection) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """An open file of the caller's, after it was read."""
+    """The content and name of an open file, read from the caller's file object."""
 
     name: str
     content: bytes
 
 
 async def read_open_files(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs for whoever sends them more than once: the second one to read an open file would find it at its end.
+    """Return the inputs with open files read into memory, so that they can be sent more than once.
 
     Raises:
         InputError: a file cannot be read.
@@ -76,7 +76,7 @@ async def read_open_files(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _read(name: str, file: io.IOBase) -> ReadFile:
-    """What is left to read of an open file, and its name where it has one."""
+    """Read the rest of an open file, and its name if it has one."""
     try:
         content: str | bytes = await asyncio.to_thread(file.read)
     except (OSError, ValueError) as error:
@@ -96,7 +96,7 @@ async def _url(name: str, content: bytes, connection: Connection) -> str:
 
 
 class Checker:
-    """Checks inputs against the OpenAPI document that ``schema`` gives, asked for once; ``None`` is no check."""
+    """Checks inputs against the OpenAPI document that ``schema`` returns, fetched once; ``None`` disables the check."""
 
     def __init__(self, schema: Callable[[], Awaitable[Mapping[str, Any] | None]]) -> None:
         self._schema = schema
@@ -104,11 +104,11 @@ class Checker:
         self._asked = False
 
     async def check(self, inputs: Mapping[str, Any]) -> None:
-        """Returns for inputs that the target will not refuse for their form.
+        """Check inputs against the schema.
 
         Raises:
-            InputError: names the input, what is allowed, and a name that may have been meant.
-            TargetError: the schema cannot be had.
+            InputError: an input is invalid; the message gives the allowed values and a similar name.
+            TargetError: the schema cannot be fetched.
         """
         if not self._asked:
             document = await self._schema()

@@ -1,6 +1,6 @@
 """An event loop on its own thread, for blocking calls of asynchronous code.
 
-So they work wherever they come from, a running event loop included, and what interrupts the wait cancels the work.
+Calls work from any thread, also inside a running event loop; an exception that interrupts the wait cancels the work.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """An event loop on a thread."""
+    """An event loop on its own thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="pilotlight-client", daemon=True)
         self._thread.start()
-        # What is being read, to be left before what it reads from is closed.
+        # Generators being read; ``leave`` closes them before the connection they read from is closed.
         self._reading: set[AsyncGenerator[Any, None]] = set()
-        # What threads wait for.
+        # Tasks that other threads wait for.
         self._calls: set[asyncio.Task[Any]] = set()
         self._leaving = False
-        # Nothing is handed over after this, so that nobody waits for what a stopped loop will never do.
+        # No work is accepted once this is set, so that no thread waits for a loop that has stopped.
         self._stopped = False
         self._handing_over = threading.Lock()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for ``work``; whatever interrupts the wait cancels it, and waits until it has cleaned up.
+        """Run ``work`` on the loop and return its result. An interrupted wait cancels it and waits for its cleanup.
 
         Raises:
-            UsageError: the loop is closed, or it is this very loop that would wait.
+            UsageError: the loop is closed, or the caller is on the loop's own thread.
         """
         if threading.current_thread() is self._thread:
             work.close()
-            raise UsageError("this is the client's own thread, as in the inputs of map: make another client for it")
+            raise UsageError("a blocking call on the client's own thread (such as in map's inputs): use another client")
         try:
             return self._wait(work)
         except UsageError:
             raise
         except Exception as error:
-            # Whatever it met, it met because of that: a cancel of its own, a reader that is being closed.
+            # Closing the client cancels tasks and closes generators, so errors after that are its consequence.
             if self._leaving:
                 raise UsageError("the client is closed") from error
             raise
 
     def _wait(self, work: Coroutine[Any, Any, T], *, leaving: bool = False) -> T:
-        """As ``run``; only what belongs to ``leaving`` is still taken once that has begun."""
+        """As ``run``; once leaving has begun, only work with ``leaving`` set is accepted."""
         with self._handing_over:
             if self._stopped or (self._leaving and not leaving):
                 work.close()
@@ -68,7 +68,7 @@ class LoopThread:
             raise
 
     def _hand_over(self, work: Coroutine[Any, Any, T]) -> tuple[Future[asyncio.Task[T]], Future[T]]:
-        """The task, once the loop has made it, and its end."""
+        """Schedule ``work`` on the loop; return futures of its task and of its result."""
         made: Future[asyncio.Task[T]] = Future()
         ended: Future[T] = Future()
 
@@ -83,18 +83,18 @@ class LoopThread:
         return made, ended
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        """``items``, one after the other; leaving them early closes them."""
+        """Yield ``items`` one by one; leaving the loop over them early closes the generator."""
         self._reading.add(items)
         try:
             yield from self.each(items)
         finally:
             self._reading.discard(items)
-            # Where the client is being closed, what closes it closes these as well, and may be at it just now.
+            # When the client is being closed, ``leave`` closes the generator, perhaps at this moment.
             with suppress(RuntimeError, UsageError):
                 self.run(items.aclose())
 
     def each(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """As ``iterate``, of what need not be closed."""
+        """As ``iterate``, for an iterator that needs no closing."""
         while True:
             try:
                 item = self.run(_next(items))
@@ -103,22 +103,22 @@ class LoopThread:
             yield item
 
     def leave(self, then: Coroutine[Any, Any, None]) -> None:
-        """Cancels what other threads wait for, closes all that is being iterated over, and waits for ``then``."""
+        """Cancel what other threads wait for, close all generators being read, and then run ``then``."""
         with self._handing_over:
             self._leaving = True
         self._wait(self._cancel_calls(), leaving=True)
         for items in list(self._reading):
-            with suppress(RuntimeError):  # its reader closes it just now
+            with suppress(RuntimeError):  # its reader is closing it at this moment
                 self._wait(items.aclose(), leaving=True)
         self._wait(then, leaving=True)
 
     @property
     def closed(self) -> bool:
-        """Whether it takes nothing more."""
+        """Whether the loop accepts no more work."""
         return self._stopped
 
     def close(self) -> None:
-        """Ends what still runs on it, then the thread."""
+        """Cancel what still runs on the loop, and end the thread."""
         with self._handing_over:
             self._stopped = self._leaving = True
             _, ended = self._hand_over(self._end_all())
@@ -142,7 +142,7 @@ class LoopThread:
 
 
 def _pass_on(task: asyncio.Task[T], ended: Future[T]) -> None:
-    """How the task has ended, for a thread that waits."""
+    """Copy a task's result or error to the future of a waiting thread."""
     if task.cancelled():
         ended.set_exception(CancelledError())
     elif (error := task.exception()) is not None:
@@ -152,7 +152,7 @@ def _pass_on(task: asyncio.Task[T], ended: Future[T]) -> None:
 
 
 class _EndError(Exception):
-    """There is no further item: ``StopAsyncIteration`` cannot leave a coroutine."""
+    """No further item; used because ``StopAsyncIteration`` cannot leave a coroutine."""
 
 
 async def _next(items: AsyncIterator[T]) -> T:

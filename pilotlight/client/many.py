@@ -17,7 +17,7 @@ async def in_order(
     concurrency: int,
     return_errors: bool,
 ) -> AsyncGenerator[Any, None]:
-    """What ``AsyncClient.map`` describes, with ``run`` for each."""
+    """Implement ``AsyncClient.map``, calling ``run`` for each input."""
     waiting: list[asyncio.Task[Result]] = []
     source = iter(inputs)
     try:

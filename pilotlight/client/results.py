@@ -12,14 +12,14 @@ from pilotlight.types import Prediction, Status
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time of a prediction went, in seconds; ``None`` where the target does not say.
+    """Duration of a prediction's phases in seconds; ``None`` where the target does not report it.
 
     Attributes:
-        total_s: from the request to the end, measured here.
-        wait_s: before the predictor began: the queue and the cold start together.
-        queue_s: of those, the wait for a worker that is up.
-        cold_start_s: of those, the wait for a worker that was starting; 0.0 is a warm prediction.
-        predict_s: what the predictor took.
+        total_s: from the request to the end, measured by the client.
+        wait_s: before the predictor began: queue and cold start together.
+        queue_s: part of ``wait_s``: waiting for a worker that is up.
+        cold_start_s: part of ``wait_s``: waiting for a worker that was starting; 0.0 for a warm prediction.
+        predict_s: run time of the predictor.
     """
 
     total_s: float
@@ -30,7 +30,7 @@ class Timing:
 
     @property
     def cold(self) -> bool | None:
-        """Whether it waited for a worker to start; ``None`` where nobody can tell."""
+        """Whether the prediction waited for a worker to start; ``None`` if the target does not report it."""
         return None if self.cold_start_s is None else self.cold_start_s > 0
 
 
@@ -39,16 +39,16 @@ class Result:
     """A prediction that has ended.
 
     Attributes:
-        id: the target's name for it.
-        target: where it ran, as a target string.
-        status: one of the terminal ones.
-        output: what ``predict`` returned; a list of the chunks where it yields.
-        error: why it failed; ``None`` otherwise.
-        logs: what it printed.
-        metrics: numbers by name, as the target gave them.
-        timing: where the time went.
-        cost_usd: what the target charges for it, by the price file; ``None`` where that cannot be told of one
-            prediction, or the hardware is not known.
+        id: the target's id for the prediction.
+        target: the target string of where it ran.
+        status: a terminal status.
+        output: what ``predict`` returned; the list of chunks if it yields.
+        error: the failure's message; ``None`` otherwise.
+        logs: what the predictor printed.
+        metrics: values by name, as reported by the target.
+        timing: duration of the phases.
+        cost_usd: the target's charge according to the price file; ``None`` if it cannot be computed for a single
+            prediction, or the hardware is unknown.
     """
 
     id: str
@@ -62,18 +62,18 @@ class Result:
     cost_usd: float | None = None
 
     def raise_for_status(self) -> Result:
-        """The result itself if it succeeded.
+        """Return this result if the prediction succeeded.
 
         Raises:
-            PredictionFailedError: ``predict`` raised; carries the logs.
-            PredictionCanceledError: somebody cancelled it.
+            PredictionFailedError: ``predict`` raised; the error carries the logs.
+            PredictionCanceledError: the prediction was cancelled.
         """
         raise_for_status(Prediction(self.id, self.status, error=self.error, logs=self.logs))
         return self
 
 
 def result_of(prediction: Prediction, *, target: str, timing: Timing, cost_usd: float | None) -> Result:
-    """A prediction that has ended, with what its client knows of it."""
+    """Return the ``Result`` of a prediction that has ended."""
     return Result(
         id=prediction.id,
         target=target,

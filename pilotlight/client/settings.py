@@ -9,14 +9,14 @@ from pilotlight.client.connection import Connection, Timeouts
 from pilotlight.client.http import Retry
 from pilotlight.client.targets.names import Target
 
-# What keeps predictions at one target: an input's name, or what makes a text of the inputs.
+# Keeps predictions with the same key at one target: an input's name, or a function of the inputs that returns the key.
 Sticky = str | Callable[[Mapping[str, Any]], object]
-# Targets that see copies: one that sees all, or each with the share that it sees.
+# Targets that receive copies of predictions: one that receives all, or shares (0 to 1) by target.
 Shadow = str | Mapping[str, float]
 
 
 class ClientSettings(TypedDict, total=False):
-    """What ``AsyncClient`` takes beside its target, and describes."""
+    """Keyword arguments of ``AsyncClient`` besides its target; described there."""
 
     token: str | None
     url: str | None
@@ -28,13 +28,13 @@ class ClientSettings(TypedDict, total=False):
 
 
 class TargetSettings(ClientSettings, total=False):
-    """Of one client in a split: ``target`` is where to, if what the split calls it is only a name."""
+    """Settings of one client in a split; ``target`` is its target string if the split's key is only a label."""
 
     target: str | Target | Connection
 
 
 class SplitSettings(ClientSettings, total=False):
-    """What ``AsyncSplitClient`` takes beside its weights, and describes."""
+    """Keyword arguments of ``AsyncSplitClient`` besides its weights; described there."""
 
     sticky: Sticky | None
     shadow: Shadow | None

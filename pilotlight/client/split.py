@@ -1,4 +1,4 @@
-"""One client for several targets: a split by weight, shadows that see copies, fallbacks for a target that is gone."""
+"""One client for several targets: a split by weight, shadows that receive copies, fallbacks for failing targets."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from pilotlight.traffic.split import Route, Traffic, choose
 
 _LOG = logging.getLogger(__name__)
 
-# Shadow predictions at once; further copies are dropped, so that a slow shadow costs memory up to here and no more.
+# Maximum number of concurrent shadow predictions. Further copies are dropped, which bounds the memory they use.
 MAX_SHADOWS = 16
-# For targets that have a fallback: it answers sooner than a target that is down or full comes back.
+# Retries at targets that have a fallback: the fallback answers sooner than a target that is down or full recovers.
 IMPATIENT = Retry(tries=2, cap_s=1.0, patience_s=1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowCounts:
-    """What has become of the copies: ``dropped`` ones were never sent."""
+    """Counts of shadow predictions by outcome; ``dropped`` ones were never sent."""
 
     sent: int = 0
     failed: int = 0
@@ -48,23 +48,23 @@ class AsyncSplitClient:
         result = await client.run({"prompt": "..."}, key=user_id)
 
     Args:
-        weights: by target, in any unit. Two targets are an A/B test, one with a small weight is a canary.
-        sticky: what keeps predictions at one target: the name of an input, such as ``user``, or a function of the
-            inputs. A call's own ``key`` goes first; without either, or where it is ``None``, chance decides.
-        shadow: a target that sees a copy of every prediction, or each with the share (0 to 1) of keys that it sees.
-            Copies are sent once the prediction is accepted; how they end is only counted, in ``shadows``.
+        weights: weights by target, in any unit. Two targets make an A/B test; one with a small weight is a canary.
+        sticky: keeps predictions with the same key at one target: the name of an input, such as ``user``, or a function
+            of the inputs. A call's own ``key`` takes precedence; without a key, the target is drawn at random.
+        shadow: a target that receives a copy of every prediction, or targets with the share (0 to 1) of keys whose
+            predictions they receive. A copy is sent once the prediction is accepted; ``shadows`` counts their outcomes.
         fallback: targets to try, in this order, when the chosen one cannot be reached, is full, or cannot be set up.
-            They share the time that the prediction has. Where there are some, targets are asked again only briefly
-            (``IMPATIENT``), unless ``retry`` says otherwise.
-        repeatable: whether a prediction may run twice. Then a fallback also takes over what may have begun at a target
-            that broke, or did not begin within ``Timeouts.wait_s``; but nothing of which output was given already.
-        seed: of the split: another one deals the same keys anew.
-        each: settings of single targets, such as their tokens, beside those for all. With ``target`` among them, what
-            ``weights`` and the others call it is only a name.
-        settings: of the clients, as ``AsyncClient`` describes.
+            All share the prediction's time limit. With fallbacks, requests are retried only briefly (``IMPATIENT``)
+            unless ``retry`` is given.
+        repeatable: whether a prediction may run twice. If so, a fallback is also tried when the prediction may have
+            begun at a target that failed, or did not begin within ``Timeouts.wait_s``; never after output was yielded.
+        seed: of the split: another seed assigns the same keys to targets anew.
+        each: settings of single targets, such as their tokens, in addition to those for all. If they contain
+            ``target``, the key in ``weights`` and the other arguments is only a label.
+        settings: of all clients, as ``AsyncClient`` describes.
 
     Raises:
-        UsageError: a target is none, or there is nothing to choose from.
+        UsageError: a target string is invalid, or there is no target to choose.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class AsyncSplitClient:
         await self.close()
 
     async def close(self) -> None:
-        """Cancels the copies that still run, and closes all clients."""
+        """Cancel the shadow predictions that are running, and close all clients."""
         for task in self._copies:
             task.cancel()
         await asyncio.gather(*self._copies, return_exceptions=True)
@@ -113,7 +113,7 @@ class AsyncSplitClient:
                 stack.push_async_callback(client.close)
 
     def route(self, inputs: Mapping[str, Any], *, key: str | None = None) -> Route:
-        """Where a prediction goes; without anything that keeps it at one target, another one at every call."""
+        """Return the route of a prediction; without a sticky key, the target is drawn at random on each call."""
         if key is None:
             key = key_of(inputs, self._sticky)
         return choose(self.traffic, secrets.token_hex(8) if key is None else key, seed=self._seed)
@@ -121,7 +121,7 @@ class AsyncSplitClient:
     async def run(self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None) -> Result:
         """As ``AsyncClient.run``, at the target that ``sticky`` or ``key`` chooses; ``Result.target`` is where it ran.
 
-        Raises: as ``AsyncClient.run``; of the targets that were tried, the last one's error.
+        Raises: as ``AsyncClient.run``: the error of the last target that was tried.
         """
         route = self.route(inputs, key=key)
         inputs = await read_open_files(inputs)
@@ -143,7 +143,7 @@ class AsyncSplitClient:
                 async with attempt.client.running(inputs, timeout_s=attempt.timeout_s) as handle:
                     self._shadow(route, inputs, timeout_s)
                     async for chunk in handle:
-                        attempt.last = True  # what was given cannot be taken back
+                        attempt.last = True  # output that was yielded cannot be withdrawn
                         yield chunk
                     (await handle.wait()).raise_for_status()
                 return
@@ -151,7 +151,7 @@ class AsyncSplitClient:
     async def submit(
         self, inputs: Mapping[str, Any], *, key: str | None = None, timeout_s: float | None = None
     ) -> Handle:
-        """As ``AsyncClient.submit``; a fallback takes over only until the prediction is accepted."""
+        """As ``AsyncClient.submit``; fallbacks are tried only until a target has accepted the prediction."""
         route = self.route(inputs, key=key)
         inputs = await read_open_files(inputs)
         for attempt in self._attempts(route, timeout_s):
@@ -168,7 +168,7 @@ class AsyncSplitClient:
         return in_order(self.run, inputs, concurrency=concurrency, return_errors=return_errors)
 
     def _attempts(self, route: Route, timeout_s: float | None) -> Iterator[_Attempt]:
-        """The ways to go, to be taken until one does not fail, or fails in a way that is no reason for the next."""
+        """Yield the attempts in order; the caller stops when one succeeds or its error excludes further attempts."""
         total_s = self._clients[route.target].timeouts.total_s if timeout_s is None else timeout_s
         until = None if total_s is None else time.monotonic() + total_s
         names = [route.target, *route.fallback]
@@ -189,7 +189,7 @@ class AsyncSplitClient:
         self._count(sent=1)
         try:
             await self._clients[name].run(inputs, timeout_s=timeout_s)
-        except Exception as error:  # noqa: BLE001 - a shadow never fails whom it follows, whatever it runs into
+        except Exception as error:  # noqa: BLE001 - a failing shadow must never affect the prediction it copies
             self._count(failed=1)
             _LOG.info("the shadow %s failed: %s", name, error)
 
@@ -200,7 +200,7 @@ class AsyncSplitClient:
 
 @dataclass(slots=True)
 class _Attempt:
-    """A block in which one target is tried: errors that are a reason to try the next one do not leave it."""
+    """Context of an attempt at one target; suppresses errors after which the next target may be tried."""
 
     name: str
     client: AsyncClient
@@ -219,16 +219,16 @@ class _Attempt:
             return False
         if self.until is not None and time.monotonic() >= self.until:
             return False
-        _LOG.warning("passing over %s: %s", self.name, error)
+        _LOG.warning("target %s failed, trying the next one: %s", self.name, error)
         return True
 
 
 def may_go_elsewhere(error: BaseException, *, repeatable: bool) -> bool:
-    """Whether a prediction that has failed so may be sent to another target. Pure.
+    """Return whether a failed prediction may be sent to another target. Pure.
 
     Args:
-        error: how it failed.
-        repeatable: whether it may run twice; else only what cannot have begun may.
+        error: how the prediction failed.
+        repeatable: whether it may run twice; if not, only a prediction that cannot have begun is sent again.
     """
     match error:
         case TargetBusyError() | SetupFailedError():
@@ -241,7 +241,7 @@ def may_go_elsewhere(error: BaseException, *, repeatable: bool) -> bool:
 
 
 def key_of(inputs: Mapping[str, Any], sticky: Sticky | None) -> str | None:
-    """The text that keeps a prediction at one target; ``None`` where nothing does. Pure."""
+    """Return the sticky key of a prediction, or ``None`` if it has none. Pure."""
     if sticky is None:
         return None
     value = sticky(inputs) if callable(sticky) else inputs.get(sticky)

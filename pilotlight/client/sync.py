@@ -1,7 +1,7 @@
-"""The clients for code without an event loop, and for code inside one that cannot wait: the same, with blocking calls.
+"""Blocking versions of the clients.
 
-An event loop of its own runs on a thread of its own; every call is handed over to it. So it works wherever it is called
-from, a running event loop included, and Ctrl-C while it waits cancels the prediction at the target.
+Each client runs an event loop on its own thread and hands every call to it. Calls therefore work from anywhere, also
+inside a running event loop, and Ctrl-C during a call cancels the prediction at the target.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ C = TypeVar("C", AsyncClient, AsyncSplitClient)
 
 
 class _Front(Generic[C]):
-    """A client that lives on a thread of its own."""
+    """Base of the blocking clients: an asynchronous client on its own thread."""
 
     def __init__(self, make: Callable[[], C]) -> None:
         self._loop = LoopThread()
@@ -45,7 +45,7 @@ class _Front(Generic[C]):
         self.close()
 
     def close(self) -> None:
-        """Cancels what is being streamed or mapped, closes the connection, and ends the thread; twice is once."""
+        """Cancel what is being streamed or mapped, close the connection, and end the thread. May be called twice."""
         if self._loop.closed:
             return
         try:
@@ -55,7 +55,7 @@ class _Front(Generic[C]):
 
 
 class Client(_Front[AsyncClient]):
-    """As ``AsyncClient``, with the same arguments, blocking.
+    """Blocking ``AsyncClient`` with the same arguments.
 
     with Client("project:.") as client:
         print(client.run({"prompt": "def main("}).output)
@@ -66,7 +66,7 @@ class Client(_Front[AsyncClient]):
 
     @property
     def target(self) -> Target:
-        """Where predictions are sent."""
+        """The target that predictions are sent to."""
         return self._client.target
 
     def schema(self) -> Mapping[str, Any] | None:
@@ -105,14 +105,14 @@ class Client(_Front[AsyncClient]):
 
 
 class SplitClient(_Front[AsyncSplitClient]):
-    """As ``AsyncSplitClient``, with the same arguments, blocking."""
+    """Blocking ``AsyncSplitClient`` with the same arguments."""
 
     def __init__(self, weights: Mapping[str, float], **settings: Unpack[SplitSettings]) -> None:
         super().__init__(lambda: AsyncSplitClient(weights, **settings))
 
     @property
     def shadows(self) -> ShadowCounts:
-        """What has become of the copies so far."""
+        """Counts of shadow predictions by outcome, so far."""
         return self._client.shadows
 
     def route(self, inputs: Mapping[str, Any], *, key: str | None = None) -> Route:
@@ -143,7 +143,7 @@ class SplitClient(_Front[AsyncSplitClient]):
 
 
 class SyncHandle:
-    """As ``Handle``, blocking."""
+    """Blocking ``Handle``."""
 
     def __init__(self, loop: LoopThread, handle: Handle) -> None:
         self._loop = loop
@@ -151,29 +151,29 @@ class SyncHandle:
 
     @property
     def id(self) -> str:
-        """The target's name for it."""
+        """The target's id for the prediction."""
         return self._handle.id
 
     @property
     def logs(self) -> str:
-        """What it has printed so far."""
+        """The prediction's logs so far."""
         return self._handle.logs
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The numbers so far."""
+        """The prediction's metrics so far."""
         return self._handle.metrics
 
     def status(self) -> Status:
-        """How it stands, as last heard."""
+        """Return the last known status."""
         return self._loop.run(self._handle.status())
 
     def wait(self) -> Result:
-        """Its end, whichever it is."""
+        """As ``Handle.wait``."""
         return self._loop.run(self._handle.wait())
 
     def cancel(self) -> None:
-        """Has the target end it."""
+        """As ``Handle.cancel``."""
         self._loop.run(self._handle.cancel())
 
     def __iter__(self) -> Iterator[Any]:
@@ -181,5 +181,5 @@ class SyncHandle:
 
 
 async def _made(make: Callable[[], C]) -> C:
-    """A client belongs to the loop that it is made on."""
+    """Create a client on the event loop that it will use."""
     return make()

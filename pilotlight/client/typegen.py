@@ -29,14 +29,14 @@ def run(client: Client, inputs: Input, *, timeout_s: float | None = None) -> Out
 
 
 def module_for(target: str, document: Mapping[str, Any]) -> str:
-    """The text of the module.
+    """Return the text of the module.
 
     Args:
-        target: what it is for, for its first line.
+        target: target string, for the module's docstring.
         document: the predictor's OpenAPI document.
 
     Raises:
-        UsageError: the document describes no inputs, or one whose name is a word of Python's.
+        UsageError: the document describes no inputs, or an input's name is not a valid Python name.
     """
     schema = PredictorSchema.of(document)
     if not schema.describes_inputs:
@@ -55,11 +55,11 @@ def module_for(target: str, document: Mapping[str, Any]) -> str:
 
 
 def type_of(schema: Mapping[str, Any], *, given: bool) -> str:
-    """Return the type of a value as Python writes it.
+    """Return the Python type of a value.
 
     Args:
-        schema: of the value, without references.
-        given: whether it goes in, where a file may be a path or bytes; what comes out is a URL.
+        schema: of the value, with references resolved.
+        given: whether the value is an input, for which a file may be a path or bytes; in outputs it is a URL.
     """
     if "enum" in schema:
         return f"Literal[{', '.join(repr(one) for one in schema['enum'])}]"
@@ -77,6 +77,6 @@ def type_of(schema: Mapping[str, Any], *, given: bool) -> str:
 
 
 def _doc(text: str) -> str:
-    """A text as a docstring of one line."""
+    """Return a text as a one-line docstring."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"""{escaped}"""'

@@ -330,7 +330,7 @@ def test_a_deadline_says_when_the_target_could_not_be_told():
     async def scenario():
         connection = Deaf()
         async with AsyncClient(connection) as client:
-            with pytest.raises(DeadlineError, match=r"could not be told to cancel it \(nobody listens\)"):
+            with pytest.raises(DeadlineError, match=r"could not be asked to cancel it \(nobody listens\)"):
                 await client.run({"a": 1}, timeout_s=0.05)
         assert connection.job.cancels >= 1
 

@@ -158,7 +158,7 @@ def test_a_body_that_does_not_unpack_is_an_answer_that_cannot_be_read():
 
 
 def test_a_url_that_is_none_is_the_targets_mistake():
-    with pytest.raises(TargetError, match="a URL that is none") as caught, mapped_errors("x"):
+    with pytest.raises(TargetError, match="called with an invalid URL") as caught, mapped_errors("x"):
         raise httpx2.UnsupportedProtocol("no scheme")
     assert not isinstance(caught.value, TargetUnavailableError)
 

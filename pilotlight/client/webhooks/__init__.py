@@ -1,4 +1,4 @@
-"""Receives webhooks: verification of signatures, and a Starlette route that handles each message once."""
+"""Receives webhooks: verifies signatures, and provides a Starlette route that handles each message once."""
 
 from pilotlight.client.webhooks.route import Notice, webhook_route
 from pilotlight.client.webhooks.verify import verify_webhook

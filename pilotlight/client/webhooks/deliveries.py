@@ -1,4 +1,4 @@
-"""Handles each message once, however often it is delivered, and different messages concurrently."""
+"""Handles each message once, however often it is delivered; different messages are handled concurrently."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-# Of messages that were handled. The senders try one for a day at most; as many in a day need a store of their own.
+# Number of handled ids to remember. Senders retry for at most a day; a receiver of more messages per day needs a store.
 REMEMBERED = 10_000
 
 
 class WebhookMessage(Protocol):
-    """Something that may be sent again with the same id."""
+    """A message with an id that is the same for every delivery attempt."""
 
     @property
     def webhook_id(self) -> str: ...
@@ -23,11 +23,11 @@ M = TypeVar("M", bound=WebhookMessage)
 
 
 class Deliveries(Generic[M]):
-    """Gives messages to ``callback``, unless it has handled one with the same id, or is just doing so.
+    """Passes messages to ``callback``, except those whose id was handled before or is being handled.
 
     Args:
-        callback: raises where it could not handle the message, which may then be sent again.
-        remembered: how many ids to know; the oldest one is forgotten first.
+        callback: raises if it could not handle the message, which may then be delivered again.
+        remembered: number of ids to remember; the oldest is forgotten first.
     """
 
     def __init__(self, callback: Callable[[M], Awaitable[None] | None], *, remembered: int = REMEMBERED) -> None:
@@ -37,11 +37,11 @@ class Deliveries(Generic[M]):
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def deliver(self, message: M) -> bool:
-        """Whether it was handled now, or had been before. Whoever brings it while it is being handled waits as well.
+        """Return True if the message was handled now and False if before; a duplicate waits for the one being handled.
 
-        A sender who hangs up does not stop the callback: it would have to begin again with the next try.
+        The callback continues when the sender disconnects, because otherwise the next attempt would start it anew.
 
-        Raises: what the callback raises, to all who wait.
+        Raises: the callback's exception, in every call that waits for it.
         """
         name = message.webhook_id
         if name in self._handled:
@@ -49,7 +49,7 @@ class Deliveries(Generic[M]):
         first = name not in self._running
         if first:
             task = self._running[name] = asyncio.create_task(self._handle(message))
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # all who waited may have gone
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # callers may have left
         await asyncio.shield(self._running[name])
         return first
 
@@ -59,7 +59,7 @@ class Deliveries(Generic[M]):
                 await self._callback(message)
             else:
                 found = await asyncio.to_thread(self._callback, message)
-                if inspect.isawaitable(found):  # such as a partial's, or that of an object with an async __call__
+                if inspect.isawaitable(found):  # such as that of a partial, or of an object with an async __call__
                     await found
             self._handled[message.webhook_id] = None
             if len(self._handled) > self._remembered:

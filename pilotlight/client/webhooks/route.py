@@ -1,4 +1,4 @@
-"""A Starlette route that receives the webhooks of Replicate or of a pilotlight gateway, each once.
+"""A Starlette route that receives webhooks of Replicate or a pilotlight gateway and handles each once.
 
 from pilotlight.client.webhooks import Notice, webhook_route
 
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-# A prediction with its inputs and its output, which Replicate and the gateway send as URLs where they are files.
+# Allows for a prediction with inputs and output; Replicate and the gateway send files as URLs.
 MAX_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a webhook says of a prediction, as it stood when it was sent.
+    """The content of a webhook: a prediction's state when the webhook was sent.
 
     Attributes:
-        id: of the prediction.
-        status: by then; a terminal one unless the webhook was asked for other events than ``completed``.
-        output: so far.
-        error: why it failed; ``None`` otherwise.
-        logs: so far.
-        metrics: numbers by name.
-        webhook_id: of this message, the same for every try to deliver it.
-        body: all that was sent: the inputs, the version, times and URLs too.
+        id: the prediction's id.
+        status: a terminal status, unless the webhook subscribes to events other than ``completed``.
+        output: the output so far.
+        error: the failure's message; ``None`` otherwise.
+        logs: the logs so far.
+        metrics: values by name.
+        webhook_id: the message's id, the same for every delivery attempt.
+        body: the whole JSON body, including inputs, version, times and URLs.
     """
 
     id: str
@@ -70,26 +70,26 @@ def webhook_route(
     max_bytes: int = MAX_BYTES,
     name: str | None = None,
 ) -> Route:
-    """A route for a Starlette (or FastAPI) application, which gives each webhook to ``callback`` once.
+    """Return a route for a Starlette (or FastAPI) application that passes each webhook to ``callback`` once.
 
-    It answers 200 when the callback has returned, or has returned before for a message with this id; 500 when it
-    raised, so that the sender tries again; 401 for a signature that is not the secret's, or a message that is not of
-    now; 400 for what is no webhook; 413 for one that is too large. Which messages were handled is remembered in this
-    process alone: where several receive, or one is restarted, a callback can see one twice.
+    The route answers 200 when the callback has returned, now or before for the same message id; 500 when it raised, so
+    that the sender tries again; 401 for a wrong signature or a timestamp too far from now; 400 for a body that is not a
+    webhook; 413 for a body that is too large. Handled ids are remembered in this process only: with several receivers,
+    or after a restart, a callback can receive a message twice.
 
     Args:
         path: of the route.
         callback: takes the notice. An ``async`` function runs in the event loop, any other one on a thread. The sender
-            waits for it (Replicate and the gateway for some seconds, then they send again): hand longer work on.
+            waits for it (Replicate and the gateway for some seconds, then they send again): run longer work elsewhere.
         secret: ``whsec_...``, from ``GET /v1/webhooks/default/secret``.
-        tolerance_s: how far a message's time may be from now.
-        max_bytes: of a body.
+        tolerance_s: largest accepted difference in seconds between a message's timestamp and now.
+        max_bytes: largest accepted body in bytes.
         name: of the route, for Starlette's ``url_path_for``.
 
     Raises:
-        ConfigError: the secret is none, or Starlette is not installed.
+        ConfigError: the secret is not a webhook secret, or Starlette is not installed.
     """
-    sign(secret, "", "", b"")  # raises for one that is none, now instead of at the first message
+    sign(secret, "", "", b"")  # raises for an invalid secret, before the first message arrives
     try:
         from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse
@@ -108,7 +108,7 @@ def webhook_route(
         try:
             body = await _body_of(request, max_bytes)
         except ClientDisconnect:
-            return answer(400, "the sender has gone")
+            return answer(400, "the sender disconnected")
         if body is None:
             return answer(413, f"the body is larger than {max_bytes:,} bytes")
         try:
@@ -125,16 +125,16 @@ def webhook_route(
             return answer(400, str(error))
         try:
             first = await deliveries.deliver(notice)
-        except Exception:  # noqa: BLE001 - whatever the callback runs into, the sender is to try again
+        except Exception:  # noqa: BLE001 - after any failure of the callback, the sender is to try again
             _LOG.exception("the callback failed for webhook %s; the sender will try again", webhook_id)
-            return answer(500, "it could not be handled; send it again")
+            return answer(500, "the callback failed; send the message again")
         return answer(200, "handled" if first else "handled before")
 
     return Route(path, receive, methods=["POST"], name=name)
 
 
 async def _body_of(request: Request, max_bytes: int) -> bytes | None:
-    """The body; ``None`` when it is larger, of which no more is read."""
+    """Read the body; return ``None`` as soon as it is larger than ``max_bytes``."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -144,10 +144,10 @@ async def _body_of(request: Request, max_bytes: int) -> bytes | None:
 
 
 def notice_from(webhook_id: str, body: bytes) -> Notice:
-    """What a message says, once it has been verified.
+    """Return the notice in the body of a verified message.
 
     Raises:
-        TargetError: it is no prediction.
+        TargetError: the body is not a prediction.
     """
     with understood(f"webhook {webhook_id}"):
         document = json.loads(body)

@@ -1,4 +1,4 @@
-"""Verifies the signature of a webhook: whether it comes from the holder of the secret, and is recent."""
+"""Verifies a webhook: its signature was made with the secret and its timestamp is recent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pilotlight.util.webhook_signing import sign
 
 # A message older or newer than this may be a replay.
 TOLERANCE_S = 300.0
-# Digits of a timestamp in seconds: enough for three hundred thousand years.
+# Digits of a timestamp in seconds; 13 digits last for three hundred thousand years.
 _MAX_TIMESTAMP_DIGITS = 13
 
 
@@ -23,17 +23,17 @@ def verify_webhook(
     now: float | None = None,
     tolerance_s: float = TOLERANCE_S,
 ) -> str:
-    """Return the message's id, which is the same for every delivery attempt: remember it to act once.
+    """Return the message's id, which is the same for every delivery attempt: remember it to handle a message once.
 
     Args:
         body: the raw body, not parsed.
-        headers: of the request; the case of names does not matter.
+        headers: of the request; case-insensitive.
         secret: ``whsec_...``, from ``GET /v1/webhooks/default/secret``.
-        now: seconds since 1970; the clock's by default.
-        tolerance_s: how far its time may be from now.
+        now: seconds since 1970; by default the current time.
+        tolerance_s: largest accepted difference in seconds between the message's timestamp and ``now``.
 
     Raises:
-        WebhookError: the message cannot be trusted; the message says why.
+        WebhookError: the message cannot be trusted; the error says why.
         ConfigError: ``secret`` is not a webhook secret.
     """
     parts = header_parts(headers)
@@ -65,5 +65,5 @@ def verified(
     expected = sign(secret, message_id, stamp, body).encode()
     found = [one.partition(",") for one in signatures.split()]
     if not any(version == "v1" and hmac.compare_digest(value.encode(), expected) for version, _, value in found):
-        raise WebhookError("no signature is that of this key")
+        raise WebhookError("no signature matches this secret")
     return message_id
