@@ -1,4 +1,4 @@
-"""The predictions that an adapter serves: their events as they come, and cancels by id."""
+"""Running predictions of an adapter: their events as they arrive, and cancellation by id."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Call", "Calls"]
 
 
 class Call:
-    """One prediction; read ``events`` once.
+    """One running prediction. Read ``events`` only once.
 
     Args:
-        prediction_id: its id.
-        source: its events; closing it early cancels the prediction.
+        prediction_id: the prediction's id.
+        source: its events; closing the generator early cancels the prediction.
     """
 
     def __init__(self, prediction_id: str, source: AsyncGenerator[Event, None]) -> None:
@@ -33,22 +33,23 @@ class Call:
         self._logs: list[str] = []
 
     def cancel(self) -> None:
-        """End it as canceled."""
+        """Cancel the prediction; its last event is ``Completed`` with status canceled."""
         self._canceled = True
         if self._reader is not None:
             self._reader.cancel()
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Yield its events up to ``Completed``. Leaving early cancels it.
+        """Yield the events up to ``Completed``. Leaving the generator early cancels the prediction.
 
-        An error after its start ends it as failed, as a Cog server does whose Python process dies.
+        An error after the start yields ``Completed`` with status failed, as a Cog server does when its Python process
+        dies.
 
         Raises:
-            InputError: an input is wrong.
-            WorkerError: it cannot begin.
+            InputError: an input is invalid.
+            WorkerError: the prediction cannot begin.
         """
         self._reader = asyncio.create_task(self._pass_on())
-        # Not in the task itself: one that is cancelled before its first step never takes one.
+        # Not in the task itself: a task that is cancelled before its first step runs none of its code.
         self._reader.add_done_callback(lambda _: self._read.put_nowait(None))
         if self._canceled:
             self._reader.cancel()
@@ -78,7 +79,7 @@ class Call:
                 self._logs.append(text)
 
     def _end(self, reader: asyncio.Task[None]) -> Completed:
-        """Return the end of a prediction whose source has ended without one."""
+        """Return the final event for a prediction whose event stream ended without one."""
         output, logs = self._chunks or None, "".join(self._logs)
         if self._canceled:
             return Completed(Prediction(self.id, Status.CANCELED, output, logs=logs))
@@ -92,7 +93,7 @@ class Call:
 
 
 class Calls:
-    """The predictions that have not ended, by id."""
+    """Running predictions by id."""
 
     def __init__(self) -> None:
         self._calls: dict[str, Call] = {}
@@ -104,7 +105,7 @@ class Calls:
         return prediction_id in self._calls
 
     def cancel(self, prediction_id: str) -> bool:
-        """Cancel a prediction; ``False`` when there is none of that id."""
+        """Cancel a prediction; return ``False`` if there is none with this id."""
         call = self._calls.get(prediction_id)
         if call is not None:
             call.cancel()
@@ -114,10 +115,10 @@ class Calls:
         """As ``Call.events``.
 
         Raises:
-            WorkerBusyError: the id is taken.
+            WorkerBusyError: a prediction with this id is running.
         """
         if prediction_id in self._calls:
-            raise WorkerBusyError(f"prediction {prediction_id} is already running; give each its own id")
+            raise WorkerBusyError(f"a prediction with id {prediction_id} is already running; use another id")
         call = self._calls[prediction_id] = Call(prediction_id, source)
         try:
             async with aclosing(call.events()) as events:

@@ -1,7 +1,7 @@
-"""Cog's own HTTP API in front of whatever runs predictions, so that a client of a Cog server needs to know no other.
+"""Cog's HTTP API in front of any ``PredictionBackend``, so that clients of a Cog server need no other API.
 
-Two things of a Cog server are not offered, and refused rather than passed over: ``Prefer: respond-async`` and webhooks.
-A prediction lives as long as the connection that asked for it; who hangs up cancels it.
+Two features of a Cog server are not supported, and requests for them are refused: ``Prefer: respond-async`` and
+webhooks. A prediction lasts as long as its connection: closing the connection cancels it.
 """
 
 from __future__ import annotations
@@ -35,45 +35,45 @@ from pilotlight.types import Prediction
 
 __all__ = ["PredictionBackend", "create_app"]
 
-# How long a stream may wait for its prediction to begin before the answer does: until then a refusal has a status of
-# its own. After that, and whenever a predictor says nothing, a comment every so often: clients of a Cog server give a
-# silent connection up after a minute.
+# How long a response to a streaming request waits for the prediction to begin, so that a refusal can have its own HTTP
+# status. It is also the interval of comments sent while the predictor yields nothing, because clients of a Cog server
+# close a silent connection after a minute.
 _PATIENCE_S = 10.0
 _COMMENT_S = 15.0
 _SSE = "text/event-stream"
 
 
 class PredictionBackend(Protocol):
-    """Runs predictions, somewhere."""
+    """Runs predictions."""
 
     @property
     def document(self) -> Mapping[str, Any]:
-        """The predictor's OpenAPI document."""
+        """Return the predictor's OpenAPI document."""
 
     def stream(
         self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None
     ) -> AsyncGenerator[Event, None]:
-        """What happens to one prediction, ``Completed`` last; leaving early cancels it.
+        """Yield a prediction's events, ``Completed`` last; leaving the generator early cancels the prediction.
 
         Raises:
-            InputError: an input is wrong.
-            WorkerBusyError: too many are waiting.
-            WorkerError: it cannot run, or has been lost.
+            InputError: an input is invalid.
+            WorkerBusyError: too many predictions are waiting.
+            WorkerError: the prediction cannot run, or its worker is lost.
         """
 
     async def cancel(self, prediction_id: str) -> bool:
-        """Cancels a prediction that somebody asked for elsewhere; ``False`` when there is none."""
+        """Cancel a prediction that another process may run; return ``False`` if there is none with this id."""
 
     async def health(self) -> HealthStatus:
-        """Whether a prediction would run now."""
+        """Return the worker's health: whether a prediction would run now."""
 
 
 def create_app(backend: PredictionBackend, calls: Calls) -> Starlette:
-    """Routes and answers of a Cog server, and the ``/health`` of the other platforms: 200 while a prediction would run.
+    """Return an application with a Cog server's routes, and ``/health``: 200 while a prediction would run.
 
     Args:
         backend: runs the predictions.
-        calls: where they can be cancelled by their id.
+        calls: running predictions, for cancellation by id.
     """
     validator = Validator(backend.document)
     described = streaming_everywhere(dict(backend.document))
@@ -118,7 +118,7 @@ def create_app(backend: PredictionBackend, calls: Calls) -> Starlette:
             RefusedError: _answer_refused,
             InputError: _answer_input,
             WorkerError: _answer_worker,
-            PredictionError: answer_error,  # the caller has gone
+            PredictionError: answer_error,  # the caller has disconnected
         },
     )
 
@@ -144,7 +144,7 @@ async def _last(found: AsyncGenerator[Event, None]) -> Prediction:
 
 
 class _EventStream(StreamingResponse):
-    """The events of one prediction. Whatever ends the answer early cancels it, also before its first piece."""
+    """The response with one prediction's events. Ending it early, even before the first chunk, cancels it."""
 
     def __init__(self, found: AsyncGenerator[Event, None], first: asyncio.Task[Event]) -> None:
         super().__init__(self._pieces(), media_type=_SSE, headers={"Cache-Control": "no-cache"})
@@ -169,16 +169,16 @@ class _EventStream(StreamingResponse):
                 if isinstance(event, Completed):
                     return
                 self._coming = asyncio.create_task(next_event(self._found))
-        except (InputError, WorkerError) as error:  # too late for a status
+        except (InputError, WorkerError) as error:  # the HTTP status has already been sent
             yield f"event: error\ndata: {json.dumps({'error': str(error)})}\n\n".encode()
 
 
 async def _stream(request: Request, found: AsyncGenerator[Event, None]) -> Response:
-    """The answer, once the prediction has begun or has been waiting for a while.
+    """Return the response, once the prediction has begun or has waited for ``_PATIENCE_S``.
 
     Raises:
-        InputError, WorkerError: it cannot begin.
-        PredictionError: the caller has gone.
+        InputError, WorkerError: the prediction cannot begin.
+        PredictionError: the caller has disconnected.
     """
     first = asyncio.create_task(next_event(found))
     try:
@@ -197,7 +197,7 @@ async def _patience(first: asyncio.Task[Event]) -> None:
 
 async def _leave(found: AsyncGenerator[Event, None], coming: asyncio.Task[Event]) -> None:
     coming.cancel()
-    await asyncio.gather(coming, return_exceptions=True)  # nobody is left to hear of it
+    await asyncio.gather(coming, return_exceptions=True)  # no caller is left to receive an error
     await found.aclose()
 
 

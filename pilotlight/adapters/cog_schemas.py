@@ -1,4 +1,4 @@
-"""Requests and answers of Cog's HTTP API, as a Cog server reads and writes them."""
+"""Request and response bodies of Cog's HTTP API, as a Cog server reads and writes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Asked", "RefusedError", "encode_event", "encode_prediction", "read_r
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request for a prediction."""
+    """A request for a prediction."""
 
     id: str
     inputs: Mapping[str, Any]
@@ -28,7 +28,7 @@ class Asked:
 
 
 class RefusedError(Exception):
-    """The answer to a request that is none."""
+    """A request is invalid; carries the response to it."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.status_code)
@@ -36,10 +36,10 @@ class RefusedError(Exception):
 
 
 async def read_request(request: Request) -> Asked:
-    """The request.
+    """Read and check a request.
 
     Raises:
-        RefusedError: it makes no sense, in the statuses of a Cog server.
+        RefusedError: the request is invalid; statuses are those of a Cog server.
     """
     if not request.headers.get("content-type", "").lower().startswith("application/json"):
         raise RefusedError(PlainTextResponse("Expected request with `Content-Type: application/json`", 415))
@@ -48,7 +48,7 @@ async def read_request(request: Request) -> Asked:
     except (ValueError, RecursionError) as error:
         raise RefusedError(PlainTextResponse(f"Failed to parse the request body as JSON: {error}", 400)) from error
     if not isinstance(body, dict):
-        raise RefusedError(PlainTextResponse('the body has to be an object such as {"input": {}}', 422))
+        raise RefusedError(PlainTextResponse('the body must be an object such as {"input": {}}', 422))
     prediction_id = request.path_params.get("prediction_id") or body.get("id") or new_prediction_id()
     if mistakes := [*_mistakes(body, request.headers.get("prefer", "")), *_wrong_id(body, prediction_id)]:
         raise RefusedError(unprocessable(mistakes))
@@ -57,14 +57,14 @@ async def read_request(request: Request) -> Asked:
 
 def _mistakes(body: Mapping[str, Any], prefer: str) -> Iterator[dict[str, Any]]:
     if not isinstance(body.get("input") or {}, dict):
-        yield _detail("body", "input", "has to be an object of inputs by name")
+        yield _detail("body", "input", "must be an object of inputs by name")
     context = body.get("context") or {}
     if not isinstance(context, dict) or not all(isinstance(value, str) for value in context.values()):
-        yield _detail("body", "context", "has to be an object of texts by name")
+        yield _detail("body", "context", "must be an object of texts by name")
     if body.get("webhook"):
-        yield _detail("body", "webhook", "webhooks are not offered here: read the answer")
+        yield _detail("body", "webhook", "webhooks are not supported: read the response")
     if "respond-async" in prefer.lower():
-        yield _detail("header", "prefer", "respond-async is not offered here: a prediction ends with its connection")
+        yield _detail("header", "prefer", "respond-async is not supported: a prediction ends with its connection")
 
 
 def _wrong_id(body: Mapping[str, Any], prediction_id: Any) -> Iterator[dict[str, Any]]:
@@ -85,7 +85,7 @@ def unprocessable(details: Sequence[Mapping[str, Any]]) -> Response:
 
 
 def encode_event(event: Event) -> bytes:
-    """One event as a Cog server sends it: the inverse of ``runtime.events.decode_event``."""
+    """Return an event as a Cog server sends it; the inverse of ``runtime.events.decode_event``."""
     data: dict[str, Any]
     match event:
         case Started(prediction_id):
@@ -102,7 +102,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def encode_prediction(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as a Cog server answers it: what there is none of is left out."""
+    """Return a prediction as a Cog server returns it; fields that are ``None`` are left out."""
     body = {
         "id": prediction.id,
         "status": prediction.status,

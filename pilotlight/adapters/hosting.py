@@ -1,9 +1,9 @@
-"""A Cog project inside somebody else's program: the real Cog server, kept running by a thread of its own.
+"""A Cog project inside another program: the real Cog server, kept running by its own thread.
 
-Every platform has a contract of its own, and an adapter to each could import ``predict.py`` itself. These do not: Cog's
-own server decides what a predictor is given and may do (validation, downloads, secrets, logs, metrics, scopes,
-cancels), and it is the same server on every platform. It costs one local connection per prediction, about a
-millisecond, and a predictor that dies does not take the adapter with it.
+Every platform has its own contract, and an adapter could import ``predict.py`` itself. These adapters do not: Cog's
+server implements everything a predictor relies on (validation, downloads, secrets, logs, metrics, scopes, cancels), and
+it is the same server on every platform. It costs one local connection per prediction, about a millisecond, and a
+predictor that crashes does not end the adapter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Host:
-    """Keeps a worker of ``project`` running from ``start`` to ``close``; any event loop may run predictions on it."""
+    """Keeps a worker of ``project`` running from ``start`` to ``close``; predictions may come from any event loop."""
 
     def __init__(
         self,
@@ -57,29 +57,29 @@ class Host:
 
     @property
     def slots(self) -> int:
-        """How many predictions it runs at once; further ones wait."""
+        """Maximum number of concurrent predictions; further ones wait."""
         return self.project.max_concurrency
 
     @property
     def ready(self) -> bool:
-        """Whether its worker takes predictions."""
+        """Whether the worker accepts predictions."""
         return self._queue.ready
 
     @property
     def iterates(self) -> bool:
-        """Whether the output is a list that grows chunk by chunk."""
+        """Whether the output is a list that is yielded chunk by chunk."""
         return self.schema.output.iterates
 
     @property
     def concatenates(self) -> bool:
-        """Whether the chunks of the output are pieces of one text."""
+        """Whether the chunks of the output are parts of one text."""
         return self.schema.output.concatenates
 
     def start(self) -> None:
-        """Start the worker, and return when it is ready.
+        """Start the worker and return when it is ready.
 
         Raises:
-            PilotlightError: it does not come up; carries its logs.
+            PilotlightError: the worker does not become ready; the error carries its logs.
         """
         self._thread.start()
         try:
@@ -90,7 +90,7 @@ class Host:
             raise
 
     def close(self) -> None:
-        """Let running predictions end for as long as the options say, then stop the worker."""
+        """Wait for running predictions up to the grace period of the options, then stop the worker."""
         self._here(self._queue.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -99,12 +99,13 @@ class Host:
     async def stream(
         self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None = None
     ) -> AsyncGenerator[Event, None]:
-        """As ``LocalQueue.stream``, from any event loop; an id that Cog would not take is replaced.
+        """As ``LocalQueue.stream``, from any event loop; an id that Cog would not accept is replaced.
 
-        Leaving early cancels the prediction.
+        Leaving the generator early cancels the prediction.
 
         Raises:
-            InvalidInputError: the schema does not allow an input, or it would make a predictor open a local file.
+            InvalidInputError: the schema does not allow an input, or the input would make a predictor open a local
+                file.
         """
         self._validator.check(inputs)
         callers_loop = asyncio.get_running_loop()
@@ -122,11 +123,11 @@ class Host:
                 yield event
 
     def _here(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` on the host's own loop, and wait for it."""
+        """Run ``work`` on the host's own event loop and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def usable_id(text: str) -> str:
-    """Return the id as Cog accepts it, so that both sides log the same one; a new one where nothing of it is left."""
+    """Return the id in a form that Cog accepts, so that both log the same id; a new id if no character is usable."""
     cleaned = _NOT_IN_IDS.sub("-", text)[:128].lstrip("-_")
     return cleaned or new_prediction_id()

@@ -1,4 +1,4 @@
-"""What the platforms that speak HTTP to a container have in common: health, one prediction, a stream of one."""
+"""The common part of platforms that send HTTP requests to a container: health, predictions, streams."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class PredictionError(Exception):
-    """A prediction did not succeed; ``status`` is HTTP's word for why."""
+    """A prediction did not succeed; ``status`` is the HTTP status of the response."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -32,10 +32,10 @@ class PredictionError(Exception):
 
 
 async def predict(host: Host, inputs: Mapping[str, Any]) -> Any:
-    """The output of one prediction, with the chunks of a text joined.
+    """Run one prediction and return its output, with the chunks of a text joined.
 
     Raises:
-        PredictionError: it did not succeed.
+        PredictionError: the prediction did not succeed.
     """
     prediction: Prediction | None = None
     try:
@@ -49,16 +49,16 @@ async def predict(host: Host, inputs: Mapping[str, Any]) -> Any:
 
 
 async def while_asked(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` returns. A caller who hangs up cancels it: nobody would read the answer.
+    """Return the result of ``work``; cancel it if the caller disconnects.
 
     Raises:
-        PredictionError: the caller has gone.
+        PredictionError: the caller has disconnected.
     """
     working, leaving = asyncio.create_task(work), asyncio.create_task(_until_gone(request))
     try:
         await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise PredictionError("the caller has gone", 499)
+            raise PredictionError("the caller has disconnected", 499)
         return working.result()
     finally:
         for task in (working, leaving):
@@ -67,7 +67,7 @@ async def while_asked(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _until_gone(request: Request) -> None:
-    """Returns when the connection is closed; to be called once the body has been read."""
+    """Return when the connection is closed. Call it only after the body has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -79,25 +79,25 @@ async def streamed(
     encode: Callable[[Output | Completed], bytes],
     media_type: str,
 ) -> Response:
-    """The outputs of one prediction and its end, streaming; a refusal is sent before any output.
+    """Return a streaming response with a prediction's outputs and end; a refusal is raised before any output.
 
-    A caller who hangs up cancels it, whether it waits, begins or runs.
+    If the caller disconnects, the prediction is cancelled, whether it is waiting, starting or running.
 
     Raises:
-        PredictionError: it cannot begin, or the caller has gone.
+        PredictionError: the prediction cannot begin, or the caller has disconnected.
     """
     events = host.stream(inputs, new_prediction_id())
     try:
         first = await while_asked(request, next_event(events))
     except PilotlightError as error:
         raise as_prediction_error(error) from error
-    # Of a caller who has gone by now not even the first piece is asked for, and nothing else would close the events.
+    # If the caller has disconnected by now, no chunk is requested, and nothing else would close the events.
     closing = BackgroundTask(events.aclose)
     return StreamingResponse(_encoded(first, events, encode), media_type=media_type, background=closing)
 
 
 async def next_event(events: AsyncGenerator[Event, None]) -> Event:
-    """``anext`` as a coroutine, which a task can be made of."""
+    """Await ``anext`` as a coroutine, from which a task can be created."""
     return await anext(events)
 
 
@@ -115,19 +115,19 @@ async def _encoded(
 
 
 def ending(host: Host, prediction: Prediction) -> dict[str, Any]:
-    """How a stream ends: all of a prediction but the output, which has been sent."""
+    """Return a stream's final object: all fields of the prediction but the output, which has been sent."""
     return {
         "status": prediction.status,
         "error": prediction.error,
         "logs": prediction.logs,
         "metrics": prediction.metrics,
-        # A list that was returned whole arrives in pieces, too.
+        # A list that was returned as a whole is also sent in chunks.
         "iterates": host.iterates or isinstance(prediction.output, list),
     }
 
 
 def as_prediction_error(error: PilotlightError) -> PredictionError:
-    """Whatever kept a prediction from running, with HTTP's word for it."""
+    """Convert an error that kept a prediction from running, with its HTTP status."""
     if isinstance(error, InputError):
         return PredictionError(str(error), 422)
     return PredictionError(str(error), 429 if isinstance(error, WorkerBusyError) else 500)
@@ -144,10 +144,10 @@ def _output(host: Host, prediction: Prediction | None) -> Any:
 
 
 async def body_of(request: Request) -> Any:
-    """The JSON of a request.
+    """Return the JSON in a request's body.
 
     Raises:
-        PredictionError: it is none.
+        PredictionError: the body is not JSON.
     """
     try:
         return json.loads(await request.body())
@@ -156,29 +156,29 @@ async def body_of(request: Request) -> Any:
 
 
 def require_object(value: Any, what: str) -> dict[str, Any]:
-    """``value``, an object of inputs by name, without what is null.
+    """Return ``value``, an object of inputs by name, without the keys whose value is null.
 
     Raises:
-        PredictionError: it is something else.
+        PredictionError: ``value`` is not an object.
     """
     if not isinstance(value, dict):
-        raise PredictionError(f'{what} has to be an object of inputs by name, such as {{"prompt": "hello"}}', 400)
+        raise PredictionError(f'{what} must be an object of inputs by name, such as {{"prompt": "hello"}}', 400)
     return {name: one for name, one in value.items() if one is not None}
 
 
 async def answer_error(_: Request, error: Exception) -> Response:
-    """The exception handler of every route."""
+    """Handle exceptions of every route."""
     status = error.status if isinstance(error, PredictionError) else 500
     return JSONResponse({"error": str(error)}, status)
 
 
 def health(host: Host) -> Response:
-    """200 only while a prediction would run."""
+    """Return 200 while a prediction would run, else 503."""
     return JSONResponse({"ready": host.ready}, 200 if host.ready else 503)
 
 
 def run(app: Starlette, address: str, port: int, grace_s: float) -> int:
-    """Serves ``app`` until SIGTERM (status 0) or Ctrl-C (130); requests that run may go on for ``grace_s``."""
+    """Serve ``app`` until SIGTERM (returns 0) or Ctrl-C (130); running requests get ``grace_s`` seconds to finish."""
     return asyncio.run(_run(app, address, port, grace_s))
 
 

@@ -62,7 +62,7 @@ class Handle:
         return self._status
 
     async def wait(self) -> Result:
-        """Wait for the end and return the result, whatever the status. Stopping the wait does not cancel the prediction.
+        """Wait for the end and return the result, whatever the status. Stopping the wait does not cancel it.
 
         Raises:
             DeadlineError: a time limit has passed; the prediction has been cancelled.

@@ -183,7 +183,7 @@ def test_what_is_no_request_has_the_status_of_a_cog_server(ours, cogs, body, hea
     [
         ({"input": 5}, "an object of inputs"),
         ({"input": GOOD, "context": {"a": 1}}, "texts by name"),
-        ({"input": GOOD, "webhook": "http://127.0.0.1/"}, "webhooks are not offered"),
+        ({"input": GOOD, "webhook": "http://127.0.0.1/"}, "webhooks are not supported"),
         ({"input": GOOD, "id": "../a"}, "prediction id"),
         ({"input": GOOD, "id": 5}, "prediction id"),
         ({"input": {**GOOD, "promt": "b"}}, "did you mean 'prompt'"),

@@ -107,7 +107,7 @@ def test_what_is_no_prediction_is_the_targets_mistake(wrong):
     api = Api({"/v1/models/me/m/predictions": [prediction("starting"), wrong], "/v1/predictions/p": [wrong]})
     with api.client() as client:
         for _ in range(2):
-            with pytest.raises(TargetError, match="makes no sense"):
+            with pytest.raises(TargetError, match="of an unexpected form"):
                 client.run({})
 
 
@@ -115,7 +115,7 @@ def test_what_is_no_prediction_is_the_targets_mistake(wrong):
 def test_a_list_of_models_that_is_none_is_the_targets_mistake(wrong):
     with (
         Api({"/v1/models": [wrong]}).client("gateway:{}") as client,
-        pytest.raises(TargetError, match="makes no sense"),
+        pytest.raises(TargetError, match="of an unexpected form"),
     ):
         client.run({})
 
@@ -151,7 +151,7 @@ def test_a_stream_of_runpods_that_tears_and_is_not_kept_is_no_success(kept):
             "/e/status/j": [job("COMPLETED", **kept)],
         }
     )
-    with api.client("runpod:e") as client, pytest.raises(TargetError, match="does not keep what was in it"):
+    with api.client("runpod:e") as client, pytest.raises(TargetError, match="does not keep its output"):
         client.run({})
 
 
@@ -173,7 +173,7 @@ def test_what_is_no_job_is_the_targets_mistake(wrong):
     api = Api({"/e/run": [job("IN_QUEUE"), wrong], "/e/stream/j": [wrong], "/e/cancel/j": [job("CANCELLED")]})
     with api.client("runpod:e") as client:
         for _ in range(2):
-            with pytest.raises(TargetError, match="makes no sense"):
+            with pytest.raises(TargetError, match="of an unexpected form"):
                 client.run({})
 
 

@@ -158,7 +158,7 @@ def test_a_hedge_takes_the_first_answer_and_cancels_the_other(values):
 
 def test_a_prediction_can_be_taken_up_by_another_client(values):
     if not values.can.attaches:
-        with pytest.raises(UsageError, match="forgets a prediction"):
+        with pytest.raises(UsageError, match="does not keep predictions"):
             values.client.attach("x")
         return
     handle = values.client.submit({"do": "meet", "text": "taken up", "count": 2})

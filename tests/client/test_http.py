@@ -165,7 +165,7 @@ def test_a_url_that_is_none_is_the_targets_mistake():
 
 @pytest.mark.parametrize("wrong", [{}, [], None, "text", {"a": 1}, {"a": {"b": "x"}}])
 def test_an_answer_of_another_shape_is_the_targets_mistake(wrong):
-    with pytest.raises(TargetError, match="the target sent an answer that makes no sense"), understood("the target"):
+    with pytest.raises(TargetError, match="the target sent an answer of an unexpected form"), understood("the target"):
         int(wrong["a"]["b"])
 
 

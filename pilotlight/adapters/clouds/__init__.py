@@ -1,1 +1,1 @@
-"""The predictor behind the contracts of RunPod, Vertex AI and SageMaker."""
+"""Adapters that serve the predictor on RunPod, Vertex AI and SageMaker."""

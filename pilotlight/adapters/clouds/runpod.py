@@ -1,4 +1,4 @@
-"""A Cog project as a RunPod serverless worker: their loop, with streams, concurrency, cancels and errors as errors."""
+"""A Cog project as a RunPod serverless worker: RunPod's loop with streams, concurrency, cancels and proper errors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pilotlight.types import Prediction, Status
 
 _LOG = logging.getLogger(__name__)
 
-# What RunPod's loop reads out of a dictionary that a handler gives, instead of passing it on.
+# Keys of a handler's dictionary that RunPod's loop consumes instead of passing them on.
 _TAKEN_KEYS = ("error", "refresh_worker")
 
 Handler = Callable[[dict[str, Any]], Any]
 
 
 def serve(host: Host) -> None:
-    """Runs RunPod's worker loop until it is told to stop. ``host`` is warm, so that RunPod snapshots a warm process.
+    """Run RunPod's worker loop until it is told to stop. ``host`` is already warm, so RunPod snapshots a warm process.
 
     Raises:
         ConfigError: the package ``runpod`` is not installed.
@@ -37,17 +37,17 @@ def serve(host: Host) -> None:
 
 
 def configuration(host: Host) -> dict[str, Any]:
-    """What ``runpod.serverless.start`` takes."""
+    """Return the configuration for ``runpod.serverless.start``."""
     return {
         "handler": streaming_handler(host) if host.iterates else handler(host),
-        # So that /run and /runsync answer with the chunks as well, not only /stream.
+        # /run and /runsync then return the chunks too, not only /stream.
         "return_aggregate_stream": True,
         "concurrency_modifier": lambda _: host.slots,
     }
 
 
 def handler(host: Host) -> Callable[[dict[str, Any]], Awaitable[Any]]:
-    """For a predictor that returns its output whole."""
+    """Return the handler for a predictor that returns its output as a whole."""
 
     async def handle(job: dict[str, Any]) -> Any:
         prediction: Prediction | None = None
@@ -67,7 +67,7 @@ def handler(host: Host) -> Callable[[dict[str, Any]], Awaitable[Any]]:
 
 
 def streaming_handler(host: Host) -> Callable[[dict[str, Any]], AsyncGenerator[Any, None]]:
-    """For a predictor that yields. RunPod knows generators by their function, so this cannot be the same one."""
+    """Return the handler for a predictor that yields; RunPod requires a generator function for streams."""
 
     async def handle(job: dict[str, Any]) -> AsyncGenerator[Any, None]:
         problem: str | None = None
@@ -82,20 +82,20 @@ def streaming_handler(host: Host) -> Callable[[dict[str, Any]], AsyncGenerator[A
         except PilotlightError as error:
             problem = str(error)
         if problem:
-            # A raise would put a traceback into what the caller sees.
+            # Raising would put a traceback into the caller's response.
             yield {"error": problem}
 
     return handle
 
 
 def inputs_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """A job's input without what is null, which to Cog is left out; anything but an object is no input at all."""
+    """Return a job's input without null values, which mean not given; an input that is not an object becomes empty."""
     given = job.get("input")
     return {name: value for name, value in given.items() if value is not None} if isinstance(given, Mapping) else {}
 
 
 def keep(value: Any) -> Any:
-    """The value in a form that RunPod's loop passes on: it takes some keys of a dictionary for itself."""
+    """Return the value in a form that RunPod's loop passes on unchanged: the loop consumes some dictionary keys."""
     if isinstance(value, dict) and any(key in value for key in _TAKEN_KEYS):
         return {"output": value}
     return value
@@ -110,6 +110,6 @@ def _problem(prediction: Prediction | None) -> str | None:
 
 
 def _tell(event: object) -> None:
-    """What a predictor prints belongs into the worker's own log: RunPod shows that, and keeps none per job."""
+    """Print the predictor's output to the worker's log, which RunPod shows; RunPod keeps no logs per job."""
     if isinstance(event, Log):
         _LOG.info("%s", event.text.rstrip("\n"))

@@ -1,4 +1,4 @@
-"""A Cog project as a container of SageMaker: ``/ping`` and ``/invocations``, in JSON, JSON lines or CSV."""
+"""A Cog project as a SageMaker container: ``/ping`` and ``/invocations``, in JSON, JSON lines or CSV."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _CSV = "text/csv"
 
 
 def port_from(environ: Mapping[str, str]) -> int:
-    """Where to listen: ``SAGEMAKER_BIND_TO_PORT``, or 8080.
+    """Return the port to listen on: ``SAGEMAKER_BIND_TO_PORT``, or 8080.
 
     Raises:
-        ConfigError: it is no port.
+        ConfigError: the variable is not a port from 1 to 65535.
     """
     port = environ.get("SAGEMAKER_BIND_TO_PORT") or str(DEFAULT_PORT)
     if not port.isdecimal() or not 0 < int(port) < 65536:
@@ -51,13 +51,14 @@ def port_from(environ: Mapping[str, str]) -> int:
 
 
 def create_app(host: Host) -> Starlette:
-    """The container's HTTP.
+    """Return the container's HTTP application.
 
-    ``POST /invocations`` goes by its ``Content-Type``: ``application/json`` is one prediction's inputs, alone or as
-    ``{"input": {...}}``; ``application/jsonlines`` has one on each line, as batch transform sends them; ``text/csv``
-    has one on each row below a header with the inputs' names. The last two answer in kind, line by line, in order, and
-    a line that fails does not fail the others: it is ``{"error": ...}``. With ``Accept: application/jsonlines`` a
-    single prediction streams: each chunk is a line ``{"output": ...}``, and the last line is ``{"end": {...}}``.
+    ``POST /invocations`` depends on its ``Content-Type``. ``application/json`` is one prediction's inputs, alone or as
+    ``{"input": {...}}``. ``application/jsonlines`` has one prediction per line, as batch transform sends them.
+    ``text/csv`` has one per row, below a header with the inputs' names. Responses to the last two have the same format
+    and order; a line that fails does not affect the others and is answered by ``{"error": ...}``. With
+    ``Accept: application/jsonlines`` a single prediction is streamed: each chunk is a line ``{"output": ...}``, and the
+    last line is ``{"end": {...}}``.
     """
 
     async def ping(_: Request) -> Response:
@@ -111,18 +112,18 @@ def _from_lines(text: str) -> list[dict[str, Any]]:
 
 
 def _from_csv(host: Host, text: str) -> list[dict[str, Any]]:
-    """Rows below a header; a cell is JSON where its input is no text, and empty where it is not given."""
+    """Return the inputs in the rows below a header. Cells of non-text inputs are JSON; empty cells are not given."""
     known = host.schema.inputs
     try:
         return _rows(csv.DictReader(io.StringIO(text, newline="")), known)
     except csv.Error as error:
-        raise PredictionError(f"the body is no CSV that can be read: {error}", 400) from error
+        raise PredictionError(f"the body is not valid CSV: {error}", 400) from error
 
 
 def _rows(rows: csv.DictReader[str], known: Mapping[str, InputField]) -> list[dict[str, Any]]:
     wrong = [name for name in rows.fieldnames or [] if name not in known]
     if wrong or not rows.fieldnames:
-        raise PredictionError(f"the first row has to name inputs ({', '.join(known)}); found {wrong}", 400)
+        raise PredictionError(f"the first row must name inputs ({', '.join(known)}); found {wrong}", 400)
     found = []
     for row in rows:
         if None in row:
@@ -141,7 +142,7 @@ def _cell(text: str, declared: InputField) -> Any:
 
 
 async def _all(host: Host, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every prediction's ``{"output": ...}`` or ``{"error": ...}``, in order; as many at once as the host has slots."""
+    """Return every prediction's ``{"output": ...}`` or ``{"error": ...}``, in order; slots limit the concurrency."""
     room = asyncio.Semaphore(host.slots)
 
     async def one(given: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def _lines(rows: list[dict[str, Any]]) -> str:
 
 
 def _to_csv(rows: list[dict[str, Any]]) -> str:
-    """Two columns, ``output`` and ``error``; what is no text is JSON."""
+    """Return CSV with the columns ``output`` and ``error``; values that are not text are JSON."""
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")
     table.writerow(["output", "error"])

@@ -1,4 +1,4 @@
-"""A Cog project as a custom container of Vertex AI: its variables, its routes, its shapes."""
+"""A Cog project as a custom container of Vertex AI: its environment variables, routes, requests and responses."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from pilotlight.errors import ConfigError
 from pilotlight.runtime import Completed, Output
 from pilotlight.runtime.predictor_schema import InputField
 
-# Google's words for the statuses that a prediction can end with.
+# Google's status names for the HTTP statuses of a failed prediction.
 _STATUSES = {400: "INVALID_ARGUMENT", 422: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
 
 
 @dataclass(frozen=True, slots=True)
 class VertexSettings:
-    """What Vertex AI tells a container by its environment."""
+    """Settings that Vertex AI gives a container in environment variables."""
 
     port: int = 8080
     health_route: str = "/health"
@@ -43,10 +43,10 @@ class VertexSettings:
 
 
 def settings_from(environ: Mapping[str, str]) -> VertexSettings:
-    """From ``AIP_HTTP_PORT``, ``AIP_HEALTH_ROUTE`` and ``AIP_PREDICT_ROUTE``.
+    """Read ``AIP_HTTP_PORT``, ``AIP_HEALTH_ROUTE`` and ``AIP_PREDICT_ROUTE``.
 
     Raises:
-        ConfigError: one of them makes no sense.
+        ConfigError: the port is not a number from 1 to 65535, or a route does not start with ``/``.
     """
     port = environ.get("AIP_HTTP_PORT") or "8080"
     if not port.isdecimal() or not 0 < int(port) < 65536:
@@ -62,13 +62,13 @@ def settings_from(environ: Mapping[str, str]) -> VertexSettings:
 
 
 def create_app(host: Host, settings: VertexSettings) -> Starlette:
-    """The container's HTTP.
+    """Return the container's HTTP application.
 
-    ``POST predict`` takes ``{"instances": [...], "parameters": {...}}``: each instance is one prediction's inputs, or
-    a text where the predictor has one required input or a ``prompt``; parameters are inputs of all of them. The answer
-    is ``{"predictions": [...]}``, in order. As an endpoint answers for all instances or none, the first failure is the
-    answer: ``{"error": {"code", "message", "status"}}``. With ``Accept: text/event-stream``, as ``streamRawPredict``
-    sends it, the chunks of a single instance come as they are made.
+    ``POST predict`` takes ``{"instances": [...], "parameters": {...}}``. Each instance is one prediction's inputs, or a
+    text if the predictor has one required input or a ``prompt``; parameters are inputs of all instances. The response
+    is ``{"predictions": [...]}``, in order. Because an endpoint succeeds for all instances or for none, the first
+    failure is the response: ``{"error": {"code", "message", "status"}}``. With ``Accept: text/event-stream``, as
+    ``streamRawPredict`` sends it, the chunks of a single instance are streamed.
     """
 
     async def healthy(_: Request) -> Response:
@@ -76,11 +76,11 @@ def create_app(host: Host, settings: VertexSettings) -> Starlette:
 
     async def predictions(request: Request) -> Response:
         body = require_object(await body_of(request), "the body")
-        if "instances" not in body:  # rawPredict passes on whatever it was sent
+        if "instances" not in body:  # rawPredict forwards any body
             body = {"instances": [body]}
         instances = body["instances"]
         if not isinstance(instances, list) or not instances:
-            raise PredictionError("instances has to be a list of at least one", 400)
+            raise PredictionError("instances must be a list of at least one instance", 400)
         parameters = require_object(body.get("parameters") or {}, "parameters")
         inputs = [_inputs(host, one, parameters) for one in instances]
         if "text/event-stream" in request.headers.get("accept", ""):
@@ -99,14 +99,14 @@ def create_app(host: Host, settings: VertexSettings) -> Starlette:
 
 
 async def _answer_error(_: Request, error: Exception) -> Response:
-    """In the form that Google's own clients take apart; any other makes them fail with an error about the error."""
+    """Return an error in the form that Google's clients parse; another form makes them fail with a misleading error."""
     status = error.status if isinstance(error, PredictionError) else 500
     body = {"code": status, "message": str(error), "status": _STATUSES.get(status, "UNKNOWN")}
     return JSONResponse({"error": body}, status)
 
 
 async def _all(host: Host, inputs: list[dict[str, Any]]) -> list[Any]:
-    """The outputs, in order; the first failure cancels the others."""
+    """Return the outputs, in order; the first failure cancels the other predictions."""
     running = [asyncio.create_task(predict(host, one)) for one in inputs]
     try:
         return list(await asyncio.gather(*running))
@@ -116,12 +116,12 @@ async def _all(host: Host, inputs: list[dict[str, Any]]) -> list[Any]:
 
 
 def _inputs(host: Host, instance: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """One prediction's inputs, with whole floats as the integers that they were before the client sent them."""
+    """Return one prediction's inputs; whole floats become the integers that Google's clients turned into floats."""
     schema = host.schema
     if isinstance(instance, str):
         name = schema.required[0] if len(schema.required) == 1 else "prompt"
         if name not in schema.inputs:
-            raise PredictionError("an instance has to be an object of inputs by name", 400)
+            raise PredictionError("an instance must be an object of inputs by name", 400)
         instance = {name: instance}
     given = {**parameters, **require_object(instance, "an instance")}
     return {name: _whole(value, schema.inputs.get(name)) for name, value in given.items()}
@@ -135,7 +135,7 @@ def _whole(value: Any, declared: InputField | None) -> Any:
 
 
 def _event(host: Host, event: Output | Completed) -> bytes:
-    """A server-sent event: ``output`` with a chunk, as JSON, or ``end`` with what became of the prediction."""
+    """Return a server-sent event: ``output`` with a chunk as JSON, or ``end`` with the rest of the prediction."""
     if isinstance(event, Output):
         name, value = "output", event.chunk
     else:

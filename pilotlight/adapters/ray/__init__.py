@@ -6,7 +6,7 @@ __all__ = ["application"]
 
 
 def __getattr__(name: str) -> Any:
-    """``application`` on first use: it imports Ray, and the other modules of this folder must not."""
+    """Import ``application`` on first use: it imports Ray, which the other modules of this folder must not."""
     if name != "application":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pilotlight.adapters.ray.application import application

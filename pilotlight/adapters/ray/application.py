@@ -1,16 +1,16 @@
-"""A Cog project as a Ray Serve application: for those who outgrow one machine.
+"""A Cog project as a Ray Serve application, for clusters of several machines.
 
-Two deployments. A ``Replica`` owns one real Cog server and runs as many predictions at once as the project has slots;
-Ray starts and ends replicas by the load. The ``Front`` speaks Cog's HTTP API, so that any client of a Cog server is one
-of the cluster. It refuses what is wrong, holds what waits for a slot (so that what waits is lost with no replica),
-cancels what its caller has left, and says what became of a prediction whose replica is gone. Ray's own batching is not
-used: the engine batches, and knows better.
+There are two deployments. A ``Replica`` owns one real Cog server and runs as many concurrent predictions as the project
+has slots; Ray scales the replicas by load. The ``Front`` serves Cog's HTTP API, so any client of a Cog server works. It
+validates requests, queues predictions until a slot is free (so that waiting predictions survive the loss of a replica),
+cancels predictions whose callers have disconnected, and reports those whose replica is lost. Ray's own batching is not
+used, because the engine batches.
 
     from pilotlight.adapters.ray.application import Settings, application
     serve.run(application(RaySettings(project="path/to/project", min_replicas=1, max_replicas=4)))
 
 or ``serve run pilotlight.adapters.ray:application project=path/to/project max_replicas=4``. The project has to be at
-the same path on every node, best in an image that ``images/ray.Dockerfile`` makes.
+the same path on every node, for example in an image built from ``images/ray.Dockerfile``.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ __all__ = ["Front", "RaySettings", "Replica", "application"]
 
 
 def application(settings: RaySettings | Mapping[str, Any]) -> Any:
-    """The Serve application of a project, for ``serve.run``, ``serve run`` or a configuration file of Serve's.
+    """Return the Serve application of a project, for ``serve.run``, ``serve run`` or a Serve configuration file.
 
     Raises:
-        ConfigError: the package ``ray`` is not installed, a setting makes no sense, or the project is none.
+        ConfigError: the package ``ray`` is not installed, a setting is invalid, or the folder is not a Cog project.
     """
     settings = read_settings(settings)
     settings = settings.model_copy(update={"project": settings.project.expanduser().resolve()})
@@ -63,7 +63,7 @@ def application(settings: RaySettings | Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """An ``InputError`` on its way to the front: as an exception it would not survive being pickled."""
+    """An ``InputError`` sent from a replica to the front; the exception itself cannot be pickled."""
 
     name: str
     problem: str
@@ -73,15 +73,15 @@ Batch = list[Event | WorkerError | _Refused]
 
 
 class Replica:
-    """One Cog server and its slots, in a process of Ray's."""
+    """One Cog server and its slots, in a Ray process."""
 
     def __init__(self, settings: RaySettings) -> None:
-        self._host: Host | None = None  # what __del__ finds where the next lines fail
+        self._host: Host | None = None  # for __del__ if the following lines fail
         keep_to_loopback()
-        # Ray makes uvloop's the process's loops, which can neither start processes on a thread nor be told from others.
+        # Ray sets uvloop's event loop policy, whose loops cannot start processes on a thread or be told from others.
         asyncio.set_event_loop_policy(None)
         if settings.cpus < 1:
-            # Ray's way of keeping fractions of a processor from using more; it is no statement about the predictor.
+            # Ray sets it to limit fractions of a processor; it is not meant for the predictor.
             os.environ.pop("OMP_NUM_THREADS", None)
         server = ServerOptions(
             python=settings.python or Path(sys.executable),
@@ -89,7 +89,7 @@ class Replica:
             on_log=_show,
         )
         keeper_options = KeeperOptions(
-            restarts=RestartPolicy(give_up_after=1),  # then it is Ray's turn
+            restarts=RestartPolicy(give_up_after=1),  # after that, Ray starts another replica
             setup_timeout_s=settings.setup_timeout_s,
             stop_grace_s=settings.grace_s,
         )
@@ -98,20 +98,20 @@ class Replica:
         self._host = host
 
     def __del__(self) -> None:
-        """Ray calls this when it ends a replica, after its last prediction."""
+        """Stop the server. Ray calls this when it ends a replica, after its last prediction."""
         host, self._host = self._host, None
         if host is not None:
             host.close()
 
     def check_health(self) -> None:
-        """Ray's question; an exception is a no."""
+        """Raise if the replica is not healthy. Ray calls this periodically."""
         if self._host is None or not self._host.ready:
             raise WorkerError("the Cog server of this replica is not ready")
 
     async def run(
         self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None
     ) -> AsyncGenerator[Batch, None]:
-        """The events of one prediction, as many together as have come meanwhile; what went wrong comes as the last."""
+        """Yield a prediction's events in batches of those that have arrived; an error is the last item."""
         assert self._host is not None, "this is a bug: Ray calls a replica that it has ended"
         batches = _batches(self._host.stream(inputs, prediction_id, context))
         try:
@@ -120,20 +120,20 @@ class Replica:
                     yield batch
         except InputError as error:
             yield [_Refused(error.name, error.problem)]
-        except UsageError as error:  # the id is taken here, by a prediction that came in by another front
+        except UsageError as error:  # another front has sent a prediction with the same id
             yield [WorkerBusyError(str(error))]
         except WorkerError as error:
             yield [error]
 
 
 class Front:
-    """Cog's HTTP API in front of the replicas; a ``cog_http.Backend``.
+    """Cog's HTTP API in front of the replicas; a ``cog_http.PredictionBackend``.
 
     Args:
-        replicas: Ray's handle of them.
+        replicas: Ray's handle of the replicas.
         settings: of the application.
         document: the predictor's OpenAPI document.
-        slots: predictions that a replica runs at once.
+        slots: maximum number of concurrent predictions of a replica.
     """
 
     def __init__(self, replicas: Any, settings: RaySettings, document: Mapping[str, Any], slots: int) -> None:
@@ -149,13 +149,13 @@ class Front:
         self._fronts = serve.get_deployment_handle(self._name, self._app_name)
 
     def __serve_build_asgi_app__(self) -> Any:
-        """Ray asks for the application once this has been made."""
+        """Return the ASGI application. Ray calls this after construction."""
         return create_app(self, self._calls)
 
     async def stream(
         self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None
     ) -> AsyncGenerator[Event, None]:
-        """As ``cog_http.Backend`` says. What a replica has taken is never sent to another one."""
+        """As ``PredictionBackend.stream``. A prediction that a replica has accepted is never sent to another one."""
         response = self._replicas.options(stream=True).run.remote(inputs, prediction_id, context)
         try:
             with _mapped_errors(prediction_id):
@@ -167,22 +167,22 @@ class Front:
                             raise event
                         yield event
         except (asyncio.CancelledError, GeneratorExit):
-            response.cancel()  # only here: of a response that has failed it raises the failure once more
+            response.cancel()  # only here: cancelling a response that has failed raises its error again
             raise
 
     async def cancel(self, prediction_id: str) -> bool:
-        """Asks the other fronts."""
+        """Cancel a prediction that another front is running."""
         if self._settings.fronts == 1:
             return False
         answers = await self._fronts.broadcast("cancel_here", prediction_id).results_async(return_exceptions=True)
         return True in answers
 
     def cancel_here(self, prediction_id: str) -> bool:
-        """Cancels what was asked for at this front."""
+        """Cancel a prediction that this front is running."""
         return self._calls.cancel(prediction_id)
 
     async def health(self) -> HealthStatus:
-        """What Ray says of the replicas, in Cog's words."""
+        """Return Ray's status of the replicas as Cog's health status."""
         application_now = (await asyncio.to_thread(self._serve.status)).applications.get(self._app_name)
         if application_now is None or "Replica" not in application_now.deployments:
             return HealthStatus.STARTING
@@ -196,7 +196,7 @@ class Front:
 
 
 async def _batches(source: AsyncGenerator[Event, None]) -> AsyncGenerator[Batch, None]:
-    """The events of ``source``: all that have come since the last were taken, together."""
+    """Yield the events of ``source`` in batches: all that have arrived since the previous batch was taken."""
     waiting: Batch = []
     come = asyncio.Event()
 
@@ -215,7 +215,7 @@ async def _batches(source: AsyncGenerator[Event, None]) -> AsyncGenerator[Batch,
             if waiting:
                 batch, waiting[:] = [*waiting], []
                 yield batch
-        reader.result()  # raises what ended it
+        reader.result()  # raises its error
     finally:
         reader.cancel()
         await asyncio.wait([reader])
@@ -223,7 +223,7 @@ async def _batches(source: AsyncGenerator[Event, None]) -> AsyncGenerator[Batch,
 
 @contextmanager
 def _mapped_errors(prediction_id: str) -> Iterator[None]:
-    """What Ray raises, in our words."""
+    """Convert exceptions of Ray."""
     ray = importlib.import_module("ray.exceptions")
     serve = importlib.import_module("ray.serve.exceptions")
     try:
@@ -231,16 +231,16 @@ def _mapped_errors(prediction_id: str) -> Iterator[None]:
     except serve.BackPressureError as error:
         raise WorkerBusyError("too many predictions are waiting for a replica; try again later") from error
     except serve.DeploymentUnavailableError as error:
-        raise WorkerError(f"there is no replica to run on: {error}") from error
+        raise WorkerError(f"no replica is available: {error}") from error
     except ray.RayActorError as error:
         raise WorkerCrashedError(
-            f"the replica that had prediction {prediction_id} is gone; as it may have begun, it was not run again"
+            f"the replica that had prediction {prediction_id} is lost; as it may have begun, it was not run again"
         ) from error
     except ray.RayError as error:
         raise WorkerCrashedError(f"Ray has lost prediction {prediction_id}: {error}") from error
 
 
 def _show(line: LogLine) -> None:
-    """What the predictor says and what the server warns of, into Ray's log of this process."""
+    """Write the predictor's output and the server's warnings to this process's log in Ray."""
     if line.predictor or line.level != "INFO":
-        os.write(2, f"{line.text}\n".encode())  # Ray may put its log in the place of sys.stderr, and of print
+        os.write(2, f"{line.text}\n".encode())  # Ray may replace sys.stderr and print by its log

@@ -1,4 +1,4 @@
-"""A Ray cluster to serve on: one of this process's own, which leaves nothing behind, or one that is there already."""
+"""A Ray cluster to serve on: a local one that ends with this process and leaves nothing behind, or an existing one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from pilotlight.errors import ConfigError, TargetUnavailableError, UsageError
 __all__ = ["joined_cluster", "keep_to_loopback", "local_cluster", "ray_serve", "serve_url"]
 
 LOOPBACK = "127.0.0.1"
-# The least that Ray takes. Predictions pass through it in small pieces, or not at all.
+# Ray's minimum. Predictions are passed in small messages that hardly use the object store.
 _OBJECT_STORE_BYTES = 80 << 20
-# Else Ray puts the machine's outer address in the place of this one, wherever it is told it. It reads this when it is
-# imported, and keeps to the loopback by it on laptops.
+# Without it, Ray replaces this address by the machine's external one everywhere. Ray reads it when imported; it is
+# Ray's own setting for staying on the loopback interface on laptops.
 _LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# For Ray's own deployments beside ours: it books none for its controller and its proxy.
+# Reserved for Ray's own deployments, although Ray reserves none for its controller and proxy.
 _SPARE_CPUS = 1
 
 
 def ray_serve() -> Any:
-    """Ray Serve's module.
+    """Return the module ``ray.serve``.
 
     Raises:
         ConfigError: the package is not installed.
@@ -41,7 +41,7 @@ def ray_serve() -> Any:
 
 
 def serve_url() -> str | None:
-    """Where Serve listens, which on a cluster that is joined others have decided; ``None`` where it does not say."""
+    """Return the URL that Serve listens on, which a joined cluster's owner sets; ``None`` if it is not reported."""
     client = importlib.import_module("ray.serve.context")._get_global_client()
     url: str | None = getattr(client, "root_url", None)
     return url
@@ -49,19 +49,19 @@ def serve_url() -> str | None:
 
 @contextlib.contextmanager
 def local_cluster(cpus: float) -> Iterator[None]:
-    """A cluster on this machine, reachable from this machine only, for as long as this context lasts.
+    """Run a cluster on this machine, reachable only from this machine, for the duration of the context.
 
-    It has no dashboard, reports no usage, and keeps its files in a temporary folder. All of it ends with this process,
-    however that ends.
+    It has no dashboard, sends no usage report, and keeps its files in a temporary folder. All of it ends with this
+    process, however the process ends.
 
     Args:
-        cpus: logical processors that its deployments may book.
+        cpus: logical processors that its deployments may reserve.
 
     Raises:
         ConfigError: the package is not installed, was imported too early, or cannot work in the temporary folder.
     """
     if "ray" in sys.modules:
-        raise ConfigError("Ray was imported before its settings were made: start the cluster first")
+        raise ConfigError("Ray was imported before its settings were set: start the cluster first")
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         os.environ.update(_variables())
         ray_serve()
@@ -82,7 +82,7 @@ def _start(ray: Any, cpus: float, folder: Path) -> None:
             object_store_memory=_OBJECT_STORE_BYTES,
             logging_level=logging.WARNING,
             _node_ip_address=LOOPBACK,
-            _temp_dir=str(folder / "r"),  # within one that nobody else may enter: Ray opens its own to all users
+            _temp_dir=str(folder / "r"),  # inside a private folder: Ray opens its own to all users
         )
     except OSError as error:
         raise ConfigError(f"Ray cannot keep its sockets in {folder}: {error}; set TMPDIR to a shorter path") from error
@@ -90,19 +90,19 @@ def _start(ray: Any, cpus: float, folder: Path) -> None:
 
 @contextlib.contextmanager
 def joined_cluster(address: str) -> Iterator[None]:
-    """A cluster that is there; it stays when this context ends.
+    """Connect to an existing cluster, which continues when this context ends.
 
     Args:
         address: as Ray takes it: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``.
 
     Raises:
         ConfigError: the package is not installed.
-        TargetUnavailableError: there is no cluster.
+        TargetUnavailableError: the cluster cannot be reached.
     """
     if address.rpartition("://")[2].startswith((f"{LOOPBACK}:", "localhost:")):
         os.environ.update(_LOOPBACK_ONLY)
     if "RAY_AUTH_TOKEN" in os.environ:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray takes no notice of the one without the other
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray ignores the token without this mode
     ray_serve()
     ray = importlib.import_module("ray")
     try:
@@ -118,10 +118,11 @@ def joined_cluster(address: str) -> Iterator[None]:
 
 
 def keep_to_loopback() -> None:
-    """To be called in a replica before it is ready: on a node of the loopback, it listens there alone.
+    """Make a replica on a loopback node listen on the loopback interface only; call it before the replica is ready.
 
-    All of Ray does so by itself but for one server, over which replicas call each other, which takes every interface.
-    Should Ray stop to start it like this, that is no worse than before; a test looks at what listens.
+    Ray itself does so except for one server, through which replicas call each other and which listens on all
+    interfaces. If a Ray version starts that server differently, this has no effect; a test checks which addresses are
+    listened on.
     """
     ray = importlib.import_module("ray.util")
     if ray.get_node_ip_address() != LOOPBACK:
@@ -139,18 +140,18 @@ def keep_to_loopback() -> None:
 
 
 def _variables() -> dict[str, str]:
-    """What Ray takes from the environment only, some of it when it is imported."""
+    """Return the environment variables for Ray settings that have no argument; Ray reads some when it is imported."""
     return {
         "RAY_USAGE_STATS_ENABLED": "0",
         **_LOOPBACK_ONLY,
-        # Not the token that Ray would make and keep in the home folder.
+        # Not the token that Ray would create and keep in the home folder.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),
-        # Its notice of every process that a replica starts.
+        # Disables gRPC's message about every process that a replica starts.
         "GRPC_ENABLE_FORK_SUPPORT": "0",
-        # Its own log goes to files; what the predictor prints comes here.
+        # Ray's own log goes to files; the predictor's output is printed.
         "RAY_SERVE_LOG_TO_STDERR": "0",
-        # A line that two replicas print is two lines, and has no colors.
+        # Keep identical lines of two replicas separate and without colors.
         "RAY_DEDUP_LOGS": "0",
         "RAY_COLOR_PREFIX": "0",
     }

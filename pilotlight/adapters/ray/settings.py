@@ -1,4 +1,4 @@
-"""What a Ray Serve application is told, and what that means in the options of its deployments. Pure."""
+"""Settings of a Ray Serve application, and the options of its deployments that follow from them. Pure."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from pilotlight.errors import ConfigError
 __all__ = ["RaySettings", "front_options", "read_settings", "replica_options"]
 
 _WORKER = WorkerSettings()
-# The front waits, checks and passes on: it takes what comes, and its processor time is its only limit.
+# Maximum concurrent requests of a front. It only waits, checks and forwards, so processor time is its actual limit.
 _FRONT_ONGOING = 4096
 _FRONT_CPUS = 0.1
-# What Ray needs beyond ours to end a replica in good order: closing the Cog server, one more look whether it is idle.
+# Extra seconds for Ray to end a replica cleanly: closing the Cog server and one more check that it is idle.
 _CLOSING_S = 5.0
 _DRAIN_LOOK_S = 0.2
-# How often a front looks for a free slot while all are taken. Ray's own half a second would leave slots idle for longer
-# than short predictions take; this costs some hundred small messages per second, and only while predictions wait.
+# Back-off of a front's checks for a free slot while all are taken. Ray's default of half a second would leave slots
+# idle for longer than short predictions take. This costs a few hundred messages per second while predictions wait.
 _LOOKS = {"initial_backoff_s": 0.01, "backoff_multiplier": 2, "max_backoff_s": 0.05}
-# A setup that fails is tried again once, perhaps on another node; whoever waits for the deployment hears the reason.
+# A failed setup is tried once more, perhaps on another node; then its error is reported to whoever deploys.
 _CONSTRUCTIONS = 2
 
 
 class RaySettings(BaseModel):
-    """What an application is told; as keywords, or as the arguments of ``serve run`` and of Serve's configuration file.
+    """Settings of an application; as keywords, or as arguments of ``serve run`` and of Serve's configuration file.
 
     Attributes:
-        project: the folder with cog.yaml, on every node.
-        min_replicas: replicas at least; 0 lets an idle application go, at the price of a cold start.
-        max_replicas: replicas at most.
-        cpus: logical processors of a replica, in Ray's books only.
-        gpus: GPUs of a replica; without one Ray hides them all.
-        fronts: processes that speak HTTP; one passes on a few thousand chunks per second.
-        max_waiting: predictions that may wait for a slot, at each front; further ones are refused.
-        env: variables for the predictor.
-        python: whose environment has cog and what the predictor imports; by default the one that runs Ray.
-        setup_timeout_s: how long ``setup()`` may take.
-        grace_s: how long running predictions may go on when a replica ends.
-        health_period_s: how often Ray asks a replica how it is; at the third bad answer in a row it starts another one.
+        project: folder with cog.yaml, on every node.
+        min_replicas: minimum number of replicas; with 0, an idle application scales to zero and starts cold.
+        max_replicas: maximum number of replicas.
+        cpus: logical processors that Ray reserves per replica; they are not enforced.
+        gpus: GPUs per replica; with 0, Ray hides all GPUs.
+        fronts: number of HTTP processes; one forwards a few thousand chunks per second.
+        max_waiting: maximum number of predictions waiting for a slot at each front; further ones are refused.
+        env: environment variables of the predictor.
+        python: interpreter of the environment with cog and the predictor's packages; by default the one that runs Ray.
+        setup_timeout_s: limit of ``setup()`` in seconds.
+        grace_s: seconds that running predictions may take to finish when a replica ends.
+        health_period_s: seconds between Ray's health checks; after three failures in a row Ray starts another replica.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,15 +68,15 @@ class RaySettings(BaseModel):
 
     @property
     def total_cpus(self) -> float:
-        """Logical processors of all that may run at once."""
+        """Logical processors of all deployments at their maximum size."""
         return self.max_replicas * self.cpus + self.fronts * _FRONT_CPUS
 
 
 def read_settings(given: RaySettings | Mapping[str, Any]) -> RaySettings:
-    """The settings, of whatever form.
+    """Return validated settings.
 
     Raises:
-        ConfigError: one of them makes no sense, or there is none of that name.
+        ConfigError: a setting is invalid or unknown.
     """
     if isinstance(given, RaySettings):
         return given

@@ -1,4 +1,4 @@
-"""Reads an answer of a blocking library, such as boto3, without blocking the event loop."""
+"""Reads the response of a blocking library, such as boto3, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-# The blocking library's answer: iterable, with a ``close``.
+# The blocking library's response: iterable, with a ``close``.
 Body = Any
 
 
 async def lines_of(ask: Callable[[], Body]) -> AsyncGenerator[bytes, None]:
-    """An empty line as soon as there is an answer, then the answer's lines, without their ends.
+    """Yield an empty line when the response arrives, then the response's lines without line ends.
 
-    A thread of its own asks and reads. It is a daemon, as no program should have to wait for a target when it ends.
-    Leaving the generator closes the answer: at once, or as soon as there is one.
+    A thread sends the request and reads. It is a daemon thread, so a program can exit without waiting for the target.
+    Leaving the generator closes the response at once, or as soon as it arrives.
 
     Args:
-        ask: returns botocore's event stream of an answer.
+        ask: returns botocore's event stream of a response.
 
-    Raises: what ``ask`` and reading raise.
+    Raises: the exceptions of ``ask`` and of reading.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
@@ -29,7 +29,7 @@ async def lines_of(ask: Callable[[], Body]) -> AsyncGenerator[bytes, None]:
     left = threading.Event()
 
     def tell(item: bytes | Exception | None) -> None:
-        with suppress(RuntimeError):  # the loop has been closed: nobody listens
+        with suppress(RuntimeError):  # the loop has been closed, so there is no reader
             loop.call_soon_threadsafe(found.put_nowait, item)
 
     def read() -> None:
@@ -40,7 +40,7 @@ async def lines_of(ask: Callable[[], Body]) -> AsyncGenerator[bytes, None]:
                 for line in _lines(part["PayloadPart"]["Bytes"] for part in answered[0] if "PayloadPart" in part):
                     tell(line)
             tell(None)
-        except Exception as error:  # noqa: BLE001 - it is raised where the lines are read
+        except Exception as error:  # noqa: BLE001 - it is raised again where the lines are read
             tell(error)
         finally:
             for body in answered:
@@ -59,8 +59,8 @@ async def lines_of(ask: Callable[[], Body]) -> AsyncGenerator[bytes, None]:
 
 
 def _interrupt(body: Body) -> None:
-    """Ends a read that another thread is in. A ``close`` would wait for it, and it for the target's next word."""
-    # botocore has no way of its own to do this; without it the thread ends with the next thing that comes.
+    """Interrupt another thread's read. ``close`` would wait for that read, which may wait for the target."""
+    # botocore has no method for this. If there is no socket to shut down, the thread ends with the next data.
     shutdown = getattr(getattr(body, "_raw_stream", None), "shutdown", None)
     if shutdown is not None:
         with suppress(ValueError, RuntimeError, OSError):  # the answer has ended
@@ -68,7 +68,7 @@ def _interrupt(body: Body) -> None:
 
 
 def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Whole lines from parts that end anywhere."""
+    """Yield whole lines from chunks that end anywhere."""
     rest = b""
     for part in parts:
         *whole, rest = (rest + part).split(b"\n")

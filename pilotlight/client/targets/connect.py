@@ -1,4 +1,4 @@
-"""Which connection a target gets, and where its token comes from."""
+"""Creates the connection for a target and finds its token."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pilotlight.client.targets.vertex import VertexConnection
 from pilotlight.config.variables import TOKEN
 from pilotlight.errors import UsageError
 
-# What gcloud itself reads.
+# The variable that gcloud itself reads.
 _GCLOUD_VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN"
 
 
 def connect(
     target: Target, *, token: str | None, url: str | None, timeouts: Timeouts, retry: Retry | None
 ) -> Connection:
-    """The connection for a target; nothing is sent yet.
+    """Return the connection for a target, without sending anything.
 
     Raises:
-        UsageError: it needs a token, or ``url`` is none.
+        UsageError: the target needs a token, or ``url`` is not a URL.
     """
     if target.kind in ("replicate", "replicate-deployment"):
         url = url or os.environ.get("REPLICATE_BASE_URL")
@@ -53,14 +53,14 @@ def connect(
 
 
 def _require_token(token: str | None, target: Target, variable: str) -> str:
-    """The token, without the end of the line that it had in its file.
+    """Return the token without surrounding whitespace, such as the line end of a file.
 
     Raises:
-        UsageError: there is none, or it is none.
+        UsageError: the token is missing, or contains characters that no token has.
     """
     token = (token or "").strip()
     if not token:
         raise UsageError(f"{target} needs a token: give token=..., or set {variable}")
     if not (token.isascii() and token.isprintable()):
-        raise UsageError(f"the token for {target} has characters that no token has: look at {variable} or token=...")
+        raise UsageError(f"the token for {target} has characters that no token has: check {variable} or token=...")
     return token

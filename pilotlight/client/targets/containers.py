@@ -1,7 +1,7 @@
 """The common part of Vertex AI and SageMaker endpoints that run pilotlight's container (``pilotlight serve --on``).
 
-Both clouds pass a request through to the container and its answer back, so a prediction lives and dies with its
-connection: leaving it cancels it. A stream ends with what became of the prediction, logs and metrics included.
+Both clouds forward a request to the container and its response back, so a prediction lasts as long as its connection:
+closing the connection cancels it. The last item of a stream has the prediction's status, logs and metrics.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pilotlight.types import Prediction, Status
 
 
 class PassingConnection(ABC):
-    """An endpoint that passes requests on: no schema, no files, no second look at a prediction."""
+    """A connection to an endpoint that forwards requests; it has no schema, file storage or lookup of predictions."""
 
     def __init__(self, target: Target, retry: Retry | None) -> None:
         self._target = target
@@ -33,13 +33,13 @@ class PassingConnection(ABC):
         return LocalJob(self, inputs)
 
     async def attach(self, job_id: str) -> LocalJob:
-        raise UsageError(f"{self._target}: an endpoint forgets a prediction together with its connection")
+        raise UsageError(f"{self._target}: an endpoint does not keep predictions after their connection is closed")
 
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         return None
 
     async def run(self, inputs: Mapping[str, Any], feed: Feed, *, prediction_id: str) -> Prediction:
-        """Run one prediction, sent again while the endpoint takes none and it cannot have begun."""
+        """Run one prediction; send it again while the endpoint does not accept it and it cannot have begun."""
         failures = 0
         told = False
 
@@ -59,14 +59,14 @@ class PassingConnection(ABC):
 
     @abstractmethod
     async def _run_once(self, inputs: Mapping[str, Any], feed: Feed, prediction_id: str) -> Prediction:
-        """Send it once; ``Started`` is the first event."""
+        """Send the prediction once; ``Started`` is the first event."""
 
 
 def json_of(text: str | bytes, target: Target, kind: type = object) -> Any:
-    """What our container has sent.
+    """Return the JSON that pilotlight's container sent.
 
     Raises:
-        TargetError: another one has.
+        TargetError: the response is not from pilotlight's container.
     """
     try:
         found = json.loads(text)
@@ -78,15 +78,15 @@ def json_of(text: str | bytes, target: Target, kind: type = object) -> Any:
 
 
 def not_ours(target: Target, why: object) -> TargetError:
-    """The error for an answer that our containers do not give."""
+    """Return the error for a response that pilotlight's container does not give."""
     return TargetError(f"{target} did not answer as `pilotlight serve --on {target.kind}` does: {str(why)[:200]}")
 
 
 def ended(prediction_id: str, chunks: list[Any], end: Any, target: Target) -> Prediction:
-    """The prediction by what its stream has ended with.
+    """Return the prediction as described by the last item of its stream.
 
     Raises:
-        TargetError: another container has sent that.
+        TargetError: the item is not from pilotlight's container.
     """
     try:
         output: Any = chunks if end["iterates"] else (chunks[0] if chunks else None)

@@ -1,4 +1,4 @@
-"""Targets without a platform between: a running Cog server, or a project that is started here."""
+"""Targets without a platform: a running Cog server, or a project that is started on this machine."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ from pilotlight.types import Prediction, Status
 
 
 class Runner(Protocol):
-    """Runs a prediction into ``feed`` and returns it; cancelling that cancels the prediction."""
+    """Runs a prediction, puts its events into ``feed`` and returns it; cancelling the call cancels the prediction."""
 
     async def run(self, inputs: Mapping[str, Any], feed: Feed, *, prediction_id: str) -> Prediction: ...
 
 
 class LocalJob:
-    """A prediction that ends with the connection that it runs on."""
+    """A prediction that ends when its connection is closed."""
 
     def __init__(self, runner: Runner, inputs: Mapping[str, Any]) -> None:
         self._runner = runner
@@ -81,7 +81,7 @@ class LocalJob:
         asked_at = time.monotonic()
         began_at: float | None = None
         self._reader = asyncio.create_task(self._read(read))
-        # Not in the task itself: one that is cancelled before its first step never takes one.
+        # Not in the task itself: a task that is cancelled before its first step runs none of its code.
         self._reader.add_done_callback(lambda _: read.put_nowait(None))
         try:
             while (event := await read.get()) is not None:
@@ -103,7 +103,7 @@ class LocalJob:
                 self._status = Status.CANCELED
                 yield Completed(Prediction(self.id, Status.CANCELED, output=seen or None, logs="".join(printed)))
             elif not self._status.terminal:
-                await self._reader  # raises what ended it
+                await self._reader  # raises its error
         except WorkerError as error:
             raise _mapped(error) from error
         finally:
@@ -118,20 +118,20 @@ class LocalJob:
 
 
 class CogConnection:
-    """A Cog server at a URL. It runs as many predictions at once as it has slots, those of other callers included."""
+    """A Cog server at a URL. Its number of slots limits concurrent predictions, other callers' included."""
 
     def __init__(self, target: Target, *, timeouts: Timeouts, slot_wait_s: float = 60.0) -> None:
         self._target = target
         self._timeouts = timeouts
         self._slot_wait_s = slot_wait_s
         self._api = CogApi(target.url)
-        # One request for a slot at a time, first come, first served: the server has no queue.
+        # Serializes requests for a slot, first come, first served, because the server has no queue.
         self._turn = asyncio.Lock()
         self._cancels: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         if self._cancels:
-            # What was left just now may still hold its slot: it is asked once more, which takes a second.
+            # A prediction cancelled a moment ago may still hold its slot; a second cancel takes a second.
             _, unsure = await asyncio.wait(self._cancels, timeout=2 * CANCEL_AGAIN_S)
             for task in unsure:
                 task.cancel()
@@ -147,14 +147,14 @@ class CogConnection:
         try:
             document = response.json()
         except ValueError as error:
-            raise TargetError(f"{self._target}: what answers there is no Cog server: {error}") from error
+            raise TargetError(f"{self._target}: the server there is not a Cog server: {error}") from error
         return document if isinstance(document, dict) else None
 
     async def submit(self, inputs: Mapping[str, Any], *, total_s: float | None) -> LocalJob:
         return LocalJob(self, inputs)
 
     async def attach(self, job_id: str) -> LocalJob:
-        raise UsageError(f"{self._target}: a Cog server forgets a prediction together with its connection")
+        raise UsageError(f"{self._target}: a Cog server does not keep predictions after their connection is closed")
 
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         return None
@@ -185,10 +185,10 @@ class CogConnection:
             end_turn()
 
     async def _ask_to_cancel(self, prediction_id: str) -> None:
-        """Cancel a prediction that was left, until the server has it no more.
+        """Cancel an abandoned prediction, repeatedly until the server no longer has it.
 
-        The closed connection cancels it, but the server loses a cancel that comes just before the predictor's first
-        line, and the slot would stay taken.
+        Closing the connection cancels it too, but the server loses a cancel that arrives just before the predictor's
+        first line of code, and the slot would stay taken.
         """
         with suppress(WorkerError):
             while True:
@@ -198,7 +198,7 @@ class CogConnection:
 
 
 class ProjectConnection:
-    """A project on this machine, under a Cog server that is started with the first prediction and kept running."""
+    """A project on this machine, whose Cog server is started with the first prediction and kept running."""
 
     def __init__(self, target: Target) -> None:
         folder = Path(target.name).expanduser()
@@ -220,7 +220,7 @@ class ProjectConnection:
         return LocalJob(self, inputs)
 
     async def attach(self, job_id: str) -> LocalJob:
-        raise UsageError(f"a project that runs here forgets a prediction together with its connection: {job_id}")
+        raise UsageError(f"a local project does not keep predictions after their connection is closed: {job_id}")
 
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         return None
@@ -252,7 +252,7 @@ class ProjectConnection:
 
 
 def _mapped(error: WorkerError) -> PilotlightError:
-    """Return a worker's failure as the caller's error; one of setup stays what it is, with its logs."""
+    """Return a worker's failure as the caller's error; a setup failure is returned unchanged, with its logs."""
     if isinstance(error, SetupFailedError | WorkerMemoryError):
         return error
     if isinstance(error, WorkerBusyError):
@@ -261,7 +261,7 @@ def _mapped(error: WorkerError) -> PilotlightError:
 
 
 def _unreached(cause: BaseException | None) -> bool:
-    """Return whether there was no connection. The system has no number for several addresses that have all failed."""
+    """Return whether no connection was made. There is no errno when all of several addresses have failed."""
     return isinstance(cause, ConnectionRefusedError | socket.gaierror) or (
         isinstance(cause, OSError) and cause.errno is None
     )
@@ -273,5 +273,5 @@ def _read_schema(project: Project) -> Mapping[str, Any]:
 
 
 def _with(prediction: Prediction, **metrics: float) -> Prediction:
-    """Return the prediction with these metrics, where it has none of the same name."""
+    """Return the prediction with these metrics added; existing metrics of the same name are kept."""
     return replace(prediction, metrics={**metrics, **prediction.metrics})

@@ -1,4 +1,4 @@
-"""Parses targets: strings that say where predictions are sent, short enough for a configuration file. Pure.
+"""Parses target strings, which say where predictions are sent. Pure.
 
 replicate:OWNER/NAME[:VERSION]        a model on Replicate
 replicate-deployment:OWNER/NAME       a deployment on Replicate
@@ -33,14 +33,14 @@ _HELP = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target, taken apart.
+    """A parsed target string.
 
     Attributes:
-        text: as it was written.
-        kind: what stands before the first colon.
-        url: of ``gateway`` and ``cog``, without a path; else empty.
-        name: ``OWNER/NAME``, an endpoint's id or a folder; empty where the kind needs none or it was left out.
-        version: 64 hex digits, or ``None`` for whatever is current.
+        text: the original string.
+        kind: the part before the first colon.
+        url: URL without a path, for ``gateway`` and ``cog``; else empty.
+        name: ``OWNER/NAME``, an endpoint's id or a folder; empty if not needed or not given.
+        version: 64 hex digits, or ``None`` for the current version.
     """
 
     text: str
@@ -54,10 +54,10 @@ class Target:
 
 
 def parse_target(text: str) -> Target:
-    """The target that ``text`` names.
+    """Return the target for a target string.
 
     Raises:
-        UsageError: it is none; says what one looks like.
+        UsageError: the string is not a target; the message gives the expected forms.
     """
     kind, _, rest = text.partition(":")
     if kind not in _KINDS or not rest:
@@ -78,22 +78,22 @@ def parse_target(text: str) -> Target:
         return _at_url(text, kind, rest)
     name, version = _model(text, rest)
     if kind == "replicate-deployment" and version is not None:
-        raise UsageError(f"target {text!r}: a deployment decides on the version; leave it out")
+        raise UsageError(f"target {text!r}: the deployment determines the version; leave it out")
     return Target(text, kind, name=name, version=version)
 
 
 def _at_url(text: str, kind: str, rest: str) -> Target:
     parts = address(rest)
     if parts is None or parts.query or parts.fragment:
-        raise UsageError(f"target {text!r}: expected an address after {kind}:, such as {kind}:http://127.0.0.1:8394")
+        raise UsageError(f"target {text!r}: expected a URL after {kind}:, such as {kind}:http://127.0.0.1:8394")
     if kind == "cog" and parts.scheme == "https":
-        raise UsageError(f"target {text!r}: a Cog server does not speak TLS; give cog:http://..., or what is before it")
+        raise UsageError(f"target {text!r}: a Cog server has no TLS; give cog:http://... or the proxy in front of it")
     url = f"{parts.scheme}://{parts.netloc}"
     path = parts.path.strip("/")
     if not path:
         return Target(text, kind, url=url)
     if kind == "cog":
-        raise UsageError(f"target {text!r}: a Cog server has one predictor; leave {parts.path} out")
+        raise UsageError(f"target {text!r}: a Cog server has only one predictor; leave {parts.path} out")
     name, version = _model(text, path)
     return Target(text, kind, url=url, name=name, version=version)
 
@@ -108,7 +108,7 @@ def _model(text: str, ref: str) -> tuple[str, str | None]:
 
 
 def address(text: str) -> urllib.parse.SplitResult | None:
-    """An address of HTTP, taken apart; ``None`` for what is none."""
+    """Return a parsed HTTP URL, or ``None`` for a text that is not one."""
     try:
         parts = urllib.parse.urlsplit(text)
         usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)

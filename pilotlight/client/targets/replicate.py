@@ -1,4 +1,4 @@
-"""Replicate's HTTP API, as Replicate and a pilotlight gateway serve it."""
+"""Client of Replicate's HTTP API, which Replicate and pilotlight gateways serve."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ API_URL = "https://api.replicate.com"
 
 # The API sends a comment at least every 30 s while a stream is open.
 _SILENCE_S = 60.0
-# Between two looks at a prediction that has no stream; the first ones come sooner, for those that are short.
+# Intervals between polls of a prediction that has no stream; the first are shorter, for short predictions.
 _POLLS_S = (0.05, 0.1, 0.2, 0.35)
 _POLL_S = 0.5
-# What the API takes for Cancel-After.
+# The smallest ``Cancel-After`` that the API accepts, in seconds.
 _LEAST_CANCEL_AFTER_S = 5
 _MOST_CANCEL_AFTER_S = 86400
-# What Replicate calls a prediction whose ``Cancel-After`` came before it began; a gateway knows no such word.
+# Replicate's status of a prediction whose ``Cancel-After`` passed before it began; a gateway does not use it.
 _ABORTED = "aborted"
 
 
 class ReplicateConnection:
-    """A model or a deployment behind Replicate's API.
+    """A connection to a model or deployment through Replicate's API.
 
     Args:
         target: of kind ``replicate``, ``replicate-deployment`` or ``gateway``.
-        token: what the API wants as a bearer; may be empty for a gateway on this machine.
-        timeouts: of single requests.
-        retry: of single requests.
-        url: where the API is; by default Replicate's, or the gateway's own.
+        token: bearer token; may be empty for a gateway on this machine.
+        timeouts: limits of single requests.
+        retry: retry policy of single requests.
+        url: the API's URL; by default Replicate's, or the gateway's own.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ReplicateConnection:
     ) -> None:
         self._target = target
         self._name = target.name
-        # An open gateway looks for this header all the same before it takes a file: no page in a browser can send it.
+        # A gateway without tokens still requires this header for file uploads, because web pages cannot send it.
         headers = {"Authorization": f"Bearer {token or 'none'}"}
         self._http = Http((url or target.url or API_URL).rstrip("/"), headers, timeouts, retry)
         self._schema: Mapping[str, Any] | None = None
@@ -101,7 +101,7 @@ class ReplicateConnection:
         return f"/v1/{kind}/{await self._model_name()}/predictions"
 
     async def _model_name(self) -> str:
-        """``OWNER/NAME``; of a gateway's target without one, the first model that it serves."""
+        """Return ``OWNER/NAME``; for a gateway target without a name, that of the first model it serves."""
         if not self._name:
             answer = await self._http.call("GET", "/v1/models")
             with understood(self._target):
@@ -112,7 +112,7 @@ class ReplicateConnection:
         return self._name
 
     async def _find_schema(self) -> Mapping[str, Any] | None:
-        """What the version says of itself; models that Replicate runs itself do not show it."""
+        """Return the version's OpenAPI document; Replicate's own official models do not provide it."""
         name, version = await self._model_name(), self._target.version
         try:
             with understood(self._target):
@@ -134,7 +134,7 @@ class ReplicateJob:
 
     Args:
         http: the API.
-        answer: the prediction as the API shows it.
+        answer: the prediction as the API returns it.
         decodes: whether chunks of its stream are JSON rather than text.
     """
 
@@ -178,7 +178,7 @@ class ReplicateJob:
         yield Completed(prediction)
 
     async def _told(self) -> AsyncGenerator[Event, None]:
-        """What the stream brings, after ``Started``; which it does not bring, so that until then somebody must look."""
+        """Yield ``Started`` and the stream's events; polls for the start, which the stream does not report."""
         polls = iter(_POLLS_S)
         async with aclosing(self._streamed()) as stream:
             coming = asyncio.create_task(_next(stream))
@@ -198,7 +198,7 @@ class ReplicateJob:
                 event = await _next(stream)
 
     async def _streamed(self) -> AsyncGenerator[Output | Log, None]:
-        """What the stream brings, where there is one. One that breaks is left: asking again brings what is missing."""
+        """Yield the stream's events, if it has a stream. A broken stream is left: polling yields what is missing."""
         with understood(f"prediction {self.id}"):
             url = (self._answer.get("urls") or {}).get("stream")
         if not url or self._status.terminal:
@@ -215,11 +215,11 @@ class ReplicateJob:
                     elif event.event == "done":
                         break
         except (TargetError, ValueError) as error:
-            _LOG.info("the stream of prediction %s was left: %s", self.id, error)
+            _LOG.info("stopped reading the stream of prediction %s: %s", self.id, error)
         await self._look()
 
     def _unseen(self) -> list[Output | Log]:
-        """What the end shows and no stream has brought."""
+        """Return output and logs of the ended prediction that no stream event contained."""
         unseen: list[Output | Log] = []
         logs = self._answer.get("logs") or ""
         if logs.startswith(self._logs) and len(logs) > len(self._logs):
@@ -245,7 +245,7 @@ async def _next(stream: AsyncGenerator[Output | Log, None]) -> Output | Log | No
 
 
 def rest(chunks: list[Any], seen: list[Any]) -> list[Any]:
-    """What of an output no event has brought; one event may hold several chunks of a text."""
+    """Return the output that no event contained; one event may hold several chunks of a text."""
     if chunks[: len(seen)] != seen and all(isinstance(one, str) for one in [*chunks, *seen]):
         whole, start = "".join(chunks), "".join(seen)
         if whole.startswith(start):
@@ -254,20 +254,20 @@ def rest(chunks: list[Any], seen: list[Any]) -> list[Any]:
 
 
 def _decoder(schema: Mapping[str, Any] | None) -> bool:
-    """Whether a chunk of the output is anything but text."""
+    """Return whether chunks of the output are anything but text."""
     return bool(PredictorSchema.of(schema or {}).output.item.get("type", "string") != "string")
 
 
 def status_of(answer: Mapping[str, Any]) -> Status:
-    """The status in a prediction as the API shows it; raises ``ValueError`` or ``KeyError`` for what has none."""
+    """Return the status in a prediction's API response; raises ``ValueError`` or ``KeyError`` without a known one."""
     return Status.CANCELED if answer["status"] == _ABORTED else Status(answer["status"])
 
 
 def prediction_of(answer: Mapping[str, Any]) -> Prediction:
-    """A prediction as the API shows it, in our words.
+    """Convert a prediction in an API response.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: it is none.
+        AttributeError, KeyError, TypeError, ValueError: the response is not a prediction.
     """
     metrics = dict(answer.get("metrics") or {})
     created, started, ended = (_time_s(answer.get(name)) for name in ("created_at", "started_at", "completed_at"))
@@ -288,5 +288,5 @@ def prediction_of(answer: Mapping[str, Any]) -> Prediction:
 
 
 def _time_s(text: str | None) -> float | None:
-    """Seconds since 1970 of an ISO time."""
+    """Convert an ISO time to seconds since 1970; ``None`` stays ``None``."""
     return None if not text else datetime.fromisoformat(text).timestamp()

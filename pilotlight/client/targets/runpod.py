@@ -1,4 +1,4 @@
-"""A serverless endpoint of RunPod, over its HTTP API: the official client loses failures and ends of streams."""
+"""A RunPod serverless endpoint, over HTTP because the official client loses failures and the end of streams."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pilotlight.types import Prediction, Status
 
 API_URL = "https://api.runpod.ai/v2"
 
-# What /run takes.
+# Largest request body that /run accepts.
 MAX_BODY_BYTES = 10 * 1000 * 1000
-# What RunPod takes for how long a job may exist. Sooner ends are the client's own to see to.
+# The shortest job lifetime that RunPod accepts; the client itself enforces shorter limits.
 _LEAST_TTL_S = 10.0
 _MOST_TTL_S = 7 * 86400.0
 _POLLS_S = (0.05, 0.1, 0.2, 0.35)
@@ -38,14 +38,14 @@ _STATES = {
 
 
 class RunPodConnection:
-    """An endpoint.
+    """A connection to an endpoint.
 
     Args:
         target: of kind ``runpod``.
         token: an API key.
-        timeouts: of single requests.
-        retry: of single requests.
-        url: where the API is, with its version.
+        timeouts: limits of single requests.
+        retry: retry policy of single requests.
+        url: the API's URL, including its version.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RunPodConnection:
         await self._http.close()
 
     async def schema(self) -> Mapping[str, Any] | None:
-        """RunPod keeps no schema of its endpoints."""
+        """Return ``None``: RunPod keeps no schemas of endpoints."""
         return None
 
     async def submit(self, inputs: Mapping[str, Any], *, total_s: float | None) -> RunPodJob:
@@ -68,7 +68,7 @@ class RunPodConnection:
         if size_bytes > MAX_BODY_BYTES:
             largest = max(inputs, key=lambda name: len(json.dumps(inputs[name])))
             raise InputError(
-                largest, f"the request has {size_bytes:,} bytes, RunPod takes {MAX_BODY_BYTES:,}; give a URL"
+                largest, f"the request has {size_bytes:,} bytes, RunPod accepts {MAX_BODY_BYTES:,}; give a URL"
             )
         if total_s is not None:
             body["policy"] = {"ttl": round(min(max(total_s, _LEAST_TTL_S), _MOST_TTL_S) * _MS)}
@@ -86,7 +86,7 @@ class RunPodConnection:
 
 
 class RunPodJob:
-    """One job; ``answer`` is what the API says of it."""
+    """One job; ``answer`` is its state as the API returns it."""
 
     def __init__(self, http: Http, answer: Mapping[str, Any]) -> None:
         self._http = http
@@ -101,7 +101,7 @@ class RunPodJob:
 
     async def cancel(self) -> None:
         state = _STATES.get(self._state)
-        if state is None or not state.terminal:  # what we do not know the name of may run all the same
+        if state is None or not state.terminal:  # a job in an unknown state may be running
             await self._http.call("POST", f"/cancel/{self.id}", repeatable=True)
 
     async def events(self) -> AsyncGenerator[Event, None]:
@@ -131,10 +131,11 @@ class RunPodJob:
         yield Completed(last)
 
     async def _new_chunks(self) -> list[Any]:
-        """Output comes from ``/stream``, which gives what has come since it was asked last, and the state.
+        """Return new output from ``/stream``, which returns the chunks since the last request, and the state.
 
-        It forgets what it has given: asking again after an answer that broke would leave a hole. So a broken stream is
-        left, and what is missing comes from the end, where the endpoint keeps it.
+        ``/stream`` forgets chunks it has returned, so asking again after a broken response would leave a gap. After
+        one, the stream is not read again; the missing chunks come from the job's final output, if the endpoint keeps
+        it.
         """
         if not self._torn:
             try:
@@ -149,19 +150,19 @@ class RunPodJob:
         return []
 
     def _unseen(self, kept: Any) -> list[Any]:
-        """What the end shows and no stream has brought.
+        """Return the chunks of the final output that no stream response contained.
 
         Args:
-            kept: the output that the end shows: all chunks, a single value, or ``None``.
+            kept: the job's final output: all chunks, a single value, or ``None``.
 
         Raises:
-            TargetError: a stream broke, and the end does not show what was in it.
+            TargetError: a stream broke, and the final output does not contain the missing chunks.
         """
         whole = kept if isinstance(kept, list) else [] if kept is None else [kept]
         if not self._torn:
             return [] if self._chunks else whole
         if self._status is Status.SUCCEEDED and (not whole or whole[: len(self._chunks)] != self._chunks):
-            raise TargetError(f"the stream of job {self.id} broke, and the endpoint does not keep what was in it")
+            raise TargetError(f"the stream of job {self.id} broke, and the endpoint does not keep its output")
         return whole[len(self._chunks) :]
 
     async def _look(self) -> Mapping[str, Any]:
@@ -176,9 +177,7 @@ class RunPodJob:
         try:
             return _STATES[self._state]
         except KeyError:
-            raise TargetError(
-                f"RunPod says that job {self.id} is {self._state!r}, which is no state that we know"
-            ) from None
+            raise TargetError(f"RunPod reports the unknown state {self._state!r} for job {self.id}") from None
 
 
 def _prediction(answer: Mapping[str, Any], chunks: list[Any], status: Status) -> Prediction:
@@ -189,11 +188,11 @@ def _prediction(answer: Mapping[str, Any], chunks: list[Any], status: Status) ->
     }
     output, error = answer.get("output"), answer.get("error")
     if status is Status.FAILED and not error:
-        error = "RunPod ended it: it took longer than allowed" if answer["status"] == "TIMED_OUT" else "it failed"
+        error = "RunPod ended the job: it exceeded its time limit" if answer["status"] == "TIMED_OUT" else "it failed"
     return Prediction(
         id=answer["id"],
         status=status,
-        # Without return_aggregate_stream RunPod keeps nothing of what a generator has yielded.
+        # Without return_aggregate_stream RunPod keeps none of the chunks that a generator yields.
         output=chunks if chunks and not output else output,
         error=str(error) if status is Status.FAILED else None,
         metrics=metrics,

@@ -1,4 +1,4 @@
-"""An endpoint of SageMaker whose container is ours, through boto3, which knows AWS's many ways to prove who one is."""
+"""A SageMaker endpoint that runs pilotlight's container, through boto3, which supports all AWS credential sources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pilotlight.runtime import Feed, Output, Started
 from pilotlight.types import Prediction
 
 _JSON_LINES = "application/jsonlines"
-# botocore's names for what keeps it from signing a request.
+# botocore's exceptions when a request cannot be signed.
 _UNSIGNED = (
     *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
     *("SSOError", "TokenRetrievalError", "UnauthorizedSSOTokenError"),
@@ -36,17 +36,17 @@ _UNSIGNED = (
 
 
 class SageMakerConnection(PassingConnection):
-    """An endpoint: predictions go through SageMaker's runtime, and its control plane says how the endpoint stands.
+    """A connection to an endpoint: predictions go through SageMaker's runtime API, its state through the control plane.
 
     Args:
         target: of kind ``sagemaker``.
         timeouts: ``connect_s`` and ``answer_s`` are used.
-        retry: while it takes no prediction.
-        url: where both APIs are; by default where boto3 finds them: in the region, or where ``AWS_ENDPOINT_URL`` and
-            its relatives say.
+        retry: retry policy while the endpoint does not accept a prediction.
+        url: URL of both APIs; by default boto3 determines them from the region, or from ``AWS_ENDPOINT_URL`` and
+            related variables.
 
     Raises:
-        ConfigError: boto3 is not installed, or knows no region.
+        ConfigError: boto3 is not installed, or no region is configured.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SageMakerConnection(PassingConnection):
         except ImportError as error:
             raise ConfigError(f"{target} needs boto3 ({error}): pip install 'pilotlight[sagemaker]'") from error
         try:
-            # Not the default session: two of its clients must not be made at once on two threads.
+            # Not the default session: it cannot create two clients concurrently on two threads.
             self._session = boto3.session.Session()
             self._runtime = self._client("sagemaker-runtime", read_timeout=None, retries={"total_max_attempts": 1})
         except self._exceptions.BotoCoreError as error:
@@ -76,28 +76,28 @@ class SageMakerConnection(PassingConnection):
                 await asyncio.to_thread(client.close)
 
     async def state(self) -> TargetState:
-        """How the endpoint stands, what it runs on, and what that costs.
+        """Return the endpoint's state, hardware and price per hour.
 
         Raises:
             TargetMissingError: there is no such endpoint.
-            TargetAuthError: these credentials may not ask.
-            TargetError: anything else.
+            TargetAuthError: the credentials do not permit the request.
+            TargetError: any other failure.
         """
         control = await self._opened()
         try:
             endpoint = await asyncio.to_thread(control.describe_endpoint, EndpointName=self._target.name)
-        except Exception as error:  # botocore's, or of the connections below it
+        except Exception as error:  # from botocore, or from the connection below it
             mapped = self._mapped(error)
             if isinstance(mapped, TargetMissingError):
                 raise TargetMissingError(
                     f"there is no endpoint {self._target.name!r} in {control.meta.region_name}; "
-                    "`aws sagemaker list-endpoints` shows those that are there"
+                    "`aws sagemaker list-endpoints` shows the existing ones"
                 ) from error
             raise mapped from error
         try:
             name = endpoint["EndpointConfigName"]
             config = await asyncio.to_thread(control.describe_endpoint_config, EndpointConfigName=name)
-        except Exception:  # noqa: BLE001 - it may have been deleted, or not be ours to see: then the hardware is not known
+        except Exception:  # noqa: BLE001 - it may be deleted or not permitted; the hardware is then unknown
             config = {}
         return state_from(endpoint, config, load_prices().tariffs["sagemaker"])
 
@@ -122,9 +122,9 @@ class SageMakerConnection(PassingConnection):
                     feed(Output(chunks[-1], len(chunks) - 1))
         except PilotlightError:
             raise
-        except Exception as error:  # botocore's, or of the connections below it
+        except Exception as error:  # from botocore, or from the connection below it
             raise self._mapped(error) from error
-        raise TargetUnavailableError(f"{self._target} closed the connection in mid-prediction")
+        raise TargetUnavailableError(f"{self._target} closed the connection before the prediction's end")
 
     def _invoke(self, inputs: Mapping[str, Any]) -> Any:
         return self._runtime.invoke_endpoint_with_response_stream(
@@ -139,7 +139,7 @@ class SageMakerConnection(PassingConnection):
         return self._session.client(service, endpoint_url=self._url, config=config)
 
     async def _opened(self) -> Any:
-        """The control plane's client. Its API is large: reading its description takes longer than a prediction."""
+        """Return the control plane's client, created once: reading the API's description outlasts a prediction."""
         async with self._opening:
             if self._control is None:
                 make = partial(self._client, "sagemaker", read_timeout=self._timeouts.answer_s)
@@ -147,17 +147,17 @@ class SageMakerConnection(PassingConnection):
         return self._control
 
     async def _explained(self, error: TargetMissingError) -> PilotlightError:
-        """Why the runtime knows no such endpoint: it says so of one that is being made, too."""
+        """Return the reason for a missing endpoint; the runtime reports one that is being created as missing too."""
         try:
             state = await self.state()
         except TargetMissingError as missing:
             return missing
-        except PilotlightError:  # whoever may invoke an endpoint need not be allowed to look at it
+        except PilotlightError:  # permission to invoke an endpoint does not imply permission to describe it
             return error
         return refusal(self._target, state, str(error))
 
     def _mapped(self, error: Exception) -> PilotlightError:
-        """What boto3 raises, in our words."""
+        """Convert an exception of boto3."""
         if isinstance(error, self._exceptions.EndpointConnectionError | self._exceptions.ConnectTimeoutError):
             return TargetUnavailableError(f"{self._target} cannot be reached: {error}", sent=False)
         if type(error).__name__ in _UNSIGNED:

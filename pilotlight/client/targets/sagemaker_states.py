@@ -19,13 +19,13 @@ from pilotlight.errors import (
 )
 from pilotlight.prices import Tariff
 
-# An endpoint that is being changed serves what it served before.
+# States in which an endpoint serves; one that is being updated serves its previous version.
 _SERVING = ("InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed")
 _WHEN = {
-    "Creating": "it takes predictions once it is InService, some minutes from now",
-    "Deleting": "make it again, or send predictions elsewhere",
-    "Failed": "its container's logs are in CloudWatch; delete it, and make it again",
-    "OutOfService": "it takes no predictions until it is updated",
+    "Creating": "it accepts predictions once it is InService, in some minutes",
+    "Deleting": "create it again, or send predictions elsewhere",
+    "Failed": "its container's logs are in CloudWatch; delete the endpoint and create it again",
+    "OutOfService": "it accepts no predictions until it is updated",
 }
 
 _REFUSED = (400, 413, 415, 422)
@@ -34,11 +34,11 @@ _HOUR_S = 3600.0
 
 
 def error_for(target: Target, response: Mapping[str, Any]) -> PilotlightError:
-    """What a ``ClientError`` with this response is.
+    """Convert the response of a ``ClientError``.
 
     Args:
-        target: that was asked.
-        response: of botocore's error.
+        target: the endpoint.
+        response: the response in botocore's error.
     """
     code = str(response.get("Error", {}).get("Code", ""))
     words = f"{target}: {response.get('Error', {}).get('Message') or code}"
@@ -52,14 +52,14 @@ def error_for(target: Target, response: Mapping[str, Any]) -> PilotlightError:
         case "ServiceUnavailable" | "InternalFailure" | "InternalDependencyException":
             return TargetUnavailableError(words)
         case "ModelStreamError" | "InternalStreamFailure":
-            return TargetUnavailableError(f"{words}: it broke in mid-prediction")
+            return TargetUnavailableError(f"{words}: the connection broke before the prediction's end")
     if any(word in code for word in ("AccessDenied", "Token", "Signature", "UnrecognizedClient")):
         return TargetAuthError(words)
     return TargetError(words)
 
 
 def _of_the_container(response: Mapping[str, Any], words: str) -> PilotlightError:
-    """Our container's own answer, which SageMaker passes on."""
+    """Convert an error response of pilotlight's container, which SageMaker forwards."""
     status = int(response.get("OriginalStatusCode") or 500)
     said = said_in(response.get("OriginalMessage") or words)
     if status in _REFUSED:
@@ -68,12 +68,12 @@ def _of_the_container(response: Mapping[str, Any], words: str) -> PilotlightErro
 
 
 def state_from(endpoint: Mapping[str, Any], config: Mapping[str, Any], tariff: Tariff) -> TargetState:
-    """How an endpoint stands.
+    """Return an endpoint's state.
 
     Args:
-        endpoint: the answer of ``DescribeEndpoint``.
-        config: of ``DescribeEndpointConfig``; empty where that is not known.
-        tariff: SageMaker's.
+        endpoint: the response of ``DescribeEndpoint``.
+        config: the response of ``DescribeEndpointConfig``; empty if unknown.
+        tariff: SageMaker's prices.
     """
     status = str(endpoint.get("EndpointStatus", "Unknown"))
     types = {one["VariantName"]: one.get("InstanceType") for one in config.get("ProductionVariants", [])}
@@ -81,7 +81,7 @@ def state_from(endpoint: Mapping[str, Any], config: Mapping[str, Any], tariff: T
     unknown = not types
     for variant in endpoint.get("ProductionVariants", []):
         kind = types.get(variant["VariantName"])
-        if kind is None:  # serverless: it has no machine, and is charged otherwise
+        if kind is None:  # serverless: there are no machines, and no price per hour
             unknown = True
         else:
             hardware[kind] = hardware.get(kind, 0) + int(variant.get("CurrentInstanceCount", 0))
@@ -91,15 +91,15 @@ def state_from(endpoint: Mapping[str, Any], config: Mapping[str, Any], tariff: T
 
 
 def refusal(target: Target, state: TargetState, words: str) -> PilotlightError:
-    """Why an endpoint that is there has not taken a prediction.
+    """Return the error for a prediction that an existing endpoint has not accepted.
 
     Args:
-        target: that was asked.
-        state: how it stands.
-        words: the runtime's own.
+        target: the endpoint.
+        state: the endpoint's state.
+        words: the runtime's message.
     """
     if state.serves:
         return TargetError(words)
     why = f" ({state.reason})" if state.reason else ""
-    advice = _WHEN.get(state.status, "it takes predictions when it is InService")
+    advice = _WHEN.get(state.status, "it accepts predictions when it is InService")
     return TargetUnavailableError(f"{target} is {state.status}{why}: {advice}", sent=False)

@@ -1,4 +1,4 @@
-"""An endpoint of Vertex AI whose container is ours."""
+"""A Vertex AI endpoint that runs pilotlight's container."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _EVENTS = "text/event-stream"
 
 
 class VertexConnection(PassingConnection):
-    """An endpoint, streamed from by ``streamRawPredict``.
+    """A connection to an endpoint, which streams through ``streamRawPredict``.
 
     Args:
         target: of kind ``vertex``.
-        token: an OAuth access token, such as ``gcloud auth print-access-token`` gives.
+        token: an OAuth access token, such as ``gcloud auth print-access-token`` prints.
         timeouts: ``connect_s`` is used.
-        retry: while it takes no prediction.
-        url: where the API is; by default the target's region's.
+        retry: retry policy while the endpoint does not accept a prediction.
+        url: the API's URL; by default that of the target's region.
     """
 
     def __init__(
@@ -66,4 +66,4 @@ class VertexConnection(PassingConnection):
                         elif event.event == "end":
                             end = json_of(event.data, self._target, dict)
                             return ended(prediction_id, chunks, end, self._target)
-        raise TargetUnavailableError(f"{self._target} closed the connection in mid-prediction")
+        raise TargetUnavailableError(f"{self._target} closed the connection before the prediction's end")

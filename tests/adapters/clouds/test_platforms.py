@@ -62,7 +62,7 @@ def test_vertex_takes_what_raw_predict_passes_on(vertex_url):
         ("{", 400, "not JSON"),
         ([1], 400, "an object"),
         ({"instances": []}, 400, "at least one"),
-        ({"instances": [1]}, 400, "an instance has to be an object"),
+        ({"instances": [1]}, 400, "an instance must be an object"),
         ({"instances": ["a"], "parameters": 3}, 400, "parameters"),
         ({"instances": [{"prompt": "a", "count": -1}]}, 422, "count"),
         ({"instances": [{"prompt": "a", "count": 1.5}]}, 422, "count"),

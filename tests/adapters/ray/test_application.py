@@ -149,7 +149,7 @@ def test_a_killed_replica_loses_what_it_ran_and_nothing_else(ray):
     os.kill(pid, signal.SIGKILL)
     lost = doomed.end()
     assert lost["status"] == "failed"
-    assert "replica that had prediction doomed is gone; as it may have begun, it was not run again" in lost["error"]
+    assert "replica that had prediction doomed is lost; as it may have begun, it was not run again" in lost["error"]
     with ray.client() as client:
         assert client.get("/health").status_code == 200
     loading.join(120)

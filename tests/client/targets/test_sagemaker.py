@@ -173,11 +173,11 @@ def config(kind):
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("Creating", r"^sagemaker:e is Creating: it takes predictions once it is InService"),
+        ("Creating", r"^sagemaker:e is Creating: it accepts predictions once it is InService"),
         ("Failed", r"^sagemaker:e is Failed \(the health check did not pass\): its container's logs are in CloudWatch"),
-        ("Deleting", r"^sagemaker:e is Deleting: make it again"),
+        ("Deleting", r"^sagemaker:e is Deleting: create it again"),
         ("OutOfService", r"^sagemaker:e is OutOfService: .*until it is updated"),
-        ("Meditating", r"^sagemaker:e is Meditating: it takes predictions when it is InService"),
+        ("Meditating", r"^sagemaker:e is Meditating: it accepts predictions when it is InService"),
     ],
 )
 def test_an_endpoint_that_does_not_serve_says_why_and_a_fallback_may_take_over(status, words):
