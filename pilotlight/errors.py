@@ -2,51 +2,51 @@
 
     PilotlightError
     ├── UsageError                what the caller gave cannot work; the message says what to change
-    │   ├── ConfigError           cog.yaml, infera.yaml or an environment variable
+    ├── UsageError                invalid arguments or configuration; the message says what to change
     │   ├── InputError            one input of a prediction: which, what was given, what is allowed
     │   └── UnsafeWeightsError    a model that could only be loaded by running code from it (pickle)
     ├── WeightsError              a model folder is missing, incomplete or damaged
     │   └── FetchError            it could not be downloaded; the part that arrived is kept
-    ├── EngineError               the engine failed; other requests may go on
+    ├── EngineError               the engine failed; other requests may continue
     │   ├── EngineBusyError       its queue is full: try again later
-    │   └── EngineStoppedError    it is closed or dead, and takes no more requests
+    │   └── EngineStoppedError    it is closed or has crashed, and accepts no more requests
     ├── StoreError                the gateway's database cannot be read or written
-    ├── TargetError               a place that predictions are sent to: Replicate, RunPod, a gateway, a Cog server
-    │   ├── TargetAuthError       it does not accept the token, or the account may not do this
-    │   ├── TargetMissingError    it does not know the model, version, endpoint or prediction
-    │   ├── TargetBusyError       it takes no more for now; carries when to try again
-    │   ├── TargetUnavailableError    it cannot be reached, or has broken
-    │   └── DeadlineError         the time given to a prediction is over; it has been cancelled
-    ├── WebhookError              a webhook is not from whom it says: do not act on it
+    ├── TargetError               a target of predictions failed: Replicate, RunPod, a gateway, a Cog server
+    │   ├── TargetAuthError       it does not accept the token, or the account lacks the permission
+    │   ├── TargetMissingError    it has no such model, version, endpoint or prediction
+    │   ├── TargetBusyError       it accepts no more requests for now; carries when to try again
+    │   ├── TargetUnavailableError    it cannot be reached, or its connection broke
+    │   └── DeadlineError         the time limit of a prediction has passed; it has been cancelled
+    ├── WebhookError              a webhook's signature or timestamp is invalid: do not act on it
     └── WorkerError               a Cog server process
         ├── SetupFailedError      setup() raised; carries its logs
-        ├── WorkerCrashedError    the process died or its Python half did
+        ├── WorkerCrashedError    the process or its Python subprocess has ended
         ├── WorkerBusyError       every slot is taken
         ├── WorkerTimeoutError    it did not become ready, answer or stop in time
-        ├── WorkerMemoryError     it took more memory than there is, or than it was allowed
+        ├── WorkerMemoryError     it exceeded the available memory or its memory limit
         ├── PredictionFailedError    predict() raised; carries the finished prediction's logs
-        └── PredictionCanceledError  somebody cancelled it
+        └── PredictionCanceledError  the prediction was cancelled
 
-A ``UsageError`` ends the command line with status 2, any other with status 1, and neither with a traceback.
+A ``UsageError`` ends the command line with status 2, any other with status 1; neither prints a traceback.
 """
 
 from __future__ import annotations
 
 
 class PilotlightError(Exception):
-    """The root: catch it to catch everything this package raises on purpose."""
+    """The base class of every error that this package raises on purpose."""
 
 
 class UsageError(PilotlightError):
-    """What the caller gave cannot work."""
+    """What the caller gave is invalid."""
 
 
 class ConfigError(UsageError):
-    """A configuration file or an environment variable is wrong."""
+    """A configuration file or an environment variable is invalid."""
 
 
 class InputError(UsageError):
-    """One input of a prediction is wrong.
+    """One input of a prediction is invalid.
 
     Args:
         name: the input as the caller knows it, such as ``prompt``.
@@ -60,7 +60,7 @@ class InputError(UsageError):
 
 
 class UnsafeWeightsError(UsageError):
-    """The model could only be loaded by running code that comes with it."""
+    """The model could only be loaded by running code that comes with it (pickle)."""
 
 
 class WeightsError(PilotlightError):
@@ -68,11 +68,11 @@ class WeightsError(PilotlightError):
 
 
 class FetchError(WeightsError):
-    """A download failed; what arrived is kept, so that the same command goes on from there."""
+    """A download failed; the received part is kept, so that the same command resumes it."""
 
 
 class EngineError(PilotlightError):
-    """The engine failed while it worked on a request."""
+    """The engine failed while processing a request."""
 
 
 class EngineBusyError(EngineError):
@@ -80,7 +80,7 @@ class EngineBusyError(EngineError):
 
 
 class EngineStoppedError(EngineError):
-    """The engine is closed or has died."""
+    """The engine is closed or has crashed."""
 
 
 class StoreError(PilotlightError):
@@ -88,23 +88,23 @@ class StoreError(PilotlightError):
 
 
 class TargetError(PilotlightError):
-    """A place that predictions are sent to did something that none of the errors below says better."""
+    """A target of predictions failed, for a reason that no subclass describes."""
 
 
 class TargetAuthError(TargetError):
-    """The target does not accept the token, or the account may not do this."""
+    """The target does not accept the token, or the account lacks the permission."""
 
 
 class TargetMissingError(TargetError):
-    """The target does not know what was asked for."""
+    """The target has no such model, version, endpoint or prediction."""
 
 
 class TargetBusyError(TargetError):
-    """The target takes no more for now.
+    """The target accepts no more requests for now.
 
     Args:
-        message: what it said.
-        retry_after_s: when it asked to be tried again; ``None`` where it did not say.
+        message: the target's message.
+        retry_after_s: seconds after which the target asks to be tried again; ``None`` if it does not say.
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -113,12 +113,12 @@ class TargetBusyError(TargetError):
 
 
 class TargetUnavailableError(TargetError):
-    """The target cannot be reached, or has broken.
+    """The target cannot be reached, or its connection broke.
 
     Args:
         message: what happened.
-        sent: whether the request may have reached it, so that sending it again might run it twice.
-        retry_after_s: when it asked to be tried again; ``None`` where it did not say.
+        sent: whether the request may have reached the target, so that sending it again might run it twice.
+        retry_after_s: seconds after which the target asks to be tried again; ``None`` if it does not say.
     """
 
     def __init__(self, message: str, *, sent: bool = True, retry_after_s: float | None = None) -> None:
@@ -128,10 +128,10 @@ class TargetUnavailableError(TargetError):
 
 
 class DeadlineError(TargetError):
-    """The time given to a prediction is over, and the target has been told to cancel it.
+    """A time limit of a prediction has passed, and the target has been asked to cancel it.
 
     Args:
-        message: which time, and how much it was.
+        message: which limit, and how long it was.
         phase: ``total``, ``wait`` (for the prediction to begin) or ``predict``.
     """
 
@@ -141,11 +141,11 @@ class DeadlineError(TargetError):
 
 
 class WebhookError(PilotlightError):
-    """A webhook is not signed by the key, or is not of now."""
+    """A webhook's signature does not match the secret, or its timestamp is not recent."""
 
 
 class WorkerError(PilotlightError):
-    """Something about a Cog server process.
+    """A Cog server process failed.
 
     Args:
         message: what happened and what to do.
@@ -158,11 +158,11 @@ class WorkerError(PilotlightError):
 
 
 class SetupFailedError(WorkerError):
-    """``setup()`` raised, or the predictor could not even be imported."""
+    """``setup()`` raised, or the predictor could not be imported."""
 
 
 class WorkerCrashedError(WorkerError):
-    """The process is gone, or its Python half is."""
+    """The worker's process, or its Python subprocess, has ended."""
 
 
 class WorkerBusyError(WorkerError):
@@ -174,7 +174,7 @@ class WorkerTimeoutError(WorkerError):
 
 
 class WorkerMemoryError(WorkerError):
-    """The worker took more memory than there is, or than it was allowed."""
+    """The worker exceeded the available memory or its memory limit."""
 
 
 class PredictionFailedError(WorkerError):

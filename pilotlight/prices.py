@@ -1,4 +1,4 @@
-"""What hardware costs at each platform, from one dated and sourced file, and what one prediction has cost. Pure."""
+"""Hardware prices of each platform, from one dated and sourced file, and the cost of one prediction. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from pilotlight.errors import ConfigError
 
-# Prices of GPUs at these platforms have changed about twice a year.
+# Age in days after which prices should be checked. GPU prices of these platforms have changed about twice a year.
 STALE_DAYS = 120
 
 _SECONDS = {"second": 1.0, "hour": 3600.0}
@@ -25,12 +25,12 @@ class Tariff:
 
     Attributes:
         platform: such as ``runpod``.
-        source: the page that the figures are from.
-        billed: what of a prediction is charged: ``cold_start``, ``predict``; ``deployed`` where time is charged whether
-            predictions run or not, so that no single one has a price.
-        granularity_s: what is charged is rounded up to a multiple of this; 0: not rounded.
+        source: the page that the prices are from.
+        billed: what is charged: ``cold_start``, ``predict``; or ``deployed`` if time is charged whether or not
+            predictions run, so that a single prediction has no price.
+        granularity_s: the charged time in seconds is rounded up to a multiple of this; 0: not rounded.
         note: what else is charged, in words.
-        usd_per_s: by the platform's name of the hardware, in US dollars per second.
+        usd_per_s: US dollars per second, by the platform's name of the hardware.
     """
 
     platform: str
@@ -43,27 +43,27 @@ class Tariff:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """All tariffs, as they were on ``as_of``."""
+    """All tariffs, as of ``as_of``."""
 
     as_of: date
     tariffs: Mapping[str, Tariff]
 
     def stale(self, today: date) -> bool:
-        """Whether they are so old that someone should look again."""
+        """Return whether the prices are older than ``STALE_DAYS``."""
         return (today - self.as_of).days > STALE_DAYS
 
 
 @cache
 def load_prices() -> Prices:
-    """The file that comes with this package."""
+    """Return the prices in the file of this package."""
     return parse_prices((files("pilotlight") / "prices.json").read_text(encoding="utf-8"))
 
 
 def parse_prices(text: str) -> Prices:
-    """The text of a price file.
+    """Parse the text of a price file.
 
     Raises:
-        ConfigError: it is not one; names what is wrong.
+        ConfigError: the text is not a price file; the message names the problem.
     """
     try:
         document = json.loads(text)
@@ -88,7 +88,7 @@ def _tariff(platform: str, one: Mapping[str, Any]) -> Tariff:
 
 
 def cost_usd(tariff: Tariff, hardware: str, *, cold_start_s: float | None, predict_s: float | None) -> float | None:
-    """What one prediction costs in US dollars; ``None`` where the platform charges otherwise, or a time is not known.
+    """Return the cost of one prediction in US dollars; ``None`` if it has no price of its own, or a time is unknown.
 
     Raises:
         ConfigError: the platform has no such hardware.
@@ -103,6 +103,6 @@ def cost_usd(tariff: Tariff, hardware: str, *, cold_start_s: float | None, predi
             return None
         billed_s += time_s
     if tariff.granularity_s:
-        # A hair below a whole multiple, so that 3.0000000001 s is not charged as 4.
+        # Subtract a tolerance, so that 3.0000000001 s is not charged as 4.
         billed_s = math.ceil(billed_s / tariff.granularity_s - 1e-9) * tariff.granularity_s
     return billed_s * tariff.usd_per_s[hardware]

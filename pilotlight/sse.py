@@ -1,4 +1,4 @@
-"""Server-sent events: from the bytes of a stream to its events, as the HTML standard describes them. Pure."""
+"""Parses server-sent events from the bytes of a stream, as the HTML standard specifies them. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BLANK_LINE = b"\n\n"
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvent:
-    """One event; several lines of data are joined by newlines."""
+    """One event; several data lines are joined by newlines."""
 
     event: str
     data: str
@@ -21,20 +21,22 @@ class ServerSentEvent:
 
 
 class Decoder:
-    """Takes a stream piece by piece, cut anywhere, and gives back the events that are complete.
+    """Parses a stream from pieces that may be cut anywhere.
 
-    An event of any size is one: whoever reads from a stranger counts the bytes before they come here.
+    The size of an event is not limited: the caller must limit the bytes of an untrusted stream.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._searched = 0  # up to here there is no end of an event: one of 100 MB is not searched again for each piece
+        self._searched = (
+            0  # no event ends before this offset; keeps large events from being searched again for each piece
+        )
         self._first = True
         self._after_return = False
         self._last_id = ""
 
     def feed(self, piece: bytes) -> Iterator[ServerSentEvent]:
-        """The events that end with this piece of the stream; read them all before the next piece."""
+        """Yield the events that this piece completes; read them all before the next piece."""
         self._buffer += self._with_newlines(piece)
         if self._first and len(self._buffer) >= len(_BOM):
             self._first = False
@@ -50,7 +52,7 @@ class Decoder:
         self._searched = max(0, len(self._buffer) - 1)
 
     def _with_newlines(self, piece: bytes) -> bytes:
-        """The piece with every end of a line as a newline; a return and a newline may be in two pieces."""
+        """Return the piece with all line ends as newlines; a CR and its LF may be in different pieces."""
         if self._after_return and piece:
             self._after_return = False
             piece = piece.removeprefix(b"\n")
@@ -60,7 +62,7 @@ class Decoder:
         return piece
 
     def _event(self, lines: list[str]) -> ServerSentEvent | None:
-        """``None`` where nothing is said: comments, or fields other than data."""
+        """Return the event of these lines; ``None`` if they have no data, such as comments."""
         name = "message"
         data = []
         for line in lines:

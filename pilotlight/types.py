@@ -1,4 +1,4 @@
-"""Words that every part of pilotlight shares."""
+"""Types that every part of pilotlight shares."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """A prediction's life, in Replicate's words."""
+    """Status of a prediction, with Replicate's names."""
 
     STARTING = "starting"
     PROCESSING = "processing"
@@ -26,12 +26,12 @@ class Prediction:
     """A prediction that has ended.
 
     Attributes:
-        id: as it was asked for.
-        status: one of the terminal ones.
-        output: what ``predict`` returned; a list of the chunks where it yields.
-        error: why it failed; ``None`` otherwise.
-        logs: what it printed.
-        metrics: numbers by name; ``predict_time`` is in seconds.
+        id: the id in the request.
+        status: a terminal status.
+        output: what ``predict`` returned; the list of chunks if it yields.
+        error: the failure's message; ``None`` otherwise.
+        logs: what the predictor printed.
+        metrics: values by name; ``predict_time`` is in seconds.
     """
 
     id: str

@@ -1,6 +1,6 @@
-"""The command ``pilotlight``: one module for each subcommand, imported when it is asked for.
+"""The command ``pilotlight``: one module for each subcommand, imported when it is called.
 
-Exit status: 0 done, 1 it failed, 2 what was given cannot work, 130 interrupted. Errors that we raise on purpose are
+Exit status: 0 success, 1 failure, 2 invalid arguments or configuration, 130 interrupted. A ``PilotlightError`` prints
 one message on stderr, without a traceback.
 """
 
@@ -18,7 +18,7 @@ from pilotlight.errors import PilotlightError, UsageError, WorkerError
 
 __all__ = ["main", "run"]
 
-# By section of `pilotlight --help`: the name of a command, where it is, and its short help, which imports nothing.
+# Subcommands by section of `pilotlight --help`: name, where it is, and its short help, read without importing anything.
 _SECTIONS = {
     "Run": {
         "predict": ("pilotlight.cli.predict.predict:command", "Run one prediction of a Cog project, without Docker."),
@@ -68,15 +68,15 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """The entry point: runs the command line and ends the process with the status of the module's docstring."""
+    """Run the command line and exit with a status listed in the module's docstring."""
     sys.exit(run(args))
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """As ``main``, but returns the status."""
+    """Run the command line and return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show an emoji shows its number
+            stream.reconfigure(errors="backslashreplace")  # characters that the terminal's encoding lacks are escaped
     for message in unknown_variables(os.environ):
         click.echo(f"Warning: {message}", err=True)
     try:
@@ -91,7 +91,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except PilotlightError as error:
         return _report(error)
     except BrokenPipeError:
-        # The reader of our output has left; nothing more can reach it, not even what Python flushes at its exit.
+        # The reader of stdout is gone; redirect stdout so that Python's flush at exit does not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status if isinstance(status, int) else 0

@@ -1,4 +1,4 @@
-"""How requests are divided among versions or targets. Pure: time and chance are arguments."""
+"""Divides requests among versions or targets. Pure: time and random numbers are arguments."""
 
 from pilotlight.traffic.split import Route, Traffic, choose
 

@@ -1,8 +1,8 @@
-"""Which of several targets a request goes to, and which others see a copy of it. Pure: chance is an argument.
+"""Chooses the target of a request, and the targets that receive copies of it. Pure: the random key is an argument.
 
-The split is rendezvous hashing with weights: a key goes where ``-weight / ln(u)`` is largest, ``u`` being a hash of the
-key and the target. So a key stays where it is as long as weights do not change. When the weight of one target grows,
-keys move to that target only: a canary that grows from 5 to 10 % keeps its first 5 %.
+The split is weighted rendezvous hashing: a key goes to the target with the largest ``-weight / ln(u)``, where ``u`` is
+a hash of the key and the target. A key therefore keeps its target while weights do not change. When the weight of one
+target grows, keys move to that target only: a canary that grows from 5 to 10 % keeps its first 5 %.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _STEPS = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Where requests go.
+    """Weights, shadows and fallbacks of a split.
 
     Attributes:
-        weights: by target, in any unit; a target with 0 gets nothing. Two targets are an A/B test, one with a small
-            weight is a canary.
-        shadows: by target, the share (0 to 1) of requests that it sees a copy of. Its answers are never used.
+        weights: weights by target, in any unit; a target with 0 gets nothing. Two targets make an A/B test, one with a
+            small weight is a canary.
+        shadows: by target, the share (0 to 1) of requests that it receives a copy of. Its responses are not used.
         fallback: targets to try, in this order, when the chosen one cannot be reached.
 
     Raises:
-        ConfigError: there is nothing to choose from, or a number makes no sense.
+        ConfigError: no target has a weight above 0, or a number is out of range.
     """
 
     weights: Mapping[str, float]
@@ -41,10 +41,10 @@ class Traffic:
             if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
                 raise ConfigError(f"the weight of {target} is {weight!r}; expected a number of at least 0")
         if not any(self.weights.values()):
-            raise ConfigError("no target has a weight above 0: there is nowhere to send anything")
+            raise ConfigError("no target has a weight above 0: give at least one target a positive weight")
         for target, share in self.shadows.items():
             if not (isinstance(share, int | float) and 0 <= share <= 1):
-                raise ConfigError(f"the shadow {target} has {share!r}; expected a share of 0 to 1")
+                raise ConfigError(f"the shadow {target} has {share!r}; expected a share from 0 to 1")
             if self.weights.get(target):
                 raise ConfigError(f"{target} is a target and a shadow of itself; choose one")
         object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
@@ -53,14 +53,14 @@ class Traffic:
 
     @property
     def shares(self) -> dict[str, float]:
-        """By target, the share of requests that it gets."""
+        """Return the share of requests that each target gets."""
         total = math.fsum(self.weights.values())
         return {target: weight / total for target, weight in self.weights.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where one request goes: ``target``, else the first of ``fallback`` that answers; ``shadows`` get a copy."""
+    """Targets of one request: ``target``, else the first of ``fallback`` that answers; ``shadows`` receive a copy."""
 
     target: str
     fallback: tuple[str, ...]
@@ -68,12 +68,12 @@ class Route:
 
 
 def choose(traffic: Traffic, key: str, *, seed: str = "") -> Route:
-    """Return where the request with this key goes.
+    """Return the route of the request with this key.
 
     Args:
         traffic: the split.
-        key: who or what must stay together: a user's id makes the split sticky, a fresh random text does not.
-        seed: the name of the experiment; another one divides the same keys anew.
+        key: requests with the same key get the same target: a user's id makes the split sticky, a random text does not.
+        seed: the name of the experiment; another seed divides the same keys anew.
     """
     target = max(
         (name for name, weight in traffic.weights.items() if weight),
@@ -85,6 +85,6 @@ def choose(traffic: Traffic, key: str, *, seed: str = "") -> Route:
 
 
 def _unit(*parts: str) -> float:
-    """A number above 0 and below 1 for these texts, always the same."""
+    """Return a number above 0 and below 1 that depends only on these texts."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return (int.from_bytes(digest, "big") % _STEPS + 1) / (_STEPS + 2)  # both exact as floats: never 0.0 or 1.0

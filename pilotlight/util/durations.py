@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: ``90s``, ``800ms``, ``1h30m``, ``7d``; a bare number is seconds. Pure."""
+"""Parses durations: ``90s``, ``800ms``, ``1h30m``, ``7d``; a number without a unit is seconds. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["parse_duration"]
 _UNITS_S = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
 _BARE = re.compile(_NUMBER, re.ASCII)
-# Units from the largest to the smallest, each once at most.
+# Units from the largest to the smallest; each may occur once.
 _UNITS = ("d", "h", "min|m(?!s)", "s", "ms")
 _DURATION = re.compile(r"\s*".join(rf"(?:({_NUMBER})\s*({unit}))?" for unit in _UNITS), re.ASCII)
 
 
 def parse_duration(text: str) -> float | None:
-    """Return the seconds that ``text`` names; ``None`` when it is no duration."""
+    """Return the duration in seconds; ``None`` if ``text`` is not a duration."""
     text = text.strip().lower()
     if _BARE.fullmatch(text):
         return float(text)

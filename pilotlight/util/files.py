@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole."""
+"""Atomic replacement of files."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["write_atomically"]
 def write_atomically(path: Path, content: bytes | str, *, fsync: bool = False, mode: int = 0o666) -> None:
     """Replace ``path`` by ``content``: a reader sees all of the old file or all of the new one.
 
-    Several may write at once; the last one wins. Nothing else is left behind when it fails.
+    Concurrent writers are allowed; the last one wins. A failure leaves no temporary file.
 
     Args:
         path: in a folder that exists.
         content: text is written as UTF-8.
-        fsync: whether to wait for the disk, so that this holds after a loss of power too.
+        fsync: whether to wait for the disk, so that the file also survives a power failure.
         mode: the permissions of the new file, less the umask.
 
     Raises:
-        OSError: it cannot be written; ``path`` is as it was.
+        OSError: the file cannot be written; ``path`` is unchanged.
     """
     data = content.encode() if isinstance(content, str) else content
-    # Beside the file, because a rename is atomic only within one file system; hidden, and with a name of its own.
+    # In the same folder, because a rename is atomic only within one file system; hidden, and with a unique name.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

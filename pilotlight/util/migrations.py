@@ -1,7 +1,7 @@
-"""Databases that change their tables over time: numbered migrations, and the number in ``PRAGMA user_version``.
+"""Schema migrations of databases: numbered changes, and the number of the last one in ``PRAGMA user_version``.
 
-A database of format N has had the migrations 1 to N. A new migration is appended to a list; those that are there never
-change, because databases that have had them exist.
+A database of format N has had the migrations 1 to N. New migrations are appended to the list; existing ones never
+change, because databases exist to which they were applied.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One change of a database.
+    """One change of a database's schema.
 
     Attributes:
-        number: the format that the database has afterwards.
+        number: the format of the database afterwards.
         about: what changes, in a few words.
-        statements: SQL, each of which SQLite can roll back.
+        statements: SQL statements, each of which SQLite can roll back.
     """
 
     number: int
@@ -27,17 +27,17 @@ class Migration:
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    """Apply the migrations that a database has not had, in their order.
+    """Apply the migrations that a database has not had, in order.
 
-    Call it inside a transaction: where a migration fails, rolling back leaves the database as it was. Foreign keys must
+    Call it inside a transaction, so that rolling back after a failure leaves the database unchanged. Foreign keys must
     not be enforced meanwhile (``PRAGMA foreign_keys = OFF``, SQLite's default); they are checked at the end.
 
     Args:
         db: a connection in a transaction.
-        migrations: all of them, numbered from 1.
+        migrations: all migrations, numbered from 1.
 
     Raises:
-        sqlite3.Error: one of them failed, or the database has a newer format than the last one makes.
+        sqlite3.Error: a migration failed, or the database's format is newer than the last migration.
     """
     if not db.in_transaction:
         raise ValueError("migrate() was called outside a transaction; this is a bug")
@@ -57,6 +57,6 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
 
 
 def format_of(db: sqlite3.Connection) -> int:
-    """Return the format of a database: the number of the last migration that it has had, 0 for an empty one."""
+    """Return the format of a database: the number of its last migration, 0 for an empty one."""
     found: int = db.execute("PRAGMA user_version").fetchone()[0]
     return found

@@ -10,10 +10,10 @@ __all__ = ["retry_after_s"]
 
 
 def retry_after_s(value: str, *, now: float) -> float | None:
-    """Return the seconds that a ``Retry-After`` asks for, in either of its forms; ``None`` where it says nothing.
+    """Return the seconds of a ``Retry-After`` header in either of its forms; ``None`` if the value is invalid or empty.
 
     Args:
-        value: of the header: seconds, or a date.
+        value: the header's value: seconds, or a date.
         now: seconds since 1970.
     """
     try:

@@ -1,4 +1,4 @@
-"""Sizes in bytes as people write them: ``8GiB``, ``300MB``, ``1e9``; a bare number is bytes. Pure."""
+"""Parses sizes in bytes: ``8GiB``, ``300MB``, ``1e9``; a number without a unit is bytes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIZE = re.compile(r"(\d{1,18}(?:\.\d{0,9})?(?:e\d{1,2})?)\s*([a-z]*)", re.ASCII
 
 
 def parse_size(text: str) -> int | None:
-    """Return the bytes that ``text`` names; ``None`` when it is no size above zero."""
+    """Return the size in bytes; ``None`` if ``text`` is not a size above zero."""
     match = _SIZE.fullmatch(text.strip().lower())
     if match is None or match[2] not in _UNITS:
         return None

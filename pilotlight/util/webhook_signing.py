@@ -1,4 +1,4 @@
-"""The signature of webhooks, as Replicate and our gateway make it and receivers verify it. Pure."""
+"""Signature of a webhook, as Replicate and the gateway compute it and receivers verify it. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ PREFIX = "whsec_"
 
 
 def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
-    """Return the signature of a message, in base64, without its version.
+    """Return the signature of a message in base64, without its version prefix.
 
     Args:
         secret: ``whsec_`` and a key in base64.
-        message_id: the same for every try to deliver it.
-        timestamp: of this try; seconds since 1970, as they are in its header.
+        message_id: the same for every delivery attempt.
+        timestamp: of this attempt: seconds since 1970, as in its header.
         body: the bytes that are sent.
 
     Raises:
-        ConfigError: the secret is none.
+        ConfigError: the secret is not a webhook secret.
     """
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ConfigError(f"the webhook secret is not {PREFIX} and a key in base64: {error}") from None
     if not key:
-        raise ConfigError("the webhook secret is empty: anybody could sign with it")
+        raise ConfigError("the webhook secret is empty: anybody could sign with it; give whsec_ and a key in base64")
     digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return base64.b64encode(digest).decode()

@@ -73,7 +73,7 @@ def test_a_fallback_is_tried_once():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"weights": {}}, "nowhere to send"),
+        ({"weights": {}}, "no target has a weight above 0"),
         ({"weights": {"a": -1}}, "weight of a"),
         ({"weights": {"a": float("nan")}}, "weight of a"),
         ({"weights": {"a": float("inf")}}, "weight of a"),

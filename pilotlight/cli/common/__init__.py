@@ -1,1 +1,1 @@
-"""What several commands share: options, values, output."""
+"""Options, parameter types and output that several commands share."""

@@ -1,4 +1,4 @@
-"""Lengths of time on the command line: ``90s``, ``1h30m``, ``7d``."""
+"""The parameter type for durations: ``90s``, ``1h30m``, ``7d``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Duration(click.ParamType[float]):
             return value
         duration_s = parse_duration(value)
         if duration_s is None:
-            self.fail(f"{value!r} is no duration: give one such as 90s, 1h30m or 7d", param, ctx)
+            self.fail(f"{value!r} is not a duration: give one such as 90s, 1h30m or 7d", param, ctx)
         return duration_s
 
 

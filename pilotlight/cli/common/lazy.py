@@ -12,12 +12,12 @@ __all__ = ["LazyGroup"]
 
 
 class LazyGroup(click.Group):
-    """A group that knows its subcommands by name, place and short help.
+    """A group that imports a subcommand only when it is called.
 
     Args:
-        sections: by the title of a section of the help, its subcommands: by name
+        sections: subcommands by title of the help's section: for each name
             ``("package.module:attribute", "short help")``. The help lists both in the given order.
-        settings: those of ``click.Group``.
+        settings: keyword arguments of ``click.Group``.
     """
 
     def __init__(self, *, sections: Mapping[str, Mapping[str, tuple[str, str]]], **settings: Any) -> None:

@@ -12,7 +12,7 @@ from pilotlight.errors import UsageError
 
 
 def parse_variables(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """The callback of an option that takes ``NAME=VALUE`` any number of times."""
+    """Parse an option that takes ``NAME=VALUE`` any number of times; a click callback."""
     variables = {}
     for pair in given:
         name, equals, value = pair.partition("=")

@@ -1,4 +1,4 @@
-"""What a prediction returns, on the terminal or in files. As ``cog predict`` prints it, but streaming."""
+"""Shows a prediction's output on the terminal or writes it to files, as ``cog predict`` does, but streaming."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Printer:
 
     Args:
         kind: of its output.
-        path: where ``-o`` wants it, a file or a folder; ``None`` for the terminal, or ``output.<ext>`` for files.
+        path: the file or folder of ``-o``; ``None`` for the terminal, or ``output.<ext>`` for files.
 
     Raises:
-        UsageError: there is no folder to write to.
+        UsageError: the folder to write to does not exist.
     """
 
     def __init__(self, kind: OutputKind, path: Path | None) -> None:
@@ -33,19 +33,19 @@ class Printer:
         self._text: list[str] = []
 
     def chunk(self, chunk: Any) -> None:
-        """The next one, as soon as it is there."""
+        """Show the next chunk."""
         if self._kind is OutputKind.TEXT:
             self._write(chunk if isinstance(chunk, str) else json.dumps(chunk, ensure_ascii=False))
         elif self._kind is OutputKind.LINES:
             self._write(json.dumps(chunk, ensure_ascii=False) + "\n")
 
     def end_line(self) -> None:
-        """Puts the cursor to the start of a line, after whatever chunks there were."""
+        """Move the cursor to the start of a line, if a chunk has left it elsewhere."""
         if self._path is None and self._text and not self._text[-1].endswith("\n"):
             click.echo()
 
     def finish(self, prediction: Prediction) -> None:
-        """What remains to be shown of one that has succeeded."""
+        """Show the rest of a prediction that has succeeded."""
         if self._kind in (OutputKind.FILE, OutputKind.FILES):
             _save_all(prediction.output, self._path)
         elif self._kind is OutputKind.JSON:
@@ -55,9 +55,9 @@ class Printer:
             click.echo(f"Written output to: {self._path}", err=True)
 
     def finish_json(self, prediction: Prediction) -> None:
-        """The whole prediction as one JSON object, with the paths of saved files in place of their contents."""
+        """Show the whole prediction as one JSON object, with the paths of saved files in place of their contents."""
         saved = self._kind in (OutputKind.FILE, OutputKind.FILES) and prediction.output is not None
-        # The name without its ending, which belongs to the JSON; each file gets that of its type.
+        # The name without its extension, which is that of the JSON; each file gets the extension of its type.
         stem = self._path.with_suffix("") if self._path is not None else None
         document = {
             "id": prediction.id,
@@ -93,14 +93,14 @@ def _writable(path: Path | None) -> Path | None:
 
 
 def _save_all(output: Any, path: Path | None) -> Any:
-    """Saves what is a data: URL; returns the output with paths instead."""
+    """Save every data: URL to a file; return the output with paths in their place."""
     if isinstance(output, list):
         return [_save(item, path, f".{index}") for index, item in enumerate(output)]
     return _save(output, path, "")
 
 
 def _save(output: Any, path: Path | None, number: str) -> Any:
-    """One file; what is no data: URL (an upload's address, say) is printed."""
+    """Save a data: URL to a file and return its path; any other value is printed."""
     if not isinstance(output, str) or not output.startswith("data:"):
         click.echo(output if isinstance(output, str) else json.dumps(output, ensure_ascii=False))
         return output

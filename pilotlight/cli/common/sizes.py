@@ -1,4 +1,4 @@
-"""Sizes on the command line: ``8GiB``, ``300MB``, ``1e9``."""
+"""The parameter type for sizes: ``8GiB``, ``300MB``, ``1e9``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Size(click.ParamType[int]):
             return value
         size_bytes = parse_size(value)
         if size_bytes is None:
-            self.fail(f"{value!r} is no size: give a number and a unit, such as 8GiB or 300MB", param, ctx)
+            self.fail(f"{value!r} is not a size: give a number and a unit, such as 8GiB or 300MB", param, ctx)
         return size_bytes
 
 

@@ -1,4 +1,4 @@
-"""A fetch or a verification as it runs, on the terminal: a bar for all of it and one for each file under way."""
+"""Shows the progress of a fetch or verification on the terminal: a total bar and one bar for each active file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pilotlight.loading.progress import Watcher
 
 @contextlib.contextmanager
 def watching(title: str, *, quiet: bool) -> Iterator[Watcher]:
-    """A watcher that draws on stderr where that is a terminal; otherwise, or ``quiet``, notes are plain lines there."""
+    """Provide a watcher that draws on stderr if that is a terminal and not ``quiet``; else it prints notes there."""
     console = Console(stderr=True, highlight=False, markup=False)
     if quiet or not console.is_terminal:
         yield _Lines(console)
@@ -40,23 +40,23 @@ def watching(title: str, *, quiet: bool) -> Iterator[Watcher]:
 
 
 class _Lines:
-    """Notes only."""
+    """Prints notes only."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def planned(self, sizes: Mapping[str, int | None]) -> None:
-        """Nothing to draw."""
+        """Draw nothing."""
 
     def advanced(self, name: str, done_bytes: int, total_bytes: int | None) -> None:
-        """Nothing to draw."""
+        """Draw nothing."""
 
     def note(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
 
 
 class _Bars(_Lines):
-    """Bars; rich's ``Progress`` may be updated from any thread."""
+    """Draws bars; rich's ``Progress`` may be updated from any thread."""
 
     def __init__(self, title: str, progress: Progress) -> None:
         super().__init__(progress.console)

@@ -1,6 +1,6 @@
-"""From ``-i name=value`` and ``--json`` to the input of a prediction, by the project's schema. Follows ``cog predict``.
+"""Converts ``-i name=value`` and ``--json`` to a prediction's inputs by the project's schema, as ``cog predict`` does.
 
-What the server checks itself (bounds, choices, patterns) is left to it.
+Bounds, choices and patterns are checked by the server.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _ARTICLES = {
 
 
 def inputs_from_flags(flags: Sequence[str], schema: PredictorSchema, *, complete: bool = True) -> dict[str, Any]:
-    """The values of ``name=value``, converted to the types of the schema; a name given twice makes a list.
+    """Return the values of ``name=value`` flags, converted to the schema's types; a name given twice makes a list.
 
     Args:
-        flags: as the command line has them.
+        flags: as given on the command line.
         schema: of the predictor.
-        complete: whether every required input has to be among them.
+        complete: whether every required input must be present.
 
     Raises:
         UsageError: a flag has no ``=``.
@@ -65,11 +65,11 @@ def inputs_from_flags(flags: Sequence[str], schema: PredictorSchema, *, complete
 
 
 def inputs_from_json(source: str, schema: PredictorSchema) -> dict[str, Any]:
-    """The values of a JSON object: given itself, or as ``@file``, or as ``-`` for the standard input.
+    """Return the values of a JSON object, given directly, as ``@file``, or as ``-`` for the standard input.
 
     Raises:
-        UsageError: it cannot be read, or is no JSON object.
-        InputError: as above.
+        UsageError: the source cannot be read, or is not a JSON object.
+        InputError: as for ``inputs_from_flags``.
     """
     where = source.removeprefix("@")
     try:
@@ -85,7 +85,7 @@ def inputs_from_json(source: str, schema: PredictorSchema) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--json: {where} is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise UsageError(f'--json: {where} has to be a JSON object, such as {{"prompt": "hello"}}')
+        raise UsageError(f'--json: {where} must be a JSON object, such as {{"prompt": "hello"}}')
     schema.check_names(values)
     _require_all(values, schema)
     return {name: _file_or(name, value) for name, value in values.items()}
@@ -101,12 +101,12 @@ def _require_all(given: Mapping[str, Any], schema: PredictorSchema) -> None:
 def _item_kinds(name: str, kinds: Sequence[Schema]) -> list[Schema]:
     lists = [kind for kind in kinds if kind["type"] == "array"]
     if not lists:
-        raise InputError(name, "given more than once, but it is no list")
+        raise InputError(name, "given more than once, but it is not a list")
     return [item for kind in lists for item in alternatives(kind.get("items", {}))]
 
 
 def _convert(name: str, text: str, kinds: Sequence[Schema], *, in_list: bool = False) -> Any:
-    """The first type that the text can be, from the strictest to plain text."""
+    """Convert a text to the first type that it fits, from the strictest to plain text."""
     if text.startswith("@"):
         value = _file_or(name, text)
         return [value] if kinds and all(kind["type"] == "array" for kind in kinds) else value
@@ -143,7 +143,7 @@ def _json(text: str) -> Any:
 
 
 def _file_or(name: str, value: Any) -> Any:
-    """The file that ``@path`` names as a data: URL; any other value as it is."""
+    """Return the file of an ``@path`` as a data: URL; any other value unchanged."""
     if not isinstance(value, str) or not value.startswith("@"):
         return value
     path = Path(value[1:]).expanduser()

@@ -1,1 +1,1 @@
-"""The commands of the gateway and of what was pushed to it."""
+"""The commands that run and manage a gateway and its pushed models."""

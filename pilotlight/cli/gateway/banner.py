@@ -1,4 +1,4 @@
-"""What ``pilotlight gateway`` prints when it has started: what it serves, where, and an example call."""
+"""The text that ``pilotlight gateway`` prints at its start: models, address, and an example call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def introduce(opened: OpenGateway) -> None:
     if not projects and not pushed:
         click.echo(
             f"There is no cog.yaml here, and nothing has been pushed to {opened.home}: `pilotlight push DIR "
-            "owner/name` makes a model, which is served from then on.",
+            "owner/name` creates a model, which is served from then on.",
             err=True,
         )
     click.echo(f"Listening at {opened.url}", err=True)

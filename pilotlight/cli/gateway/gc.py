@@ -1,4 +1,4 @@
-"""``pilotlight gc``: removes the files of what was pushed that nothing refers to any more."""
+"""``pilotlight gc``: removes pushed files that no version refers to."""
 
 from __future__ import annotations
 

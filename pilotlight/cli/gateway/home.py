@@ -1,4 +1,4 @@
-"""The option ``--home`` and what subcommands that read a home share: its registry, tables, ids and times."""
+"""The option ``--home``, and helpers of the subcommands that read that folder: its registry, tables, ids and times."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ home_option = click.option(
     show_envvar=True,
     default=HOME.default,
     show_default=True,
-    help="The folder of what was pushed, and of the gateway's predictions, uploads and tokens.",
+    help="The folder of pushed models, and of the gateway's predictions, uploads and tokens.",
 )
 
 
 def registry_in(home_folder: Path) -> Registry:
-    """Return the registry of a home, which is created where it does not exist.
+    """Return the registry in ``home_folder``, which is created if it does not exist.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the folder cannot be written.
     """
     return Registry(home.create(home_folder.expanduser()))
 
@@ -47,7 +47,7 @@ def local_time(time_s: float) -> str:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: on a terminal in its width, elsewhere with every row on one line, for grep."""
+    """Print a table: fitted to the width of a terminal, elsewhere with every row on one line, for grep."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)

@@ -1,4 +1,4 @@
-"""``pilotlight logs``: what the workers and predictions of a running gateway print."""
+"""``pilotlight logs``: the output of a running gateway's workers and predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Examples:
   pilotlight logs local/pilotlight -n 20
   pilotlight logs 7j4e7pyphb4d97wtijf0uy6ew1
 """
-# A gateway sends a ping after 15 s without anything else.
+# A gateway sends a ping after 15 s without other events.
 _SILENCE_S = 60.0
 
 

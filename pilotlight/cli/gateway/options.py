@@ -1,4 +1,4 @@
-"""The options of ``pilotlight gateway``, which become one ``GatewaySettings``."""
+"""The options of ``pilotlight gateway``, collected into one ``GatewaySettings``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _OPTIONS = (
     click.option(
         "--rate-limit",
         metavar="COUNT/UNIT",
-        help="How often each token may ask, such as 600/min; without tokens, each address. Unlimited by default.",
+        help="Request limit of each token, such as 600/min; without tokens, of each address. Unlimited by default.",
     ),
     click.option(
         "--allow-private-urls",
@@ -52,7 +52,7 @@ _OPTIONS = (
         "allow_networks",
         multiple=True,
         metavar="CIDR",
-        help="As --allow-private-urls, for the addresses in this network; any number of times.",
+        help="As --allow-private-urls, but only for addresses in this network; can be repeated.",
     ),
     click.option(
         "--keep",
@@ -83,7 +83,7 @@ _OPTIONS = (
         type=int,
         default=_DEFAULT.max_workers,
         show_default=True,
-        help="Workers of each model at most.",
+        help="Maximum number of workers of each model.",
     ),
     click.option(
         "--idle-timeout",
@@ -115,13 +115,13 @@ _OPTIONS = (
         type=SIZE,
         default=_DEFAULT.max_body_bytes,
         show_default="100MiB",
-        help="The largest request.",
+        help="Maximum size of a request.",
     ),
     click.option(
         "--fsync/--no-fsync",
         default=_DEFAULT.fsync,
         show_default=True,
-        help="Whether an accepted prediction survives a loss of power, at the cost of the time that the disk takes; "
+        help="Whether an accepted prediction survives a power failure, at the cost of waiting for the disk; "
         "it survives a crash of the gateway in any case.",
     ),
     environment_option,
@@ -130,7 +130,7 @@ _OPTIONS = (
 
 
 def settings_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Add all options to a command, which gets them as one argument, ``settings``."""
+    """Add all options to a command and pass them to it as one argument, ``settings``."""
 
     @functools.wraps(command)
     def wrapped(

@@ -1,4 +1,4 @@
-"""``pilotlight push``: a project, as it is now, becomes the current version of a model."""
+"""``pilotlight push``: stores a project as the current version of a model."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def command(
 
 
 def _parse(names: tuple[str, ...]) -> tuple[Path, str | None]:
-    """The folder and the model's name: the last of one or two is the name, unless it is the only one and a folder."""
+    """Return the folder and the model's name. A single argument is a folder if such a folder exists, else a name."""
     match names:
         case ():
             return Path(), None

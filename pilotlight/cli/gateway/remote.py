@@ -1,4 +1,4 @@
-"""How commands reach a gateway that runs already, on this machine or elsewhere."""
+"""Options and HTTP client of the commands that call a running gateway, on this machine or another."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def remote_options(command: F) -> F:
         help="Where the gateway listens.",
     )
     token = click.option(
-        "--token", envvar=TOKEN.name, show_envvar=True, help="A token of the gateway, where it asks for one."
+        "--token", envvar=TOKEN.name, show_envvar=True, help="A token of the gateway, if it requires one."
     )
     return url(token(command))
 
 
 @asynccontextmanager
 async def remote(url: str, token: str | None) -> AsyncGenerator[Http, None]:
-    """Open an HTTP client of the gateway at ``url``, which tries every request once.
+    """Open an HTTP client of the gateway at ``url``, which does not retry requests.
 
     Raises:
-        UsageError: ``url`` is not an address.
-        TargetError: also inside the context: the gateway cannot be reached, or refuses.
+        UsageError: ``url`` is not a URL.
+        TargetError: a request inside the context failed: the gateway cannot be reached, or refuses it.
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"--url {url!r}: give {URL.expected}")

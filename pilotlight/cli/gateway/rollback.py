@@ -1,4 +1,4 @@
-"""``pilotlight rollback``: an earlier version of a model becomes its current one."""
+"""``pilotlight rollback``: makes an earlier version of a model current again."""
 
 from __future__ import annotations
 

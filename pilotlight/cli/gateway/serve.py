@@ -1,4 +1,4 @@
-"""``pilotlight gateway``: Replicate's HTTP API in front of Cog projects, in the foreground."""
+"""``pilotlight gateway``: serves Cog projects with Replicate's HTTP API, in the foreground."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ Examples:
 def command(settings: GatewaySettings) -> int:
     """Serve Cog projects with Replicate's HTTP API, without Docker.
 
-    Each PROJECT, a folder with cog.yaml (the current one by default, if it is one), becomes the model local/FOLDER with
-    one version, and a deployment of the same name. All models of `pilotlight push` are served too: what is pushed or
-    rolled back meanwhile applies from the next prediction on. Workers are real Cog servers: started when a prediction
-    comes, stopped when none has come for a while. Accepted predictions are kept: after a crash of the gateway, those
-    that were waiting run, and those that were running are reported as failed.
+    Each PROJECT, a folder with cog.yaml (default: the current folder, if it has one), becomes the model local/FOLDER
+    with one version, and a deployment of the same name. All models of `pilotlight push` are served too: pushes and
+    rollbacks apply from the next prediction on. Workers are real Cog servers: started when a prediction arrives,
+    stopped when idle for a while. Accepted predictions are stored: after a crash of the gateway, those that were
+    waiting run, and those that were running are reported as failed.
     """
     if not settings.projects and Path(CONFIG_NAME).is_file():
         settings = replace(settings, projects=(Path(),))
@@ -55,7 +55,7 @@ async def _run(settings: GatewaySettings) -> int:
     """Serve until a signal; return 0 after SIGTERM, 130 after SIGINT."""
     signals = _Signals()
     serving = asyncio.create_task(_serve(settings, signals))
-    signals.on_first = serving.cancel  # what it opens is left in good order
+    signals.on_first = serving.cancel  # cancelling closes what it has opened
     try:
         await serving
     except asyncio.CancelledError:
@@ -79,7 +79,7 @@ async def _serve(settings: GatewaySettings, signals: _Signals) -> None:
 
 
 class _Signals:
-    """SIGINT and SIGTERM of this process, one after the other, from when it is made."""
+    """Receives SIGINT and SIGTERM of this process, in order, from its construction on."""
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
@@ -89,7 +89,7 @@ class _Signals:
             asyncio.get_running_loop().add_signal_handler(number, self._take, number)
 
     async def next(self) -> signal.Signals:
-        """Wait for the next one."""
+        """Wait for the next signal and return it."""
         return await self._received.get()
 
     def _take(self, number: signal.Signals) -> None:

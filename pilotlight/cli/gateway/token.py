@@ -1,4 +1,4 @@
-"""``pilotlight token``: the tokens that callers of a gateway send."""
+"""``pilotlight token``: manages the tokens that callers of a gateway send."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Examples:
 
 @click.group("token", epilog=_EPILOG)
 def command() -> None:
-    """Make, list and revoke the tokens of a gateway's callers.
+    """Create, list and revoke the tokens of a gateway's callers.
 
-    A running gateway applies changes immediately; one that was started without any token, at its next start.
+    A running gateway applies changes immediately; one that was started without any token applies them when restarted.
     """
 
 
@@ -36,11 +36,11 @@ def command() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     default=Scope.PREDICT.value,
     show_default=True,
-    help="read only reads, predict also creates predictions and files, admin also changes models and deployments.",
+    help="read: read only; predict: also create predictions and files; admin: also change models and deployments.",
 )
 @home_option
 def create(name: str, scope: str, home_folder: Path) -> None:
-    """Make a token and print it; it cannot be shown again."""
+    """Create a token and print it; it cannot be shown again."""
     token, text = Tokens(home_folder.expanduser()).create(name, Scope(scope), time.time())
     click.echo(f"Token {token.id}, {token.name!r}, for {token.scope}; it is shown only this once:", err=True)
     click.echo(text)

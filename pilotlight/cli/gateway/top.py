@@ -1,4 +1,4 @@
-"""``pilotlight top``: the state of a running gateway, live on a terminal, once in a pipe."""
+"""``pilotlight top``: shows the state of a running gateway, live on a terminal, once in a pipe."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLORS = {
     **dict.fromkeys(("crash-looping", "failed"), "red"),
 }
 _SHOWN_PREDICTIONS = 10
-# From so many columns of text on, every column of the table fits; a pipe is as wide.
+# Width in columns at which the whole table fits; also assumed for a pipe.
 _WIDE = 120
 
 
@@ -52,7 +52,7 @@ _WIDE = 120
 def command(once: bool, as_json: bool, every_s: float, url: str, token: str | None) -> None:
     """Show the models of a running gateway: workers, queue, latency, cold-start rate, and the last predictions.
 
-    Where a model has several versions or deployments, each of them has a row of its own. Times are of the last 200
+    A model with several versions or deployments has a row for each of them. Latencies are those of the last 200
     predictions of each version; with fewer than 59 there is no 95th percentile ("few"). Ctrl-C ends it.
     """
     console = Console()
@@ -73,7 +73,7 @@ async def _top(console: Console, *, once: bool, as_json: bool, every_s: float, u
 
 
 async def _watch(http: Http, console: Console, status: dict[str, Any], *, every_s: float, url: str) -> NoReturn:
-    """Show it until Ctrl-C; a gateway that is started again meanwhile is found again."""
+    """Show the status until Ctrl-C; reconnects to a gateway that is restarted meanwhile."""
     last_error = ""
     with Live(render(status, url, console.width), console=console, screen=True, auto_refresh=False) as live:
         while True:
@@ -91,7 +91,7 @@ async def _status(http: Http) -> dict[str, Any]:
 
 
 def render(status: Mapping[str, Any], url: str, width: int, *, last_error: str = "") -> Group:
-    """Return the answer of ``GET /status`` as tables, for so many columns of text. Pure."""
+    """Return the response of ``GET /status`` as tables for a width in columns of text. Pure."""
     at = datetime.fromtimestamp(status["now"]).astimezone()
     last_error = last_error or ("stopping" if status["stopping"] else "")
     head = Text.assemble((f"{url}  {at:%H:%M:%S}  ", "dim"), (last_error, "red"))
@@ -107,7 +107,7 @@ def render(status: Mapping[str, Any], url: str, width: int, *, last_error: str =
 
 
 def _models(models: list[dict[str, Any]], *, wide: bool) -> Table:
-    """All models; a narrow terminal goes without the columns that matter least."""
+    """Return a table of all models; on a narrow terminal without the least important columns."""
     table = _table("model", "state")
     for name in ("workers", "run", "wait", "median", "p95", *(("first output",) if wide else ()), "ok", "failed"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -133,13 +133,13 @@ def _models(models: list[dict[str, Any]], *, wide: bool) -> Table:
 
 
 def _several(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the versions of the models that have more than one, or one as several deployments."""
+    """Return the versions of models that have several versions, or one version in several deployments."""
     count = Counter(one["model"] for one in versions)
     return [one for one in versions if count[one["model"]] > 1]
 
 
 def _versions(versions: list[dict[str, Any]], *, wide: bool) -> Table:
-    """Versions to be compared; a narrow terminal goes without the columns that matter least."""
+    """Return a table that compares versions; on a narrow terminal without the least important columns."""
     table = _table(*(("model",) if wide else ()), "version", "deployment")
     queue, tail = (("run", "wait"), ("p95",)) if wide else ((), ())
     for name in ("traffic", "workers", *queue, "median", *tail, "ok", "failed", "cold"):

@@ -1,4 +1,4 @@
-"""``pilotlight versions``: what was pushed, and which version was current when."""
+"""``pilotlight versions``: lists pushed versions and when each was current."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pilotlight export``: a model in the form that a faster engine loads, checked against the model itself."""
+"""``pilotlight export``: converts a model for a faster engine and compares the artifact with the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pilotlight.loading.files.artifacts import PRECISIONS, Artifact
 from pilotlight.loading.files.manifest import ArtifactCheck, EncoderCheck
 from pilotlight.loading.progress import Watcher
 
-# Code and prose that no model was trained on; as much as any check reads.
+# Code and prose that no model was trained on; the length is the most that any check reads.
 OWN_SOURCE_CHARS = 40_000
 
 _EXAMPLES = """\b
@@ -34,7 +34,7 @@ Examples:
 def _share(ctx: click.Context, param: click.Parameter, given: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(%?)", given.strip())
     if found is None:
-        raise click.BadParameter(f"{given!r} is no share: give it as 3% or 0.03")
+        raise click.BadParameter(f"{given!r} is not a share: give it as 3% or 0.03")
     return float(found[1]) / (100 if found[2] else 1)
 
 
@@ -82,10 +82,10 @@ def command(
     weights_dir: Path,
     as_json: bool,
 ) -> int:
-    """Make an artifact of MODEL for a faster engine, for example MODEL/openvino-int8-cpu. MODEL is a folder, or the
+    """Create an artifact of MODEL for a faster engine, for example MODEL/openvino-int8-cpu. MODEL is a folder, or the
     name of one in --weights-dir.
 
-    The exporter runs in its own virtual environment, made once. The artifact is compared with the model before it is
+    The exporter runs in its own virtual environment, created once. The artifact is compared with the model before it is
     kept: bits per byte on a text and agreement of greedy outputs; for classifiers and embedders, labels and scores, or
     vectors. The figures are written to manifest.json.
     """
@@ -148,7 +148,7 @@ def command(
 
 
 def own_source() -> str:
-    """The package's modules, one after the other."""
+    """Return the source of the package's modules, concatenated."""
     root = Path(__file__).parent.parent.parent
     text = ""
     for path in sorted(root.rglob("*.py")):
@@ -162,12 +162,12 @@ def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no text in UTF-8: {error}") from error
+        raise UsageError(f"{path} is not UTF-8 text: {error}") from error
 
 
 @contextlib.contextmanager
 def _steps(*, quiet: bool) -> Iterator[Watcher]:
-    """A watcher that shows each note with the time it takes, on a terminal; elsewhere each is a line on stderr."""
+    """Provide a watcher that shows each note with its duration on a terminal; elsewhere it prints notes on stderr."""
     console = Console(stderr=True, highlight=False, markup=False)
     if quiet or not console.is_terminal:
         yield _Steps(console, None)
@@ -186,10 +186,10 @@ class _Steps:
         self._task: TaskID | None = None
 
     def planned(self, sizes: Mapping[str, int | None]) -> None:
-        """Exports count steps, not bytes."""
+        """Do nothing: exports count steps, not bytes."""
 
     def advanced(self, name: str, done_bytes: int, total_bytes: int | None) -> None:
-        """Exports count steps, not bytes."""
+        """Do nothing: exports count steps, not bytes."""
 
     def note(self, text: str) -> None:
         if self._progress is None:
@@ -199,6 +199,6 @@ class _Steps:
         self._task = self._progress.add_task(text, total=1)
 
     def finish(self) -> None:
-        """The step under way is done."""
+        """Mark the current step as done."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=1)

@@ -1,4 +1,4 @@
-"""``pilotlight start-files``: what a cold start of a project reads, recorded for ``read_ahead``."""
+"""``pilotlight start-files``: records the files that a cold start of a project reads, for ``read_ahead``."""
 
 from __future__ import annotations
 

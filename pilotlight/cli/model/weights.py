@@ -1,4 +1,4 @@
-"""``pilotlight weights``: fetch a model, list those that are here, verify every byte of them."""
+"""``pilotlight weights``: fetches a model, lists local models, and verifies every byte of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from pilotlight.cli.common.transfer_view import watching
 from pilotlight.errors import UsageError, WeightsError
 
-INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C has ended
+INTERRUPTED = 130  # conventional exit status after Ctrl-C
 
 _weights_dir = click.option(
     "--weights-dir",
@@ -93,7 +93,7 @@ def fetch(
                 watcher=watcher,
             )
     except KeyboardInterrupt:
-        click.echo("Stopped. What arrived is kept: the same command goes on from there.", err=True)
+        click.echo("Stopped. Received data is kept: the same command resumes the download.", err=True)
         ctx.exit(INTERRUPTED)
     wall_s = time.monotonic() - started_s
     manifest = fetched.manifest
@@ -115,21 +115,23 @@ def fetch(
         return
     at = f" at {manifest.revision}" if manifest.revision else ""
     if not fetched.files:
-        click.echo(f"{fetched.folder} is complete already: {manifest.source}{at}. To fetch it anew, remove the folder.")
+        click.echo(
+            f"{fetched.folder} is already complete: {manifest.source}{at}. To fetch it again, remove the folder."
+        )
         return
     click.echo(
         f"{fetched.folder}: {len(manifest.files)} files, {decimal(manifest.size_bytes)} "
         f"({decimal(fetched.received_bytes)} received in {wall_s:.1f} s), {manifest.source}{at}"
     )
     if fetched.unchecked:
-        click.echo(f"The source states no hash of {', '.join(fetched.unchecked)}: recorded as they came.", err=True)
+        click.echo(f"The source states no hash of {', '.join(fetched.unchecked)}: recorded as received.", err=True)
 
 
 @command.command(name="list", epilog="Example: pilotlight weights list --json")
 @_weights_dir
 @_as_json
 def list_models(weights_dir: Path, as_json: bool) -> None:
-    """List the models under --weights-dir: sizes and headers are looked at, no hash is computed."""
+    """List the models under --weights-dir. Sizes and headers are checked; hashes are not computed."""
     from pilotlight.loading.files.verify import glance, model_folders
 
     glances = [glance(folder) for folder in model_folders(weights_dir)]
@@ -181,13 +183,13 @@ def list_models(weights_dir: Path, as_json: bool) -> None:
 def verify(ctx: click.Context, models: tuple[str, ...], weights_dir: Path, jobs: int, as_json: bool) -> None:
     """Read every byte of the models (all under --weights-dir by default) and compare it with their manifests.
 
-    Exit status 1 where anything differs.
+    Exit status 1 if anything differs.
     """
     from pilotlight.loading.files.verify import model_folders, resolve_folder
 
     folders = [resolve_folder(name, weights_dir) for name in models] or model_folders(weights_dir)
     if not folders:
-        raise UsageError(f"there is nothing to verify: no model is under {weights_dir}/, and none was named")
+        raise UsageError(f"there is nothing to verify: there is no model under {weights_dir}/, and none was given")
     results = [_verify(folder, jobs=jobs, quiet=as_json) for folder in folders]
     if as_json:
         _print_json(results)
@@ -198,7 +200,7 @@ def verify(ctx: click.Context, models: tuple[str, ...], weights_dir: Path, jobs:
 
 
 def _verify(folder: Path, *, jobs: int, quiet: bool) -> dict[str, Any]:
-    """One folder's findings, in the shape that ``--json`` prints."""
+    """Verify one folder and return the findings in the form that ``--json`` prints."""
     from pilotlight.loading.files.verify import verify_folder
 
     try:
@@ -242,7 +244,7 @@ def _table(*columns: str) -> Table:
 
 
 def _print_table(table: Table) -> None:
-    """On a terminal in its width; elsewhere every row on one line, for grep."""
+    """Print a table fitted to the width of a terminal; elsewhere with every row on one line, for grep."""
     Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 10_000).print(table)
 
 

@@ -1,4 +1,4 @@
-"""``pilotlight predict``: the flags of ``cog predict`` that make sense without Docker."""
+"""``pilotlight predict``: runs one prediction of a project, with those flags of ``cog predict`` that need no Docker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pilotlight.runtime import Completed, Log, LogLine, Output, Project, ServerO
 from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.types import Prediction, Status
 
-# `--json` without a value: show JSON, take the inputs from -i.
+# Value of `--json` without an argument: print JSON, take the inputs from -i.
 _JSON_OUT = "\0"
 
 _EXAMPLES = """\b
@@ -131,7 +131,7 @@ async def _predict(
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str | None], None]]:
-    """A function that shows what is going on, where stderr is a terminal, and with ``None`` no more, for good."""
+    """Provide a function that shows the current step if stderr is a terminal; ``None`` hides it for good."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None

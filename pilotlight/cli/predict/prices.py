@@ -1,4 +1,4 @@
-"""``pilotlight prices``: what hardware costs at each platform, by the price file that comes with this release."""
+"""``pilotlight prices``: shows hardware prices of each platform, from the price file of this release."""
 
 from __future__ import annotations
 
@@ -73,4 +73,4 @@ def _document(prices: Prices, tariffs: list[Tariff]) -> dict[str, object]:
 def _staleness(prices: Prices, today: date) -> str | None:
     if not prices.stale(today):
         return None
-    return f"These prices are of {prices.as_of}: look at the sources again before you rely on them."
+    return f"These prices are of {prices.as_of}: check the sources before you rely on them."

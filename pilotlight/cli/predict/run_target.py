@@ -1,4 +1,4 @@
-"""``pilotlight run``: one prediction at any target, with the flags of ``pilotlight predict``."""
+"""``pilotlight run``: runs one prediction on any target, with the flags of ``pilotlight predict``."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def _run(
 
 
 def _untyped(flags: tuple[str, ...]) -> dict[str, Any]:
-    """Inputs for a target that does not tell its schema: JSON where the text is, else the text."""
+    """Return the inputs for a target without a schema: values that are valid JSON are parsed, others are texts."""
     inputs: dict[str, Any] = {}
     for flag in flags:
         name, equals, text = flag.partition("=")
@@ -140,7 +140,7 @@ def _document(result: Result) -> dict[str, Any]:
 
 
 def _summary(result: Result) -> str:
-    """One line on where the time went, and the money."""
+    """Return one line with the prediction's durations and cost."""
     times = result.timing
     parts = [
         f"{name} {value:.2f} s"

@@ -1,4 +1,4 @@
-"""``pilotlight types``: a typed module for a target."""
+"""``pilotlight types``: writes a typed module for a target."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ async def _module(target: str, token: str | None, url: str | None) -> str:
     async with AsyncClient(target, token=token, url=url) as client:
         document = await client.schema()
     if document is None:
-        raise UsageError(f"{target} does not tell its schema")
+        raise UsageError(f"{target} does not provide its schema")
     return module_for(target, document)

@@ -1,1 +1,1 @@
-"""``pilotlight serve`` on this machine and behind the contracts of platforms."""
+"""``pilotlight serve``: on this machine, or as a worker of another platform."""

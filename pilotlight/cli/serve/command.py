@@ -1,4 +1,4 @@
-"""``pilotlight serve``: the real Cog server of a project, in the foreground."""
+"""``pilotlight serve``: runs the real Cog server of a project in the foreground."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def command(
         return serve_ray(settings, ray, address, port)
     ray.refuse(platform)
     if platform != "cog":
-        from pilotlight.cli.serve.platforms import serve_on  # what only the other platforms need
+        from pilotlight.cli.serve.platforms import serve_on  # imported only when needed
 
         server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo)
         return serve_on(platform, Project.load(project_root), server, address, setup_timeout_s, grace_s)
@@ -118,11 +118,11 @@ def command(
     try:
         return asyncio.run(_serve(Worker(Project.load(project_root), options), setup_timeout_s, grace_s))
     except WorkerError as error:
-        raise type(error)(str(error)) from error  # its logs have been shown already
+        raise type(error)(str(error)) from error  # without its logs, which have been shown already
 
 
 async def _serve(worker: Worker, setup_timeout_s: float, grace_s: float) -> int:
-    """Until a signal or a crash; 0 after SIGTERM, 130 after SIGINT."""
+    """Serve until a signal or a crash; return 0 after SIGTERM, 130 after SIGINT."""
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
@@ -131,7 +131,7 @@ async def _serve(worker: Worker, setup_timeout_s: float, grace_s: float) -> int:
     try:
         await asyncio.wait([received, serving], return_when=asyncio.FIRST_COMPLETED)
         if not received.done():
-            await serving  # raises why it ended
+            await serving  # raises its error
         click.echo("Stopping.", err=True)
         again = asyncio.create_task(signals.get())
         stopping = asyncio.create_task(worker.stop(grace_s))
@@ -154,7 +154,7 @@ async def _run(worker: Worker, setup_timeout_s: float) -> None:
     click.echo(f"Try: {_example(worker.url, worker.schema)}", err=True)
     while True:
         await asyncio.sleep(_HEALTH_INTERVAL_S)
-        with suppress(WorkerTimeoutError):  # busy, or a predictor that holds the interpreter
+        with suppress(WorkerTimeoutError):  # busy, or the predictor holds the GIL
             health = await worker.health()
             if health.lost:
                 raise WorkerCrashedError(f"the Python process of the Cog server is gone: {health.error}")
@@ -166,13 +166,13 @@ def _example(url: str, document: Mapping[str, Any]) -> str:
 
 
 def _echo(line: LogLine) -> None:
-    """What the predictor says, in setup and for a prediction, and the server's warnings; not its own small talk."""
+    """Print the predictor's output and the server's warnings; the server's other messages are not shown."""
     if line.predictor or line.level != "INFO":
         click.echo(line.text, err=True)
 
 
 def _address(host: str) -> str:
-    """As the server wants it."""
+    """Return the address in the form that the server accepts."""
     if host == "localhost":
         return "127.0.0.1"
     try:
@@ -183,7 +183,7 @@ def _address(host: str) -> str:
 
 
 def _check_free(address: str, port: int) -> None:
-    """Before a setup that may take minutes."""
+    """Check that the port is free, before a setup that may take minutes."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

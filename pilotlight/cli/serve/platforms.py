@@ -1,4 +1,4 @@
-"""``pilotlight serve --on PLATFORM``: a project behind the contract of RunPod, Vertex AI or SageMaker."""
+"""``pilotlight serve --on PLATFORM``: serves a project on RunPod, Vertex AI or SageMaker."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pilotlight.runtime import KeeperOptions, Project, ServerOptions
 def serve_on(
     platform: str, project: Project, server: ServerOptions, address: str, setup_timeout_s: float, grace_s: float
 ) -> int:
-    """Serves until it is told to stop; the exit status.
+    """Serve until stopped and return the exit status.
 
     Raises:
-        PilotlightError: the project does not come up, or the platform's environment makes no sense.
+        PilotlightError: the project does not start, or an environment variable of the platform is invalid.
     """
-    # Before a start that may take minutes.
+    # Read before the start, which may take minutes.
     settings, sagemaker_port = vertex.settings_from(os.environ), sagemaker.port_from(os.environ)
     keeper_options = KeeperOptions(setup_timeout_s=setup_timeout_s, stop_grace_s=grace_s)
     with Host(project, server, keeper_options) as host:

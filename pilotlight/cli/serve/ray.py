@@ -1,4 +1,4 @@
-"""``pilotlight serve --on ray``: a project as a Ray Serve application, for as long as the command runs."""
+"""``pilotlight serve --on ray``: serves a project as a Ray Serve application while the command runs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pilotlight.runtime import Project, schema_for
 
 _NAME = "pilotlight"
 _LOOK_S = 1.0
-# The words of our own error at the end of the traceback that Ray keeps of a replica that did not start.
+# A pilotlight error at the end of the traceback that Ray keeps of a replica that failed to start.
 _OURS = re.compile(r"^pilotlight\.errors\.\w+: (.*)", re.MULTILINE | re.DOTALL)
 
 
 class _StoppedError(BaseException):
-    """A signal has come, wherever we were."""
+    """A signal has arrived; raised wherever the program is."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -37,12 +37,12 @@ class _StoppedError(BaseException):
 
 
 def serve_ray(settings: RaySettings, ray: RayOptions, host: str, port: int) -> int:
-    """Serves until SIGTERM (status 0) or Ctrl-C (130); what runs may go on for the grace, up to a second signal.
+    """Serve until SIGTERM (returns 0) or Ctrl-C (130); a grace period follows, which a second signal ends.
 
     Raises:
-        PilotlightError: there is no cluster, or the application does not come up on it.
+        PilotlightError: there is no cluster, or the application does not start on it.
     """
-    # Whatever is wrong with the project is said before anything starts.
+    # Reports an invalid project before anything is started.
     schema_for(Project.load(settings.project), python=settings.python or Path(sys.executable))
     cluster = joined_cluster(ray.address) if ray.address else local_cluster(settings.total_cpus)
     try:
@@ -63,7 +63,7 @@ def settings_from(
     setup_timeout_s: float,
     grace_s: float,
 ) -> RaySettings:
-    """What the command line says, and the defaults where it says nothing."""
+    """Return the settings given on the command line, with defaults for the others."""
     least, most = ray.replicas or (1, 1)
     given: dict[str, Any] = {
         "cpus": ray.cpus,
@@ -85,7 +85,7 @@ def settings_from(
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """The signals unwind what we do; Ray's own handler, which is there by now, would end the cluster first."""
+    """Raise ``_StoppedError`` on signals; Ray's own handler, installed earlier, would end the cluster first."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise _StoppedError(number)
@@ -97,7 +97,7 @@ def _stoppable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _running(settings: RaySettings, host: str, port: int) -> Iterator[str]:
-    """The URL of the application, which is drained and deleted in the end."""
+    """Provide the URL of the running application; drain and delete the application at the end."""
     serve = ray_serve()
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options={"host": host.strip("[]"), "port": port})
@@ -117,7 +117,7 @@ def _running(settings: RaySettings, host: str, port: int) -> Iterator[str]:
 
 
 def _reason(serve: Any) -> str | None:
-    """Why the application did not come up."""
+    """Return the reason why the application did not start, or ``None`` if it is unknown."""
     found = serve.status().applications.get(_NAME)
     messages = [one.message for one in found.deployments.values() if one.message] if found else []
     if not messages:
@@ -127,10 +127,10 @@ def _reason(serve: Any) -> str | None:
 
 
 def _watch(settings: RaySettings) -> None:
-    """Says how many replicas run whenever that changes; ends by a signal alone.
+    """Print the number of running replicas whenever it changes; returns only by a signal.
 
     Raises:
-        WorkerError: somebody has deleted the application.
+        WorkerError: the application was deleted.
     """
     pause, seen = threading.Event(), settings.min_replicas
     while True:

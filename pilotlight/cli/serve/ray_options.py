@@ -1,4 +1,4 @@
-"""What ``pilotlight serve`` can be told for ``--on ray`` alone; imports nothing of Ray's."""
+"""The options of ``pilotlight serve`` that apply only to ``--on ray``; does not import Ray."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pilotlight.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """The options, ``None`` where not given."""
+    """The given options; ``None`` for those not given."""
 
     replicas: tuple[int, int] | None
     address: str | None
@@ -24,10 +24,10 @@ class RayOptions:
     max_waiting: int | None
 
     def refuse(self, platform: str) -> None:
-        """For every other platform.
+        """Check that no option was given, for the other platforms.
 
         Raises:
-            UsageError: one of them was given.
+            UsageError: an option was given.
         """
         if any(one is not None for one in astuple(self)):
             raise UsageError(
@@ -36,18 +36,18 @@ class RayOptions:
 
 
 def ray_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Adds the options to a command, which gets them as one argument, ``ray``."""
+    """Add the options to a command and pass them to it as one argument, ``ray``."""
 
     @click.option(
         "--replicas",
         callback=_parse_replicas,
         metavar="MIN:MAX",
-        help="With --on ray: least and most Cog servers, scaled by load; or one number.  [default: 1]",
+        help="With --on ray: minimum and maximum number of Cog servers, scaled by load; or one number.  [default: 1]",
     )
     @click.option(
         "--ray-address",
         metavar="ADDRESS",
-        help="With --on ray: the cluster to join, such as auto.  [default: one of its own, on this machine only]",
+        help="With --on ray: the cluster to join, such as auto.  [default: a new one, on this machine only]",
     )
     @click.option(
         "--ray-cpus",

@@ -138,7 +138,7 @@ def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
         ([PROJECTS / "run_lines", "-n", "0"], "0 is not in the range x>=1"),
         (
             [PROJECTS / "run_lines", "--memory-limit", "much"],
-            "'much' is no size: give a number and a unit, such as 8GiB",
+            "'much' is not a size: give a number and a unit, such as 8GiB",
         ),
         ([PROJECTS / "run_lines", "--bytecode", "absent", "-e", "PYTHONPYCACHEPREFIX=x"], "leave out one of the two"),
         ([PROJECTS / "run_lines", "-e", "A"], "give it as NAME=VALUE"),

@@ -69,7 +69,7 @@ def test_flags(flags, inputs):
         (["flag=yes"], "^flag: 'yes' is not true or false$"),
         (["options=[1]"], "^options: '.1.' is not a JSON object$"),
         (["numbers=1", "numbers=x"], "^numbers: 'x' is not a whole number$"),
-        (["prompt=a", "prompt=b"], "^prompt: given more than once, but it is no list$"),
+        (["prompt=a", "prompt=b"], "^prompt: given more than once, but it is not a list$"),
         (["promt=a"], "^promt: unknown input, did you mean 'prompt'. it takes prompt, count, "),
         (["image=@not/there.png"], "^image: cannot read the file not/there.png: No such file or directory$"),
     ],
@@ -116,7 +116,7 @@ def test_json_from_a_file_and_from_the_standard_input(tmp_path, monkeypatch):
     ("source", "message"),
     [
         ("nope", "--json: its value is not JSON"),
-        ("[1]", "--json: its value has to be a JSON object"),
+        ("[1]", "--json: its value must be a JSON object"),
         ("[" * 100_000, "--json: its value is not JSON"),
         ("@not/there", "--json: cannot read not/there"),
         ('{"promt": 1}', "promt: unknown input"),

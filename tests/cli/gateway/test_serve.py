@@ -29,10 +29,10 @@ def gateway(capsys, *args):
         (["nowhere"], "nowhere is not a folder"),
         (["--min-workers", "2"], "a minimum of 2 and a maximum of 1 workers contradict"),
         (["--port", "70000"], "70000"),
-        (["--max-body", "x"], "'x' is no size"),
+        (["--max-body", "x"], "'x' is not a size"),
         (["--rate-limit", "often"], "'often' is not a rate"),
         (["--allow-network", "10.0.0.1/8"], "'10.0.0.1/8' is not a network"),
-        (["--keep", "long"], "'long' is no duration"),
+        (["--keep", "long"], "'long' is not a duration"),
         (["--keep", "0s"], "keeps nothing"),
     ],
 )

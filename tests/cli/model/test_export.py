@@ -101,7 +101,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
         (["nowhere"], "'nowhere' is neither a folder nor one of"),
         ([".", "--precision", "int3"], "Invalid value for '--precision'"),
         ([".", "--precision", "fp16", "--engine", "onnx"], "exports fp16 for onnx on cpu; there is int8, int4, fp32"),
-        ([".", "--max-loss", "little"], "'little' is no share: give it as 3% or 0.03"),
+        ([".", "--max-loss", "little"], "'little' is not a share: give it as 3% or 0.03"),
         ([".", "--text", "nowhere.txt"], "does not exist"),
     ],
 )

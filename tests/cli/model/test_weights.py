@@ -49,7 +49,7 @@ def test_fetch_list_verify(hub: FakeHub, tmp_path: Path) -> None:
     assert done.stdout.startswith("weights/name: 4 files, 200.2 kB (200.2 kB received in ")
     assert done.stdout.endswith(f"hf://org/name at {commit}\n")
     assert done.stderr == ""
-    assert "is complete already" in weights(tmp_path, "fetch", "hf://org/name", hub=hub).stdout
+    assert "is already complete" in weights(tmp_path, "fetch", "hf://org/name", hub=hub).stdout
 
     header, row = weights(tmp_path, "list").stdout.splitlines()
     assert header.split() == ["name", "state", "size", "files", "parameters", "engines", "source"]

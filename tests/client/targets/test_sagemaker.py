@@ -218,7 +218,7 @@ def test_an_endpoint_that_is_being_made_has_no_machines_yet():
         ("ModelNotReadyException", {}, TargetBusyError, "said"),
         ("ServiceUnavailable", {}, TargetUnavailableError, "said"),
         ("InternalFailure", {}, TargetUnavailableError, "said"),
-        ("ModelStreamError", {}, TargetUnavailableError, "mid-prediction"),
+        ("ModelStreamError", {}, TargetUnavailableError, "before the prediction"),
         ("AccessDeniedException", {}, TargetAuthError, "said"),
         ("ExpiredTokenException", {}, TargetAuthError, "said"),
         ("InvalidSignatureException", {}, TargetAuthError, "said"),
