@@ -23,7 +23,7 @@ _DRAIN_LOOK_S = 0.2
 # Back-off of a front's checks for a free slot while all are taken. Ray's default of half a second would leave slots
 # idle for longer than short predictions take. This costs a few hundred messages per second while predictions wait.
 _LOOKS = {"initial_backoff_s": 0.01, "backoff_multiplier": 2, "max_backoff_s": 0.05}
-# A failed setup is tried once more, perhaps on another node; then its error is reported to whoever deploys.
+# A failed setup is tried once more, perhaps on another node; then Ray reports its error.
 _CONSTRUCTIONS = 2
 
 

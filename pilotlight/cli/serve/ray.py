@@ -29,7 +29,7 @@ _OURS = re.compile(r"^pilotlight\.errors\.\w+: (.*)", re.MULTILINE | re.DOTALL)
 
 
 class _StoppedError(BaseException):
-    """A signal has arrived; raised wherever the program is."""
+    """Raised when a signal arrives, at any point of the program."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
