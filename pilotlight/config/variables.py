@@ -312,7 +312,7 @@ LOOP: Variable[Path | None] = Variable(
     Path,
     "a folder",
     None,
-    "The folder into which a predictor writes when its event loop stood still.",
+    "The folder into which a predictor writes when its event loop was blocked.",
     "doctor",
     shown="none: nothing is written",
     internal=True,

@@ -36,7 +36,7 @@ SYSTEM_CLOCK = SystemClock()
 
 
 class FakeClock:
-    """A clock that stands still until everybody sleeps, then moves to the moment at which the first one wakes up."""
+    """A clock for tests: when every task sleeps, it advances to the time at which the first of them wakes up."""
 
     def __init__(self, now_s: float = 1000.0) -> None:
         self._now_s = now_s

@@ -18,7 +18,7 @@ from pilotlight.bench.load.objectives import Objective
 from pilotlight.bench.load.play import Played, play
 from pilotlight.bench.load.records import RequestRecord, columns, failures
 from pilotlight.bench.load.results import Generator, LoadResult, LoadSettings, StepResult
-from pilotlight.bench.load.send import AsyncWay, PlainWay, RequestMode, Sender, StreamWay
+from pilotlight.bench.load.send import AsyncMode, PlainMode, RequestMode, Sender, StreamMode
 from pilotlight.bench.load.server import Served, require_loopback, serving
 from pilotlight.bench.load.steps import LoadStep
 from pilotlight.bench.load.summary import summarize_step
@@ -113,12 +113,12 @@ async def measure(
 async def _way(plan: LoadPlan, served: Served, stack: AsyncExitStack) -> RequestMode:
     match plan.settings.mode:
         case "plain":
-            return PlainWay(served.endpoint, served.inputs)
+            return PlainMode(served.endpoint, served.inputs)
         case "stream":
-            return StreamWay(served.endpoint, served.inputs)
+            return StreamMode(served.endpoint, served.inputs)
         case "async":
             require_loopback(served.endpoint)
-            return AsyncWay(served.endpoint, served.inputs, await stack.enter_async_context(receiving()))
+            return AsyncMode(served.endpoint, served.inputs, await stack.enter_async_context(receiving()))
 
 
 async def _warm_up(plan: LoadPlan, served: Served, sender: Sender) -> None:

@@ -20,7 +20,7 @@ from pilotlight.runtime.events import decode_event, decode_prediction
 from pilotlight.runtime.http.request import encode_body
 from pilotlight.runtime.http.transport import Endpoint, Head, HttpConnection, Pool
 
-__all__ = ["AsyncWay", "Mode", "PlainWay", "RequestMode", "Sender", "StreamWay"]
+__all__ = ["AsyncMode", "Mode", "PlainMode", "RequestMode", "Sender", "StreamMode"]
 
 Mode = Literal["plain", "stream", "async"]
 
@@ -100,7 +100,7 @@ class Sender:
             await self._way.exchange(connection, record)
 
 
-class PlainWay:
+class PlainMode:
     """``POST /predictions``, answered when the prediction has ended."""
 
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ class PlainWay:
             _refuse(record, head, body)
 
 
-class StreamWay:
+class StreamMode:
     """``POST /predictions`` with ``Accept: text/event-stream``: outputs arrive one by one."""
 
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any]) -> None:
@@ -151,7 +151,7 @@ class StreamWay:
             raise WorkerError("the stream ended before the prediction did")
 
 
-class AsyncWay:
+class AsyncMode:
     """``POST /predictions`` with ``Prefer: respond-async``: accepted at once, and ended by a call of the webhook."""
 
     def __init__(self, endpoint: Endpoint, inputs: Mapping[str, Any], receiver: Receiver) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pilotlight.bench.cold.observe import observe
 from pilotlight.bench.cold.results import StageSeconds
 from pilotlight.bench.harness.targets import BenchTarget, StartOptions
-from pilotlight.bench.load.send import StreamWay
+from pilotlight.bench.load.send import StreamMode
 from pilotlight.bench.load.server import serving
 from pilotlight.bench.systems.clients import play_levels
 from pilotlight.bench.systems.system_under_test import Began, Level, Load
@@ -56,7 +56,7 @@ class CogSystem:
     async def stream(self, load: Load) -> list[Level]:
         inputs = self._inputs(load.tokens)
         async with serving(self.target, lambda _: inputs, self.options) as served:
-            return await play_levels(served.endpoint, StreamWay(served.endpoint, inputs), load)
+            return await play_levels(served.endpoint, StreamMode(served.endpoint, inputs), load)
 
     def _inputs(self, tokens: int) -> dict[str, Any]:
         return {**self.inputs, **dict.fromkeys(self.lengths, tokens)}

@@ -25,7 +25,7 @@ def figures_of(result: ComparisonResult) -> list[ComparedFigure]:
 
 def markdown(result: ComparisonResult, goals: Sequence[Goal]) -> str:
     """Return the whole text: medians of processes with 95 % intervals, or without if there are too few processes."""
-    parts = [_title(result), *_doubts(result), _table(result, figures_of(result))]
+    parts = [_title(result), *_warnings(result), _table(result, figures_of(result))]
     parts += [_goals(result, goals)] if goals else []
     return "\n\n".join([*parts, _stages(result), *_failures(result)]) + "\n"
 
@@ -40,7 +40,7 @@ def _title(result: ComparisonResult) -> str:
     )
 
 
-def _doubts(result: ComparisonResult) -> Iterator[str]:
+def _warnings(result: ComparisonResult) -> Iterator[str]:
     if not result.finished:
         yield "Warning: the run did not finish."
     for warning in machine_warnings(result.environment, (one.steal_share for one in result.processes)):

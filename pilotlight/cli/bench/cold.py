@@ -24,6 +24,7 @@ from pilotlight.cli.bench.options import (
     json_option,
     make_inputs,
     out_option,
+    page_cache_option,
     projects_argument,
     seed_option,
     shows,
@@ -52,13 +53,7 @@ Examples:
     show_default=True,
     help="Measured starts of each project. An interval for the median needs at least 6.",
 )
-@click.option(
-    "--page-cache",
-    type=click.Choice(["hot", "dropped"]),
-    default="hot",
-    show_default=True,
-    help="Whether the files that a start reads are in the page cache.",
-)
+@page_cache_option
 @click.option(
     "--compile-cache",
     type=click.Choice(["present", "absent"]),

@@ -31,6 +31,7 @@ from pilotlight.cli.bench.options import (
     json_option,
     make_inputs,
     out_option,
+    page_cache_option,
     seed_option,
     timeout_option,
 )
@@ -97,13 +98,7 @@ def _conditions(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
     show_default=True,
     help="Predictions in each process; only for the metric steady.",
 )
-@click.option(
-    "--page-cache",
-    type=click.Choice(["hot", "dropped"]),
-    default="hot",
-    show_default=True,
-    help="Whether the files that a start reads are in the page cache.",
-)
+@page_cache_option
 @seed_option
 @input_option
 @environment_option

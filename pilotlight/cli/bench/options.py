@@ -22,6 +22,7 @@ __all__ = [
     "json_option",
     "make_inputs",
     "out_option",
+    "page_cache_option",
     "projects_argument",
     "seed_option",
     "shows",
@@ -50,6 +51,13 @@ timeout_option = click.option(
     default=300.0,
     show_default=True,
     help="Seconds for a prediction.",
+)
+page_cache_option = click.option(
+    "--page-cache",
+    type=click.Choice(["hot", "dropped"]),
+    default="hot",
+    show_default=True,
+    help="Whether the files that a start reads are in the page cache.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of tables.")
 

@@ -11,7 +11,7 @@ from pilotlight.doctor.observed import NotStarted, Observation
 __all__ = ["DISTURBED", "no_predictions", "plain_error", "shown_bytes", "shown_s", "stood_still", "undisturbed_s"]
 
 DISTURBED = "but other processes used the processors: repeat on a quiet machine"
-# The loop counts as blocked when it stood still for this long at a time (a busy machine delays it by tens of
+# The loop counts as blocked when it did not run for this long (a busy machine delays it by tens of
 # milliseconds) and for most of the time that predictions took.
 _BLOCKED_S = 0.1
 _BLOCKED_SHARE = 0.5

@@ -8,21 +8,21 @@ import httpx2
 import pytest
 
 from pilotlight.bench.load.records import RequestRecord, columns, failures
-from pilotlight.bench.load.send import AsyncWay, PlainWay, Sender, StreamWay
+from pilotlight.bench.load.send import AsyncMode, PlainMode, Sender, StreamMode
 from pilotlight.bench.load.turns import SlotQueue
 from pilotlight.bench.load.webhook import receiving
 from pilotlight.runtime.http.transport import Endpoint, Pool
 from tests.bench.load.servers import answer, run, serving, succeeded
 
 
-async def send(endpoint, way=PlainWay, *, turns=None, timeout_s=20.0):
+async def send(endpoint, way=PlainMode, *, turns=None, timeout_s=20.0):
     pool, record = Pool(endpoint), RequestRecord(time.monotonic())
     await Sender(pool, way(endpoint, {"n": 1}), turns=turns, timeout_s=timeout_s).send(record)
     pool.close()
     return record
 
 
-def sent(*answers, way=PlainWay, **options):
+def sent(*answers, way=PlainMode, **options):
     """The record of one prediction, whose tries are answered with these, and the requests."""
     left, requests = list(answers), []
 
@@ -130,7 +130,7 @@ COMPLETED = ("completed", {"id": "a", "status": "succeeded", "output": ["x", "y"
 
 def test_a_stream():
     outputs = [("output", {"chunk": text, "index": index}) for index, text in enumerate("xy")]
-    record, [(head, _)] = sent(events(("start", {"id": "a"}), *outputs, COMPLETED), way=StreamWay)
+    record, [(head, _)] = sent(events(("start", {"id": "a"}), *outputs, COMPLETED), way=StreamMode)
     assert (record.outcome, record.outputs, len(record.outputs_at)) == ("succeeded", 2, 2)
     assert record.sent <= record.outputs_at[0] <= record.outputs_at[1] <= record.done
     assert "Accept: text/event-stream\r\n" in head
@@ -148,7 +148,7 @@ def test_a_stream():
     ],
 )
 def test_a_stream_that_does_not_succeed(said, outcome, message):
-    record, _ = sent(said, way=StreamWay)
+    record, _ = sent(said, way=StreamMode)
     assert record.outcome == outcome
     assert message in record.message
 
@@ -169,7 +169,7 @@ def asynchronously(said, *, then, timeout_s=20.0):
             return said
 
         async with serving(handle) as endpoint, receiving() as receiver:
-            record = await send(endpoint, lambda where, inputs: AsyncWay(where, inputs, receiver), timeout_s=timeout_s)
+            record = await send(endpoint, lambda where, inputs: AsyncMode(where, inputs, receiver), timeout_s=timeout_s)
             return record, await asyncio.gather(*reports)
 
     return run(scenario())

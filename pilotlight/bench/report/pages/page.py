@@ -89,14 +89,14 @@ def _main(sources: ReportSources, charts: Mapping[str, Sequence[Chart]], title: 
         tag("h1", title),
         tag("p", f"{first.text}.", tag("span", first.grounds) if first.grounds else None, class_="lead"),
         *(tag("p", f"{one.text} ({one.grounds})." if one.grounds else f"{one.text}.", class_="also") for one in others),
-        _doubts(sources),
+        _warnings(sources),
         tag("nav", *links, aria_label="Parts of this page"),
         *(part for _, _, part in sections),
         id="main",
     )
 
 
-def _doubts(sources: ReportSources) -> Html | None:
+def _warnings(sources: ReportSources) -> Html | None:
     found = [*cold_warnings(sources.cold)] if sources.cold else []
     found += warm_warnings(sources.warm) if sources.warm else []
     found += [one for load in sources.loads.values() for one in load_warnings(load)]
