@@ -31,7 +31,7 @@ def test_findings_on_stdout_progress_on_stderr_and_status_1():
     assert 'steps: int = Input(description="...", ge=1, le=100)' in done.stdout
     assert "✓ unpinned-packages" in done.stdout
     steps = done.stderr.splitlines()
-    assert steps[0] == "doctor_trusts_input: reading it"
+    assert steps[0] == "doctor_trusts_input: reading the project"
     assert steps[-1] == "doctor_trusts_input: sending invalid and extreme inputs"
 
 

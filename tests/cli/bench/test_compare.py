@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from pilotlight.bench.cold.results import ColdResult
 from pilotlight.bench.harness.documents import read_document
-from pilotlight.bench.warm.results import WarmResult
 from pilotlight.cli import run
 from tests.bench.compare.repository import PLANTED, git, repository
 from tests.cli.bench.test_cold import all_end
@@ -26,19 +26,20 @@ def compare(folder, *args):
 
 
 def test_a_planted_slowdown_is_shown_and_fails(tmp_path):
-    # Twenty times as long: more than a busy machine adds.
-    levels = ["--env-a", "LEVELS=1x5", "--env-b", "LEVELS=1x100"]
+    # Starts that take six seconds longer: more than a busy machine adds to any of them.
+    delays = ["--env-a", "SETUP_MS=0", "--env-b", "SETUP_MS=6000"]
+    ready = ["--metric", "ready", "-n", "4"]
     done = compare(
-        tmp_path, PLANTED, PLANTED, *STEADY, *levels, "--fail-if", "slower:5%", "--json", "--out", "all.json"
+        tmp_path, PLANTED, PLANTED, *ready, *delays, "--fail-if", "slower:5%", "--json", "--out", "all.json"
     )
     assert done.returncode == 1
     found = json.loads(done.stdout)
     assert found["verdict"] == "slower"
     assert 1.05 < found["ratio"]["low"] <= found["ratio"]["value"] <= found["ratio"]["high"]
     assert found["fail_if"] == [{"condition": "slower:5%", "holds": True}]
-    assert (found["a"]["env"], found["b"]["env"]) == ({"LEVELS": "1x5"}, {"LEVELS": "1x100"})
-    result = read_document(WarmResult, tmp_path / "all.json")
-    assert found["b"]["values_s"] == result.steady_times_s("B: warm_planted")
+    assert (found["a"]["env"], found["b"]["env"]) == ({"SETUP_MS": "0"}, {"SETUP_MS": "6000"})
+    result = read_document(ColdResult, tmp_path / "all.json")
+    assert found["b"]["values_s"] == [process.ready_s for process in result.measured("B: warm_planted")]
     assert done.stderr.splitlines()[-1] == "Written to: all.json"
 
 

@@ -88,7 +88,7 @@ def test_serves_until_it_is_told_to_stop_and_lets_a_prediction_end(number, statu
         server.read_until("Try: curl")
         assert any(f"Serving {PROJECTS / 'run_text'} at {server.url}" in line for line in server.lines)
         example = json.loads(server.lines[-1].rpartition("-d '")[2].rstrip("'\n"))
-        assert example == {"input": {"prompt": "..."}}
+        assert list(example["input"]) == ["prompt"]
         assert server.predict(prompt="a", count=1)["output"] == ["a0 "]
         with in_background(server.predict, prompt="a", count=2, pause_s=0.3, mode="greeting") as answers:
             server.read_until("mode greeting")
