@@ -29,9 +29,7 @@ def test_a_planted_slowdown_is_shown_and_fails(tmp_path):
     # Starts that take six seconds longer: more than a busy machine adds to any of them.
     delays = ["--env-a", "SETUP_MS=0", "--env-b", "SETUP_MS=6000"]
     ready = ["--metric", "ready", "-n", "4"]
-    done = compare(
-        tmp_path, PLANTED, PLANTED, *ready, *delays, "--fail-if", "slower:5%", "--json", "--out", "all.json"
-    )
+    done = compare(tmp_path, PLANTED, PLANTED, *ready, *delays, "--fail-if", "slower:5%", "--json", "--out", "all.json")
     assert done.returncode == 1
     found = json.loads(done.stdout)
     assert found["verdict"] == "slower"
