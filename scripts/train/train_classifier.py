@@ -146,7 +146,7 @@ def train(args: argparse.Namespace) -> None:
         logits = model(input_ids=ids.masked_fill(hidden, 0), attention_mask=mask).logits
         truth = torch.tensor([areas[i] for i in batch])
         loss = torch.nn.functional.cross_entropy(logits, truth, weights, label_smoothing=0.1)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
