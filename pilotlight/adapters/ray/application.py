@@ -1,10 +1,10 @@
 """A Cog project as a Ray Serve application, for clusters of several machines.
 
-There are two deployments. A ``Replica`` owns one real Cog server and runs as many concurrent predictions as the project
-has slots; Ray scales the replicas by load. The ``Front`` serves Cog's HTTP API, so any client of a Cog server works. It
-validates requests, queues predictions until a slot is free (so that waiting predictions survive the loss of a replica),
-cancels predictions whose callers have disconnected, and reports those whose replica is lost. Ray's own batching is not
-used, because the engine batches.
+There are two deployments. A ``RayReplica`` owns one real Cog server and runs as many concurrent predictions as the
+project has slots; Ray scales the replicas by load. The ``Front`` serves Cog's HTTP API, so any client of a Cog server
+works. It validates requests, queues predictions until a slot is free (so that waiting predictions survive the loss of a
+replica), cancels predictions whose callers have disconnected, and reports those whose replica is lost. Ray's own
+batching is not used, because the engine batches.
 
     from pilotlight.adapters.ray.application import Settings, application
     serve.run(application(RaySettings(project="path/to/project", min_replicas=1, max_replicas=4)))
@@ -42,7 +42,7 @@ from pilotlight.runtime import (
     schema_for,
 )
 
-__all__ = ["Front", "RaySettings", "Replica", "application"]
+__all__ = ["Front", "RayReplica", "RaySettings", "application"]
 
 
 def application(settings: RaySettings | Mapping[str, Any]) -> Any:
@@ -56,7 +56,7 @@ def application(settings: RaySettings | Mapping[str, Any]) -> Any:
     project = Project.load(settings.project)
     document = schema_for(project, python=settings.python or Path(sys.executable))
     serve = ray_serve()
-    replica = serve.deployment(Replica).options(**replica_options(settings, project.max_concurrency))
+    replica = serve.deployment(RayReplica).options(**replica_options(settings, project.max_concurrency))
     front = serve.deployment(serve.ingress()(Front)).options(name="Front", **front_options(settings))
     return front.bind(replica.bind(settings), settings, document, project.max_concurrency)
 
@@ -72,7 +72,7 @@ class _Refused:
 Batch = list[Event | WorkerError | _Refused]
 
 
-class Replica:
+class RayReplica:
     """One Cog server and its slots, in a Ray process."""
 
     def __init__(self, settings: RaySettings) -> None:
