@@ -54,7 +54,7 @@ def test_tables_on_stdout_progress_on_stderr_and_a_file(tmp_path):
     for stage in ("spawn", "interpreter", "imports", "setup", "ready", "first_prediction", "other"):
         assert len(re.findall(rf"^  {stage} +\d+\.\d{{3}} s +\d+%", done.stdout, re.MULTILINE)) == 2
     assert re.search(r"slow_module \d\.\d{3} s", done.stdout)
-    assert "cold_sleeps against run_lines: needs at least" in done.stdout
+    assert "cold_sleeps compared with run_lines: needs at least" in done.stdout
     *starts, written = done.stderr.splitlines()
     assert starts[:2] == ["run_lines: start not measured", "cold_sleeps: start not measured"]
     assert sorted(starts[2:4]) == ["cold_sleeps: start 1 of 2", "run_lines: start 1 of 2"]
