@@ -81,7 +81,7 @@ def test_inputs_of_map_that_ask_the_same_client_are_told_so():
         def inputs():
             yield {"a": client.run({"a": 1}).output}
 
-        with pytest.raises(UsageError, match="make another client"):
+        with pytest.raises(UsageError, match="use another client"):
             list(client.map(inputs()))
 
 

@@ -175,7 +175,7 @@ def test_a_setup_that_takes_too_much_memory_is_ended_and_says_how_much():
     result, _, _ = run(plan)
     (process,) = result.processes
     assert process.outcome == "out_of_memory"
-    assert re.search(r"cold_eats took 0\.[2-5]\d GiB of memory, and 0\.20 GiB is the limit", process.message)
+    assert re.search(r"cold_eats used 0\.[2-5]\d GiB of memory; the limit is 0\.20 GiB", process.message)
     assert process.message.endswith("loading everything at once")
 
 

@@ -148,7 +148,7 @@ def test_interrupted_it_leaves_a_file_to_read_and_no_process(tmp_path):
         ([TINY, "--objective", "ttft:1s"], "only a stream has a first output; give --mode stream as well"),
         ([TINY, "--url", "http://127.0.0.1:1"], "give one of them"),
         (["--url", "https://127.0.0.1"], "give it as http://HOST:PORT"),
-        (["--url", "http://example.com", "--mode", "async"], "example.com cannot reach our webhook"),
+        (["--url", "http://example.com", "--mode", "async"], "example.com cannot reach the bench's webhook"),
         ([TINY, "-i", "numbr=1", "--requests", "1"], "numbr: unknown input, did you mean 'number'"),
         ([TINY, "--out", "no/load.json"], "there is no folder no; create it or choose another"),
         ([TINY, "--rate", "1e9"], "arrivals, but a step takes 1,000,000; give less --duration"),
