@@ -147,7 +147,7 @@ def test_fifty_cancels_at_random_moments_among_others_lose_no_slot(loop: Loop, w
     async def run() -> None:
         rng = random.Random(4)
 
-        async def doomed(i: int) -> Status:
+        async def doomed(i: int) -> Prediction:
             after = rng.randrange(0, 40)
             async with aclosing(
                 worker.stream({**LONG, "seed": i}, prediction_id=f"doomed-{i}", busy_timeout_s=120)
@@ -157,7 +157,7 @@ def test_fifty_cancels_at_random_moments_among_others_lose_no_slot(loop: Loop, w
                         after = 10**9
                         await worker.cancel(f"doomed-{i}")
                     elif isinstance(event, Completed):
-                        return event.prediction.status
+                        return event.prediction
             raise AssertionError("no end")
 
         async def kept(i: int) -> tuple[str, Status]:
@@ -168,7 +168,10 @@ def test_fifty_cancels_at_random_moments_among_others_lose_no_slot(loop: Loop, w
         kept_ends, doomed_ends = await asyncio.gather(
             asyncio.gather(*map(kept, range(20))), asyncio.gather(*map(doomed, range(50)))
         )
-        assert doomed_ends == [Status.CANCELED] * 50
+        # The engine may be faster than this test reads: a cancel that comes after the last token changes nothing.
+        for end in doomed_ends:
+            if end.status is not Status.CANCELED:
+                assert (end.status, end.metrics["output_token_count"]) == (Status.SUCCEEDED, LONG["max_tokens"])
         assert {status for _, status in kept_ends} == {Status.SUCCEEDED}
         assert len({text for text, _ in kept_ends}) == 1
         # No slot is lost: as many as there are can run at once again.
