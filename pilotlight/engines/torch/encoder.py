@@ -13,13 +13,14 @@ from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
 from pilotlight.engines.encoders.types import EncoderInfo, Rows, Task
 from pilotlight.engines.text.types import TokenCodec
+from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.lean_transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     transformers_logging,
 )
-from pilotlight.engines.torch.load import TransformersCodec, pick_device, pick_dtype
+from pilotlight.engines.torch.load import pick_device, pick_dtype
 from pilotlight.engines.torch.load_mapped import load_mapped
 from pilotlight.engines.torch.threads import single_threaded
 from pilotlight.errors import WeightsError

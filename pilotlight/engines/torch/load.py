@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.lean_transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -20,7 +19,7 @@ from pilotlight.engines.torch.load_mapped import load_mapped
 from pilotlight.errors import ConfigError, WeightsError
 from pilotlight.tracing import stage
 
-__all__ = ["Loaded", "TransformersCodec", "load", "pick_device", "pick_dtype"]
+__all__ = ["Loaded", "load", "pick_device", "pick_dtype"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -39,36 +38,6 @@ class Loaded:
     codec: TransformersCodec
     context_tokens: int
     eos_ids: tuple[int, ...]
-
-
-class TransformersCodec:
-    """A transformers tokenizer as a TokenCodec."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        # The Rust tokenizer underneath decodes several times faster than the Python wrapper around it.
-        self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
-
-    @cached_property
-    def longest_token_chars(self) -> int:
-        return max((len(token) for token in self._tokenizer.get_vocab()), default=1)
-
-    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special_tokens, verbose=False)
-        return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        if self._fast is not None:
-            text: str = self._fast.decode(ids, skip_special_tokens=True)
-        else:
-            text = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
-
-    def apply_chat_template(self, messages: Sequence[dict[str, str]]) -> str | None:
-        if not getattr(self._tokenizer, "chat_template", None):
-            return None
-        text: str = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return text
 
 
 def pick_device(name: str = "auto") -> torch.device:
