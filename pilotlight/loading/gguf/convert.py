@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ from numpy.typing import NDArray
 
 from pilotlight.errors import UsageError, WeightsError
 from pilotlight.loading.gguf.architectures import Architecture, find_architecture
-from pilotlight.loading.gguf.config import generation_config, model_config, model_sizes
-from pilotlight.loading.gguf.header import read_header
+from pilotlight.loading.gguf.config import (
+    check_settings,
+    generation_config,
+    model_config,
+    model_sizes,
+    token_config,
+)
+from pilotlight.loading.gguf.header import TensorEntry, read_header
 from pilotlight.loading.gguf.metadata import Metadata
 from pilotlight.loading.gguf.tensors import Plan, plan_tensors
 from pilotlight.loading.gguf.tokenizer import tokenizer_config, tokenizer_json
@@ -57,10 +64,11 @@ class Model:
     vocabulary: Vocabulary
     sizes: dict[str, int]
     plan: Plan
+    config: dict[str, Any]
 
 
 def read_model(file: Path) -> Model:
-    """Return what ``file`` holds; reads no tensor.
+    """Return what ``file`` holds; reads no tensor but those of rotary factors.
 
     Raises:
         WeightsError: it is damaged, or of a kind that is not supported; the message says which.
@@ -73,12 +81,20 @@ def read_model(file: Path) -> Model:
     embedding = next((entry for entry in header.tensors if entry.name == "token_embd.weight"), None)
     if embedding is None:
         raise WeightsError(f"{file} has no embedding (tensor token_embd.weight): it does not hold a whole model")
+    check_settings(metadata)
     vocabulary = Vocabulary(metadata)
     sizes = model_sizes(metadata, embedding.shape[0])
     if len(vocabulary.tokens) > sizes["vocabulary"]:
         raise WeightsError(f"{file} has {len(vocabulary.tokens)} tokens and an embedding of {sizes['vocabulary']} rows")
     plan = plan_tensors(architecture, header.tensors, layers=sizes["layers"], sizes=sizes, where=metadata.where)
-    return Model(metadata, architecture, vocabulary, sizes, plan)
+    read = {entry.name: partial(_numbers, entry) for entry in header.tensors if entry.name in architecture.rope}
+    config = {**model_config(metadata, architecture, sizes, read), **plan.flags, **token_config(vocabulary)}
+    return Model(metadata, architecture, vocabulary, sizes, plan, config)
+
+
+def _numbers(entry: TensorEntry) -> list[float]:
+    numbers: list[float] = read_tensor(entry, dtype="float32").tolist()
+    return numbers
 
 
 def convert_gguf(file: Path, target: Path, *, dtype: str = AUTO, watcher: Watcher | None = None) -> Converted:
@@ -121,9 +137,8 @@ def _own_dtype(plan: Plan) -> str:
 def _documents(model: Model, dtype: str) -> dict[str, str]:
     """Return every file but the weights, by name."""
     vocabulary = model.vocabulary
-    config = model_config(model.metadata, model.architecture, model.sizes, model.plan.flags, vocabulary, dtype)
     documents = {
-        "config.json": _json(config),
+        "config.json": _json({**model.config, "dtype": dtype}),
         "generation_config.json": _json(generation_config(vocabulary)),
         "tokenizer.json": json.dumps(tokenizer_json(vocabulary), ensure_ascii=False),
         "tokenizer_config.json": _json(tokenizer_config(vocabulary)),
@@ -139,7 +154,7 @@ def _json(value: dict[str, Any]) -> str:
 
 def _write_weights(model: Model, path: Path, dtype: str, watcher: Watcher) -> None:
     watcher.planned({path.name: sum(move.entry.size_bytes for move in model.plan.moves)})
-    shapes = {move.name: move.entry.shape for move in model.plan.moves}
+    shapes = {move.name: move.shape for move in model.plan.moves}
     write_safetensors(path, shapes, DTYPES[dtype], _tensors(model, path.name, dtype, watcher))
 
 

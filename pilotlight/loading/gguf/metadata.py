@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,3 +58,12 @@ class Metadata:
                 )
             return value[0]
         return value
+
+
+def shortest(value: float) -> float:
+    """Return the shortest decimal that is the same float32: 1e-05 for 9.999999747378752e-06, as models state it."""
+    for digits in range(1, 10):
+        text = float(f"{value:.{digits}g}")
+        if struct.pack("f", text) == struct.pack("f", value):
+            return text
+    return value

@@ -20,6 +20,11 @@ class Move:
     name: str
     change: Change
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape in transformers."""
+        return self.entry.shape[::-1] if self.change == "transposed" else self.entry.shape
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -51,8 +56,8 @@ def plan_tensors(
         flags[flag] = any(_layer_name(name, layer) in there for name in optional for layer in range(layers))
         if flags[flag]:
             in_layer |= optional
-    places |= _of_layers(in_layer, layers)
-    _check_names(there.keys(), places.keys(), architecture.unused, where)
+    places |= _of_layers(in_layer, architecture.prefix, layers)
+    _check_names(there.keys(), places.keys(), architecture.rope, where)
     for name, place in places.items():
         expected = tuple(sizes[size] for size in place.shape)
         if there[name].shape != expected:
@@ -64,9 +69,9 @@ def plan_tensors(
     return Plan(moves, flags)
 
 
-def _of_layers(places: Places, layers: int) -> dict[str, Place]:
+def _of_layers(places: Places, prefix: str, layers: int) -> dict[str, Place]:
     return {
-        _layer_name(name, layer): Place(f"model.layers.{layer}.{place.name}", place.shape, place.change)
+        _layer_name(name, layer): Place(f"{prefix}{layer}.{place.name}", place.shape, place.change)
         for layer in range(layers)
         for name, place in places.items()
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pilotlight.errors import WeightsError
+from pilotlight.loading.gguf.merges import SPACE, sentencepiece_merges
 from pilotlight.loading.gguf.pretokenizers import byte_level_steps
 from pilotlight.loading.gguf.vocabulary import Kind, Vocabulary
 
@@ -18,14 +20,17 @@ def tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
         WeightsError: the tokenizer is of a kind that is not known.
     """
     model = vocabulary.metadata.text("tokenizer.ggml.model")
-    if model != "gpt2":
-        raise WeightsError(f"{vocabulary.metadata.where} has a tokenizer of the kind {model!r}; known are: gpt2")
+    if model not in _KINDS:
+        raise WeightsError(
+            f"{vocabulary.metadata.where} has a tokenizer of the kind {model!r} (tokenizer.ggml.model), which "
+            f"pilotlight cannot convert. It can convert: {', '.join(sorted(_KINDS))}"
+        )
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": _added_tokens(vocabulary),
-        **_byte_level(vocabulary),
+        **_KINDS[model](vocabulary),
     }
 
 
@@ -41,11 +46,20 @@ def tokenizer_config(vocabulary: Vocabulary) -> dict[str, Any]:
 
 def _added_tokens(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     """Return the tokens that are found in a text before it is split: control tokens, and those of users."""
-    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    # Phi-3's own tokenizer drops white space after its control tokens; a GGUF file does not say so.
+    strips = vocabulary.metadata.architecture == "phi3" and vocabulary.get("model") == "llama"
     return [
-        {"id": number, "content": token, **plain, "special": kind != Kind.USER_DEFINED}
+        {
+            "id": number,
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": strips and kind == Kind.CONTROL and token not in ("<s>", "<|endoftext|>"),
+            "normalized": False,
+            "special": kind != Kind.USER_DEFINED,
+        }
         for number, (token, kind) in enumerate(zip(vocabulary.tokens, vocabulary.kinds, strict=True))
-        if kind in (Kind.CONTROL, Kind.USER_DEFINED, Kind.UNKNOWN)
+        if kind in (Kind.CONTROL, Kind.USER_DEFINED, Kind.UNKNOWN) and not is_spaces(token)
     ]
 
 
@@ -55,8 +69,7 @@ def _byte_level(vocabulary: Vocabulary) -> dict[str, Any]:
     merges = vocabulary.get("merges")
     if not isinstance(merges, list) or not merges:
         raise WeightsError(f"{vocabulary.metadata.where} has no merges (tokenizer.ggml.merges)")
-    # A merge's first half may begin with a space only in damaged files: spaces are written as Ġ.
-    pairs = [tuple(merge.split(" ")) for merge in merges]
+    pairs = [merge.split(" ") for merge in merges]
     if any(len(pair) != 2 for pair in pairs):
         raise WeightsError(f"{vocabulary.metadata.where} has merges that are not two tokens")
     return {
@@ -79,10 +92,52 @@ def _byte_level(vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
-def _vocab(vocabulary: Vocabulary) -> dict[str, int]:
+def _sentencepiece(vocabulary: Vocabulary) -> dict[str, Any]:
+    """BPE over characters with a token for each byte, as SentencePiece does it."""
+    vocab = _vocab(vocabulary, [SPACE * len(token) if is_spaces(token) else token for token in vocabulary.tokens])
+    prefix = bool(vocabulary.get("add_space_prefix", True))
+    # SentencePiece and llama.cpp put a space before a text, and before what follows a control token.
+    before = [{"type": "Prepend", "prepend": SPACE}] if prefix else []
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    strip = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefix else []
+    unknown = vocabulary.special_tokens.get("unk_token", vocabulary.tokens[0])
+    return {
+        "normalizer": {"type": "Sequence", "normalizers": [*before, spaces]},
+        "pre_tokenizer": None,
+        "post_processor": _post_processor(vocabulary, add_bos=True),
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                *strip,
+            ],
+        },
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": unknown,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": vocab,
+            "merges": sentencepiece_merges(vocabulary, vocab),
+        },
+    }
+
+
+def is_spaces(token: str) -> bool:
+    """Whether ``token`` is spaces only: Gemma's converter writes such tokens so, every other one as U+2581."""
+    return bool(token) and not token.strip(" ")
+
+
+def _vocab(vocabulary: Vocabulary, spelled: Sequence[str] | None = None) -> dict[str, int]:
     """Return the ids by token, without the rows that the converter filled up."""
     vocab: dict[str, int] = {}
-    for number, (token, kind) in enumerate(zip(vocabulary.tokens, vocabulary.kinds, strict=True)):
+    for number, (token, kind) in enumerate(zip(spelled or vocabulary.tokens, vocabulary.kinds, strict=True)):
         if kind != Kind.UNUSED and vocab.setdefault(token, number) != number:
             raise WeightsError(f"{vocabulary.metadata.where} has token {token!r} twice ({vocab[token]}, {number})")
     return vocab
@@ -116,3 +171,6 @@ def _wanted(vocabulary: Vocabulary, key: str, name: str, *, default: bool) -> st
     if name not in vocabulary.special_tokens:
         raise WeightsError(f"{vocabulary.metadata.where} asks for {key} and does not say which token that is")
     return vocabulary.special_tokens[name]
+
+
+_KINDS: Mapping[str, Callable[[Vocabulary], dict[str, Any]]] = {"gpt2": _byte_level, "llama": _sentencepiece}

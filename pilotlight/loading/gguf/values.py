@@ -41,10 +41,13 @@ def read_tensor(entry: TensorEntry, *, dtype: str, change: Change = "", heads: i
     out = np.empty((rows, width), np.uint16 if dtype == "bfloat16" else dtype)
     row = 0
     for chunk in _dequantised(entry, rows, width):
-        out[row : row + len(chunk)] = _cast(chunk, dtype, entry)
+        values = chunk - np.float32(1) if change == "one_added" else chunk
+        out[row : row + len(chunk)] = _cast(values, dtype, entry)
         row += len(chunk)
     result = out.reshape(entry.shape)
-    return _uninterleave(result, heads) if change in ("interleaved_q", "interleaved_k") else result
+    if change in ("interleaved_q", "interleaved_k"):
+        return _uninterleave(result, heads)
+    return np.ascontiguousarray(result.T) if change == "transposed" else result
 
 
 def _dequantised(entry: TensorEntry, rows: int, width: int) -> Iterator[NDArray[np.float32]]:
