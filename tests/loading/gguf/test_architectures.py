@@ -132,7 +132,7 @@ def test_names_are_those_of_the_gguf_package() -> None:
         layer = {**architecture.layer}
         for choice in architecture.choices.values():
             layer |= choice
-        head = {} if name == "gemma" else HEAD  # Gemma's is tied, and llama.cpp's Gemma knows no other
+        head = {} if name in ("gemma", "gemma2") else HEAD  # theirs is tied, and llama.cpp knows no other
         pairs = {place.name: there for there, place in {**architecture.outside, **head}.items()}
         pairs |= {f"{architecture.prefix}2.{place.name}": f"blk.2.{there}" for there, place in layer.items()}
         for ours, there in pairs.items():
