@@ -57,8 +57,11 @@ class Predictor(BasePredictor):
             le=1,
         ),
         top_k: int = Input(description="Sample from this many likeliest tokens; 0 for all", default=50, ge=0),
-        repetition_penalty: float = Input(
-            description="Above 1: tokens of the prompt and the output become less likely", default=1.0, ge=0.01, le=10
+        repetition_penalty: float | None = Input(
+            description="Above 1: tokens of the prompt and the output become less likely; default: the model's, or 1",
+            default=None,
+            ge=0.01,
+            le=10,
         ),
         presence_penalty: float = Input(
             description="Taken off once from the score of every token in the output", default=0.0, ge=-2, le=2

@@ -15,10 +15,11 @@ from pilotlight.config.predictor import TextSettings
 from pilotlight.config.variables import unknown_variables
 from pilotlight.engines.select import open_engine
 from pilotlight.engines.text.generation import Generation
+from pilotlight.engines.text.model_config import read_repetition_penalty
 from pilotlight.engines.text.protocol import Engine
 from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
 from pilotlight.errors import EngineError
-from pilotlight.loading.locate import check_loadable, find_model
+from pilotlight.loading.locate import check_loadable, default_model, find_model
 from pilotlight.tracing import stage
 
 __all__ = ["MetricScope", "TextPredictor"]
@@ -39,10 +40,12 @@ class TextPredictor:
 
     Args:
         engine: warmed up by the constructor, with one prediction.
+        repetition_penalty: of predictions that state none.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, repetition_penalty: float = 1.0) -> None:
         self.engine = engine
+        self.repetition_penalty = repetition_penalty
         started = time.monotonic()
         warm = GenerationRequest(WARM_UP_PROMPT, Sampling(max_tokens=4))
         with stage("warmup"):
@@ -93,10 +96,14 @@ class TextPredictor:
             ConfigError: the settings ask for what is not there.
             WeightsError: there is no such model, or it is damaged.
         """
-        folder = find_model(settings.model, weights_dir=root / "weights", environ=environ)
+        name, remark = (settings.model, "") if settings.model else default_model(root / "weights")
+        if remark:
+            log.info("%s", remark)
+        folder = find_model(name, weights_dir=root / "weights", environ=environ)
         check_loadable(folder)
         queue_size = settings.queue_size or settings.slots
-        return cls(open_engine(folder, settings.engine, slots=settings.slots, queue_size=queue_size))
+        engine = open_engine(folder, settings.engine, slots=settings.slots, queue_size=queue_size)
+        return cls(engine, repetition_penalty=read_repetition_penalty(folder))
 
     def stream(
         self,
@@ -119,7 +126,7 @@ class TextPredictor:
         Raises:
             InputError, EngineError: as ``Engine.submit``.
         """
-        request = inputs.request(self.engine.codec)
+        request = inputs.request(self.engine.codec, repetition_penalty=self.repetition_penalty)
         generation = self.engine.submit(request)
         if signal is not None:
             signal.call_on_set(generation.cancel)

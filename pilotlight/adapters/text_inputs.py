@@ -29,14 +29,18 @@ class TextInputs:
     temperature: float = 0.7
     top_p: float = 0.95
     top_k: int = 50
-    repetition_penalty: float = 1.0
+    repetition_penalty: float | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     stop_sequences: str = ""
     seed: int | None = None
 
-    def request(self, codec: TokenCodec) -> GenerationRequest:
+    def request(self, codec: TokenCodec, *, repetition_penalty: float = 1.0) -> GenerationRequest:
         """Return the engine's request.
+
+        Args:
+            codec: the model's.
+            repetition_penalty: where the inputs state none.
 
         Raises:
             InputError: inputs contradict each other, ``messages`` is not a conversation, or the model has no chat
@@ -56,7 +60,7 @@ class TextInputs:
                 temperature=self.temperature,
                 top_p=self.top_p,
                 top_k=self.top_k,
-                repetition_penalty=self.repetition_penalty,
+                repetition_penalty=repetition_penalty if self.repetition_penalty is None else self.repetition_penalty,
                 presence_penalty=self.presence_penalty,
                 frequency_penalty=self.frequency_penalty,
                 stop=tuple(stop for stop in self.stop_sequences.split(",") if stop),

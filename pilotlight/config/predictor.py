@@ -17,7 +17,6 @@ from pilotlight.config.variables import (
     QUEUE,
     SLOTS,
     STAGED,
-    TEXT_MODEL,
 )
 
 
@@ -52,13 +51,13 @@ class TextSettings:
     """A text predictor.
 
     Attributes:
-        model: a folder, the name of one in ``weights/``, or a hub id.
+        model: a folder, the name of one in ``weights/``, or a hub id; ``None`` for the default (``default_model``).
         engine: which engine it gets.
         slots: predictions that advance together.
         queue_size: further predictions that may wait; ``None`` for as many as slots.
     """
 
-    model: str = TEXT_MODEL
+    model: str | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
     slots: int = COG_MAX_CONCURRENCY.default
     queue_size: int | None = QUEUE.default
@@ -71,7 +70,7 @@ class TextSettings:
             ConfigError: a value is not allowed.
         """
         return cls(
-            model=MODEL.read(environ) or TEXT_MODEL,
+            model=MODEL.read(environ),
             engine=EngineOptions.from_env(environ),
             slots=SLOTS.read(environ) or COG_MAX_CONCURRENCY.read(environ),
             queue_size=QUEUE.read(environ),

