@@ -104,7 +104,10 @@ def pins(file: str) -> dict[str, str]:
 
 
 def test_requirements_are_pinned_and_agree_with_the_package() -> None:
-    installed = pins("requirements.txt") | pins("requirements-run.txt") | pins("requirements-dev.txt")
+    image, cpu = pins("requirements.txt"), pins("requirements-cpu.txt")
+    assert image | cpu == cpu | image, "requirements-cpu.txt has other versions than requirements.txt"
+    assert image.keys() - cpu.keys() == {"torch", "transformers"}
+    installed = image | cpu | pins("requirements-dev.txt")
     assert all(re.fullmatch(r"\d+(\.\d+)+(\.post\d+)?", version) for version in installed.values())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for extra in project["optional-dependencies"].values():

@@ -20,6 +20,7 @@ import httpx2
 import psutil
 import pytest
 
+from pilotlight.config.variables import TEXT_MODELS
 from pilotlight.errors import InputError, WorkerCrashedError
 from pilotlight.runtime import Completed, HealthStatus, LocalQueue, Output, Project, ServerOptions, Worker
 from pilotlight.types import Prediction, Status
@@ -54,8 +55,8 @@ def loop() -> Iterator[Loop]:
 
 # What the demo model is served with where nothing is asked for, and where exactness is.
 SERVED = {
-    "openvino": {"PILOTLIGHT_DEVICE": "cpu"},
-    "torch": {"PILOTLIGHT_DEVICE": "cpu", "PILOTLIGHT_DTYPE": "float32"},
+    "openvino": {"PILOTLIGHT_MODEL": TEXT_MODELS[-1], "PILOTLIGHT_DEVICE": "cpu"},
+    "torch": {"PILOTLIGHT_MODEL": TEXT_MODELS[-1], "PILOTLIGHT_DEVICE": "cpu", "PILOTLIGHT_DTYPE": "float32"},
 }
 
 
