@@ -23,6 +23,7 @@ EXTRAS = (
     ("engines/torch/*", ("torch",)),
     ("engines/openvino/*", ("openvino",)),
     ("engines/onnx/*", ("onnx",)),
+    ("loading/gguf/*", ("torch", "openvino")),
     ("loading/export/convert_openvino.py", ("export openvino",)),
     ("loading/export/convert_encoder.py", ("export openvino",)),
     ("loading/export/convert_onnx.py", ("export onnx",)),
