@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pilotlight.config.variables import (
     COG_MAX_CONCURRENCY,
@@ -17,6 +18,7 @@ from pilotlight.config.variables import (
     QUEUE,
     SLOTS,
     STAGED,
+    cache_folder,
 )
 
 
@@ -29,21 +31,29 @@ class EngineOptions:
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         dtype: a precision, as torch calls it or as an artifact does.
         staged: whether an engine that can do so answers, one request at a time, before all of it is loaded.
+        cache: the folder for what is found out once and used again; ``None`` keeps nothing.
     """
 
     engine: str = ENGINE.default
     device: str = DEVICE.default
     dtype: str = DTYPE.default
     staged: bool = STAGED.default
+    cache: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EngineOptions:
-        """Read ``PILOTLIGHT_ENGINE``, ``PILOTLIGHT_DEVICE``, ``PILOTLIGHT_DTYPE`` and ``PILOTLIGHT_STAGED``.
+        """Read ``PILOTLIGHT_ENGINE``, ``_DEVICE``, ``_DTYPE``, ``_STAGED`` and ``_CACHE``.
 
         Raises:
             ConfigError: a value is not allowed.
         """
-        return cls(ENGINE.read(environ), DEVICE.read(environ), DTYPE.read(environ), staged=STAGED.read(environ))
+        return cls(
+            ENGINE.read(environ),
+            DEVICE.read(environ),
+            DTYPE.read(environ),
+            staged=STAGED.read(environ),
+            cache=cache_folder(environ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,10 +234,20 @@ CACHE: Variable[Path | None] = Variable(
     Path,
     "a folder",
     None,
-    "The folder for what `pilotlight export` makes once and uses again.",
-    "export",
+    "The folder for what is made once and used again: the environments of `pilotlight export`, and what the torch "
+    "engine's check of a model found.",
+    "predictor",
     shown="`pilotlight` in `XDG_CACHE_HOME`, else in `~/.cache`",
 )
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder that ``PILOTLIGHT_CACHE`` names, else ``pilotlight`` in the user's folder of caches."""
+    if (cache := CACHE.read(environ)) is not None:
+        return cache.expanduser()
+    return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pilotlight"
+
+
 HOME = Variable(
     "PILOTLIGHT_HOME",
     Path,

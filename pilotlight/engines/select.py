@@ -147,7 +147,9 @@ def _open(model: Path, choice: Choice, options: EngineOptions, *, slots: int, qu
         return open_artifact(model, choice.artifact, slots=slots, queue_size=queue_size, staged=options.staged)
     from pilotlight.engines.torch.engine import TorchEngine
 
-    return TorchEngine(model, device=options.device, dtype=options.dtype, slots=slots, queue_size=queue_size)
+    return TorchEngine(
+        model, device=options.device, dtype=options.dtype, slots=slots, queue_size=queue_size, cache=options.cache
+    )
 
 
 def open_artifact(

@@ -17,10 +17,13 @@ from pilotlight.engines.select import PACKAGES
 from pilotlight.errors import ConfigError
 from pilotlight.runtime.http.request import MAX_BODY_BYTES
 
+# Which engine where the environment says nothing; an object that is made without one keeps no caches.
+ENGINE = EngineOptions(cache=Path("~/.cache/pilotlight").expanduser())
+
 
 def test_an_empty_environment_gives_the_defaults() -> None:
-    assert TextSettings.from_env({}) == TextSettings()
-    assert EncoderSettings.from_env({}) == EncoderSettings()
+    assert TextSettings.from_env({}) == TextSettings(engine=ENGINE)
+    assert EncoderSettings.from_env({}) == EncoderSettings(engine=ENGINE)
     assert GatewaySettings.from_env({}) == GatewaySettings()
 
 
@@ -38,11 +41,12 @@ def test_a_text_predictor_reads_its_variables() -> None:
         "PILOTLIGHT_DEVICE": "cuda:1",
         "PILOTLIGHT_DTYPE": "bfloat16",
         "PILOTLIGHT_STAGED": "0",
+        "PILOTLIGHT_CACHE": "/caches",
         "PILOTLIGHT_SLOTS": "4",
         "PILOTLIGHT_QUEUE": "9",
         "COG_MAX_CONCURRENCY": "32",
     }
-    engine = EngineOptions("torch", "cuda:1", "bfloat16", staged=False)
+    engine = EngineOptions("torch", "cuda:1", "bfloat16", staged=False, cache=Path("/caches"))
     assert TextSettings.from_env(environ) == TextSettings("org/model", engine, slots=4, queue_size=9)
     del environ["PILOTLIGHT_SLOTS"], environ["PILOTLIGHT_QUEUE"]
     assert TextSettings.from_env(environ) == TextSettings("org/model", engine, slots=32, queue_size=None)
@@ -56,7 +60,7 @@ def test_an_encoder_reads_its_variables() -> None:
         "PILOTLIGHT_BATCH_WAIT_MS": "2.5",
         "PILOTLIGHT_QUEUE": "100",
     }
-    expected = EncoderSettings("org/model", pooling="cls", max_rows=8, max_wait_s=0.0025, queue_size=100)
+    expected = EncoderSettings("org/model", ENGINE, pooling="cls", max_rows=8, max_wait_s=0.0025, queue_size=100)
     assert EncoderSettings.from_env(environ) == expected
 
 

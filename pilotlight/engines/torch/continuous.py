@@ -6,7 +6,6 @@ It brings paged attention, prefix sharing, and requests that join and leave betw
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -15,13 +14,10 @@ from torch.overrides import TorchFunctionMode
 from pilotlight.engines.text.cache_memory import CACHE_SHARE, free_memory_bytes
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.threaded import ThreadedBackend
+from pilotlight.engines.torch.continuous_hooks import Router, processor_list
 from pilotlight.engines.torch.lean_transformers import (
     ContinuousBatchingConfig,
-    ContinuousBatchingLogitsProcessor,
-    ContinuousBatchingLogitsProcessorList,
     GenerationConfig,
-    LogitsProcessorList,
-    OutputRouter,
     infer_max_single_request_tokens,
 )
 from pilotlight.engines.torch.load import Loaded
@@ -29,7 +25,7 @@ from pilotlight.engines.torch.sampling import TorchSamplingState, choose
 from pilotlight.errors import EngineError
 from pilotlight.tracing import stage
 
-__all__ = ["TorchBackend", "UnsupportedModelError"]
+__all__ = ["TorchBackend", "UnsupportedModelError", "require_paged_attention"]
 
 # Tokens of one forward pass. Other requests wait for a piece of a long prompt of so many tokens, not for all of it.
 MAX_BATCH_TOKENS = 1024
@@ -41,6 +37,16 @@ LARGE_BYTES = 1 << 24
 
 class UnsupportedModelError(EngineError):
     """transformers' continuous batching does not support this model; the message says why."""
+
+
+def require_paged_attention(model: Any) -> None:
+    """Check that the model's attention can use a paged cache, as far as its class says.
+
+    Raises:
+        UnsupportedModelError: it cannot.
+    """
+    if getattr(model, "_is_stateful", False) or not getattr(model, "_supports_attention_backend", False):
+        raise UnsupportedModelError(f"{type(model).__name__} keeps a state that a paged attention cache cannot hold")
 
 
 class TorchBackend(ThreadedBackend):
@@ -58,10 +64,7 @@ class TorchBackend(ThreadedBackend):
     def __init__(self, loaded: Loaded, slots: int, threads: int) -> None:
         super().__init__("pilotlight-torch", waits_for_readers=False)
         model = loaded.model
-        if getattr(model, "_is_stateful", False) or not getattr(model, "_supports_attention_backend", False):
-            raise UnsupportedModelError(
-                f"{type(model).__name__} keeps a state that a paged attention cache cannot hold"
-            )
+        require_paged_attention(model)
         self.slots = slots
         self._model = model
         self._threads = threads
@@ -71,8 +74,8 @@ class TorchBackend(ThreadedBackend):
         try:
             with stage("compile"), _UntouchedZeros():
                 self._manager = model.init_continuous_batching(config, _batching_config(loaded, slots))
-                self._manager.logit_processor = _processor_list(self._state_of)
-                self._manager.output_router = _Router(self._deliver)
+                self._manager.logit_processor = processor_list(self._state_of, choose)
+                self._manager.output_router = Router(self._deliver)
                 self._manager.warmup()  # builds the cache now, so that an error shows in set-up
         except (ValueError, AttributeError, NotImplementedError, KeyError) as error:
             raise UnsupportedModelError(str(error)) from error
@@ -184,45 +187,3 @@ class _UntouchedZeros(TorchFunctionMode):
             if on_cpu and kwargs["dtype"] is torch.uint8 and isinstance(size, int) and size >= LARGE_BYTES:
                 return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8)
         return func(*args, **kwargs)
-
-
-class _Router(OutputRouter):  # type: ignore[misc]  # transformers is untyped
-    """Calls a function with each output, on the thread that computes it."""
-
-    def __init__(self, deliver: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._deliver = deliver
-
-    def deliver(self, output: Any) -> None:
-        self._deliver(output)
-
-    def deliver_batch(self, outputs: Iterable[Any]) -> None:
-        for output in outputs:
-            self._deliver(output)
-
-
-class _Choice(ContinuousBatchingLogitsProcessor):  # type: ignore[misc]  # transformers is untyped
-    """Our sampling as a logits processor; ``state_of`` gives the sampling state of a request."""
-
-    supported_kwargs: dict[str, type] = {}  # noqa: RUF012 - the base class declares it so
-    ignored_kwargs: tuple[str, ...] = ()
-
-    def __init__(self, state_of: Callable[[str], TorchSamplingState]) -> None:
-        self._state_of = state_of
-        self._states: list[TorchSamplingState] = []  # of the batch that was prepared last
-
-    def fill_defaults(self, int32_tensor: torch.Tensor) -> None:
-        int32_tensor.zero_()
-
-    def prepare_tensor_args(self, requests_with_new_token: list[Any]) -> torch.Tensor:
-        self._states = [self._state_of(request.state.request_id) for request in requests_with_new_token]
-        return torch.zeros(len(self._states), dtype=torch.int32)
-
-    def __call__(self, scores: torch.Tensor, tensor_arg: torch.Tensor) -> torch.Tensor:
-        return choose(scores, self._states)
-
-
-def _processor_list(state_of: Callable[[str], TorchSamplingState]) -> Any:
-    processors = ContinuousBatchingLogitsProcessorList(LogitsProcessorList([_Choice(state_of)]))
-    processors.tensors_required = 1  # counted only for the classes that transformers converts itself
-    return processors

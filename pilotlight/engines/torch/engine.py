@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
-from pilotlight.engines.text.engine import BackendEngine, TextBackend
+from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.types import EngineInfo
-from pilotlight.engines.torch.continuous import TorchBackend, UnsupportedModelError
+from pilotlight.engines.torch.choice import open_backend
 from pilotlight.engines.torch.load import load
-from pilotlight.engines.torch.serial import TorchSerialBackend
 from pilotlight.engines.torch.threads import single_threaded
 
 __all__ = ["TorchEngine"]
 
-log = logging.getLogger(__name__)
-
 
 class TorchEngine(BackendEngine):
-    """transformers, with continuous batching where the model allows it.
+    """transformers, with continuous batching where it computes what the model does.
 
     Args:
         folder: a model folder.
@@ -28,9 +24,10 @@ class TorchEngine(BackendEngine):
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
         serial: one request at a time, even where the model could be batched.
+        cache: the folder that keeps the results of self-checks between starts; ``None`` keeps none.
 
     Raises:
-        ConfigError, WeightsError: as ``load``.
+        ConfigError, WeightsError: as ``load`` and ``open_backend``.
     """
 
     def __init__(
@@ -42,18 +39,11 @@ class TorchEngine(BackendEngine):
         slots: int = DEFAULT_TEXT.slots,
         queue_size: int = ENGINE_QUEUE_SIZE,
         serial: bool = False,
+        cache: Path | None = None,
     ) -> None:
-        note = "one at a time, as asked" if serial else ""
-        backend: TextBackend | None = None
         with single_threaded() as threads:
             loaded = load(Path(folder), device=device, dtype=dtype)
-            if not serial:
-                try:
-                    backend = TorchBackend(loaded, slots, threads)
-                except UnsupportedModelError as error:
-                    note = f"one at a time: continuous batching does not support this model ({error})"
-                    log.warning("%s: %s", folder, note)
-        backend = backend or TorchSerialBackend(loaded)
+            backend, note = open_backend(loaded, Path(folder), slots=slots, threads=threads, serial=serial, cache=cache)
         info = EngineInfo(
             engine="torch",
             model=str(folder),

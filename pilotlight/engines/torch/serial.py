@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
 import torch
 
 from pilotlight.engines.text.generation import Generation
@@ -10,7 +13,7 @@ from pilotlight.engines.torch.lean_transformers import GenerationConfig, LogitsP
 from pilotlight.engines.torch.load import Loaded
 from pilotlight.engines.torch.sampling import TorchSamplingState, choose
 
-__all__ = ["TorchSerialBackend"]
+__all__ = ["TorchSerialBackend", "run_generate"]
 
 
 class TorchSerialBackend(SerialBackend):
@@ -18,59 +21,94 @@ class TorchSerialBackend(SerialBackend):
 
     Args:
         loaded: the model.
+        threads: that compute, on a CPU.
     """
 
     cache_bytes = 0
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, threads: int) -> None:
         super().__init__("pilotlight-serial")
         self._loaded = loaded
+        self._threads = threads
         self.context_tokens = loaded.context_tokens
         self.start()
 
+    def prepare(self) -> None:
+        torch.set_num_threads(self._threads)  # a new thread begins with what was set last, on whichever thread
+        device = self._loaded.model.device
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+
     @torch.inference_mode()
     def generate(self, generation: Generation) -> None:
-        model = self._loaded.model
         state = TorchSamplingState(generation.request.sampling, generation.prompt_ids, generation.eos_ids)
-        ids = torch.tensor([generation.prompt_ids], device=model.device)
-        eos_ids = list(generation.eos_ids)
+        run_generate(
+            self._loaded.model,
+            generation.prompt_ids,
+            lambda scores: choose(scores.float(), [state]),
+            max_tokens=generation.max_tokens,
+            eos_ids=generation.eos_ids,
+            ended=lambda: generation.ended,
+            push=generation.push,
+        )
+
+
+def run_generate(
+    model: Any,
+    prompt_ids: Sequence[int],
+    choose: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    max_tokens: int,
+    eos_ids: Collection[int] = (),
+    ended: Callable[[], bool] = lambda: False,
+    push: Callable[[int], object] = lambda token: None,
+) -> None:
+    """Continue a prompt with transformers' ``generate``, which brings the right cache or state for any model.
+
+    Of the model's generation config nothing applies: its penalties, beams and suppressed tokens would come on top of
+    ``choose``.
+
+    Args:
+        model: a causal language model.
+        prompt_ids: the tokens to continue, at least one.
+        choose: makes the arg-max of the row, shape (1, vocab_size), the next token.
+        max_tokens: new tokens, at most.
+        eos_ids: tokens that end the text.
+        ended: whether to stop after the present token.
+        push: called with each new token.
+    """
+    ids = torch.tensor([list(prompt_ids)], device=model.device)
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
         model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             generation_config=GenerationConfig(
                 do_sample=False,
-                max_new_tokens=generation.max_tokens,
-                eos_token_id=eos_ids or None,
-                pad_token_id=eos_ids[0] if eos_ids else 0,
+                max_new_tokens=max_tokens,
+                eos_token_id=list(eos_ids) or None,
+                pad_token_id=min(eos_ids, default=0),
             ),
-            logits_processor=LogitsProcessorList([_SerialChoice(state)]),
-            stopping_criteria=StoppingCriteriaList([lambda ids, _: torch.full((len(ids),), generation.ended)]),
-            streamer=_Streamer(generation),
+            logits_processor=LogitsProcessorList([lambda ids, scores: choose(scores)]),
+            stopping_criteria=StoppingCriteriaList([lambda ids, scores: torch.full((len(ids),), ended())]),
+            streamer=_Streamer(push),
         )
-
-
-class _SerialChoice:
-    """Our sampling as a logits processor of ``generate``."""
-
-    def __init__(self, state: TorchSamplingState) -> None:
-        self._state = state
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        return choose(scores.float(), [self._state])
+    finally:
+        model.generation_config = own
 
 
 class _Streamer:
-    """Pushes the tokens that ``generate`` streams; its first call brings the prompt."""
+    """Passes on the tokens that ``generate`` streams; its first call brings the prompt."""
 
-    def __init__(self, generation: Generation) -> None:
-        self._generation = generation
+    def __init__(self, push: Callable[[int], object]) -> None:
+        self._push = push
         self._prompt_seen = False
 
     def put(self, value: torch.Tensor) -> None:
         if not self._prompt_seen:
             self._prompt_seen = True
             return
-        self._generation.push(int(value.flatten()[-1]))
+        self._push(int(value.flatten()[-1]))
 
     def end(self) -> None:
         """Do nothing: the last token has ended the generation."""

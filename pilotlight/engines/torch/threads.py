@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
-__all__ = ["single_threaded"]
+__all__ = ["on_own_thread", "single_threaded"]
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -25,3 +29,19 @@ def single_threaded() -> Generator[int]:
         yield threads
     finally:
         torch.set_num_threads(threads)
+
+
+def on_own_thread(function: Callable[[], Result], threads: int, device: torch.device) -> Result:
+    """Call ``function`` on a thread of its own, with ``threads`` that compute on a CPU, and return its result.
+
+    The team of worker threads ends with it, so that the thread that runs the model later is the only one with a team.
+    """
+
+    def call() -> Result:
+        torch.set_num_threads(threads)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+        return function()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="pilotlight-check") as executor:
+        return executor.submit(call).result()

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pilotlight.config.variables import CACHE
+from pilotlight.config.variables import CACHE, cache_folder
 from pilotlight.errors import ConfigError, PilotlightError
 from pilotlight.loading.files.lock import folder_lock
 from pilotlight.loading.progress import Watcher
@@ -50,7 +50,7 @@ def environment(requirements: Path, environ: Mapping[str, str], watcher: Watcher
         raise ConfigError("an export reads the model with torch, which is not installed: install requirements.txt")
     stamp = "\n".join([sys.version, *below, requirements.read_text("utf-8")])
     name = f"{requirements.stem}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
-    folder = _cache(environ) / name
+    folder = cache_folder(environ) / name
     python = folder / "env" / "bin" / "python"
     with folder_lock(folder, on_wait=lambda: watcher.note(f"waiting for another process that is making {folder}")):
         if not (folder / DONE).is_file():
@@ -103,12 +103,6 @@ def _make(folder: Path, python: Path, below: list[str], requirements: Path, envi
         "--disable-pip-version-check",
     ]
     run_logged([*pip, "--requirement", requirements], environ, _ignore)
-
-
-def _cache(environ: Mapping[str, str]) -> Path:
-    if (cache := CACHE.read(environ)) is not None:
-        return cache.expanduser()
-    return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pilotlight"
 
 
 def _ignore(line: str) -> None:
