@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from pilotlight.engines.text.types import GenerationRequest, Sampling, TokenCodec
 from pilotlight.errors import InputError
@@ -46,14 +47,15 @@ class TextInputs:
             InputError: inputs contradict each other, ``messages`` is not a conversation, or the model has no chat
                 template.
         """
-        prompt, special_tokens = self._prompt(codec)
+        prompt = self._prompt(codec)
         max_tokens = self.max_tokens if self.max_new_tokens is None else self.max_new_tokens
         if self.min_tokens > max_tokens:
             raise InputError("min_tokens", f"is {self.min_tokens}, more than max_tokens, which is {max_tokens}")
         return GenerationRequest(
-            prompt=prompt,
+            prompt=prompt.text,
             prompt_input="messages" if self.messages else "prompt",
-            special_tokens=special_tokens,
+            special_tokens=not prompt.templated,
+            continues=prompt.continues,
             sampling=Sampling(
                 max_tokens=max_tokens,
                 min_tokens=self.min_tokens,
@@ -68,34 +70,50 @@ class TextInputs:
             ),
         )
 
-    def _prompt(self, codec: TokenCodec) -> tuple[str, bool]:
-        """Return the prompt with its template applied, and whether the tokenizer adds special tokens."""
+    def _prompt(self, codec: TokenCodec) -> _Prompt:
+        """Return the prompt with its template applied."""
         if self.messages:
             if self.prompt:
                 raise InputError("messages", "is given together with prompt; give one of them")
             if self.prompt_template is not None:
                 raise InputError("prompt_template", "is given together with messages, which it cannot hold; drop one")
-            return self._chat(codec, _parse_messages(self.messages), "messages"), False
+            return self._chat(codec, _parse_messages(self.messages), "messages")
         if not self.prompt:
-            return "", True  # the engine refuses it with a message
+            return _Prompt("")  # the engine refuses it with a message
         if self.prompt_template is not None:
-            return _fill(self.prompt_template, self.prompt, self.system_prompt), True
+            return _Prompt(_fill(self.prompt_template, self.prompt, self.system_prompt))
         turn = [{"role": "user", "content": self.prompt}]
         if self.system_prompt:
-            return self._chat(codec, turn, "system_prompt"), False
-        chat = codec.apply_chat_template(turn)
-        return (self.prompt, True) if chat is None else (chat, False)
+            return self._chat(codec, turn, "system_prompt")
+        chat = codec.apply_chat_template(turn, input_name="prompt")
+        return _Prompt(self.prompt) if chat is None else _Prompt(chat, templated=True, continues=False)
 
-    def _chat(self, codec: TokenCodec, turns: list[dict[str, str]], name: str) -> str:
+    def _chat(self, codec: TokenCodec, turns: list[dict[str, Any]], name: str) -> _Prompt:
         if self.system_prompt:
             turns = [{"role": "system", "content": self.system_prompt}, *turns]
-        chat = codec.apply_chat_template(turns)
+        prefilled = turns[-1]["role"] == "assistant"
+        chat = codec.apply_chat_template(turns, continue_last=prefilled, input_name=name)
         if chat is None:
             raise InputError(name, "needs a chat template, which this model does not have; use prompt alone")
-        return chat
+        return _Prompt(chat, templated=True, continues=prefilled)
 
 
-def _parse_messages(text: str) -> list[dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """What the model reads.
+
+    Attributes:
+        text: not yet in tokens.
+        templated: the model's chat template has written it, with special tokens.
+        continues: the output continues the text; else it is an answer in a turn of its own.
+    """
+
+    text: str
+    templated: bool = False
+    continues: bool = True
+
+
+def _parse_messages(text: str) -> list[dict[str, Any]]:
     try:
         turns = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -103,11 +121,28 @@ def _parse_messages(text: str) -> list[dict[str, str]]:
     if not isinstance(turns, list) or not turns:
         raise InputError("messages", "is not a list with at least one message; expected a list of {role, content}")
     for i, turn in enumerate(turns):
-        if not isinstance(turn, dict) or set(turn) != {"role", "content"} or not isinstance(turn["content"], str):
-            raise InputError("messages", f"item {i} is not an object of role and content, both strings")
+        if not isinstance(turn, dict) or set(turn) != {"role", "content"} or not _is_content(turn["content"]):
+            raise InputError(
+                "messages",
+                f"item {i} is not an object of role and content, both strings; content may also be a list of "
+                '{"type": "text", "text": "..."}',
+            )
         if turn["role"] not in ROLES:
             raise InputError("messages", f"item {i} has the role {turn['role']!r}; expected one of {', '.join(ROLES)}")
     return turns
+
+
+def _is_content(value: object) -> bool:
+    """Whether a message's content is a text, or a list of parts that are texts."""
+    if not isinstance(value, list):
+        return isinstance(value, str)
+    return bool(value) and all(
+        isinstance(part, dict)
+        and part.keys() == {"type", "text"}
+        and part["type"] == "text"
+        and isinstance(part["text"], str)
+        for part in value
+    )
 
 
 def _fill(template: str, prompt: str, system_prompt: str | None) -> str:

@@ -50,7 +50,7 @@ def check(model: Path, artifact: Artifact, text: SampleText) -> ArtifactCheck:
         WeightsError: the model's tokenizer gives other tokens without transformers.
     """
     codec = TokenizerCodec(model)
-    facts = read_facts(model, codec.token_id)
+    facts = read_facts(model, codec)
     ids = codec.encode(text.content, special_tokens=False)[:CHECK_TOKENS]
     size = min(WINDOW_TOKENS, facts.context_tokens - 1)
     windows = [ids[at : at + size] for at in range(0, len(ids), size) if len(ids[at : at + size]) > 1]

@@ -33,9 +33,52 @@ def test_a_chat_template_makes_the_prompt_a_turn() -> None:
 
 
 def test_messages_are_a_conversation() -> None:
+    turns = json.dumps([*json.loads(TURNS), {"role": "user", "content": "no"}])
+    request = TextInputs(messages=turns, system_prompt="be brief").request(CHAT)
+    assert request.prompt == "system: be brief\nuser: hi\nassistant: yes?\nuser: no\nassistant:"
+    assert (request.prompt_input, request.special_tokens, request.continues) == ("messages", False, False)
+
+
+def test_a_last_message_of_the_assistant_is_continued() -> None:
     request = TextInputs(messages=TURNS, system_prompt="be brief").request(CHAT)
-    assert request.prompt == "system: be brief\nuser: hi\nassistant: yes?\nassistant:"
-    assert request.prompt_input == "messages"
+    assert request.prompt == "system: be brief\nuser: hi\nassistant: yes?"
+    assert (request.special_tokens, request.continues) == (False, True)
+
+
+def test_an_output_continues_a_text_but_answers_a_turn() -> None:
+    assert TextInputs(prompt="x").request(PLAIN).continues
+    assert TextInputs(prompt="x", prompt_template="<{prompt}>").request(CHAT).continues
+    assert not TextInputs(prompt="x").request(CHAT).continues
+
+
+class Refusing(CharacterCodec):
+    """A model whose template accepts nothing."""
+
+    def apply_chat_template(
+        self, messages: object, *, continue_last: bool = False, input_name: str = "messages"
+    ) -> str:
+        raise InputError(input_name, "do not suit this model's chat template: no")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "name"),
+    [
+        ({"prompt": "x"}, "prompt"),
+        ({"prompt": "x", "system_prompt": "s"}, "system_prompt"),
+        ({"messages": TURNS}, "messages"),
+        ({"messages": TURNS, "system_prompt": "s"}, "messages"),
+    ],
+)
+def test_a_template_that_refuses_names_the_input(inputs: dict[str, str], name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TextInputs(**inputs).request(Refusing())  # type: ignore[arg-type]
+    assert caught.value.name == name
+
+
+def test_a_content_may_be_a_list_of_texts() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    request = TextInputs(messages=json.dumps([{"role": "user", "content": parts}])).request(CHAT)
+    assert request.prompt == "user: ab\nassistant:"
 
 
 def test_a_template_is_filled_in_one_pass() -> None:
@@ -70,6 +113,9 @@ def test_the_older_name_of_max_tokens_wins() -> None:
         ({"messages": '{"role": "user"}'}, "messages: is not a list"),
         ({"messages": '[{"role": "user"}]'}, "messages: item 0 is not an object of role and content"),
         ({"messages": '[{"role": "user", "content": 1}]'}, "messages: item 0"),
+        ({"messages": '[{"role": "user", "content": []}]'}, "messages: item 0"),
+        ({"messages": '[{"role": "user", "content": [{"type": "image"}]}]'}, "messages: item 0"),
+        ({"prompt": "x", "stop_sequences": "\ud800"}, "stop_sequences: hold half a surrogate pair"),
         ({"messages": '[{"role": "boss", "content": "x"}]'}, "messages: item 0 has the role 'boss'"),
         ({"prompt": "x", "prompt_template": "no place"}, "prompt_template: lacks {prompt}"),
         (

@@ -38,7 +38,7 @@ class OnnxEngine(BackendEngine):
     ) -> None:
         with stage("weights"):
             codec = TokenizerCodec(model)
-            facts = read_facts(model, codec.token_id)
+            facts = read_facts(model, codec)
         with stage("compile"):
             loaded = OnnxModel(artifact.folder)
         # A token that the model has no score for can be neither chosen nor banned.

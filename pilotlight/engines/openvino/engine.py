@@ -75,7 +75,7 @@ class OpenVINOEngine(BackendEngine):
             opening = pool.submit(_open_first, modules, artifact) if stages is not Stages.BATCHING else None
             with stage("weights"):
                 codec = TokenizerCodec(model)
-                facts = read_facts(model, codec.token_id)
+                facts = read_facts(model, codec)
                 # Banning a token that the model has no score for would write beyond the scores.
                 facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < facts.vocab_size))
             opened = _opened(opening, stages)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.generation import Generation
@@ -24,16 +25,37 @@ class CharacterCodec:
     def longest_token_chars(self) -> int:
         return 1
 
+    @property
+    def special(self) -> Mapping[int, str]:
+        return {END_OF_TEXT: "\0"}
+
+    @property
+    def answer_ends(self) -> tuple[int, ...]:
+        return ()
+
+    def token_id(self, token: str) -> int | None:
+        return ord(token) if len(token) == 1 else None
+
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
         return [ord(character) for character in text]
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(chr(token) for token in ids if token != END_OF_TEXT)
 
-    def apply_chat_template(self, messages: Sequence[dict[str, str]]) -> str | None:
+    def ends_whole(self, ids: Sequence[int]) -> bool:
+        return True
+
+    def apply_chat_template(
+        self, messages: Sequence[Mapping[str, Any]], *, continue_last: bool = False, input_name: str = "messages"
+    ) -> str | None:
         if not self._chat:
             return None
-        return "".join(f"{turn['role']}: {turn['content']}\n" for turn in messages) + "assistant:"
+        text = "".join(f"{turn['role']}: {_text_of(turn['content'])}\n" for turn in messages)
+        return text[:-1] if continue_last else text + "assistant:"
+
+
+def _text_of(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 class FakeBackend(ThreadedBackend):

@@ -47,7 +47,14 @@ class Generation:
         self.max_tokens = max_tokens
         self.eos_ids = frozenset(eos_ids)
         self.output_ids: list[int] = []
-        self._text = TextStream(codec.decode, request.sampling.stop, request.sampling.min_tokens)
+        self._text = TextStream(
+            codec.decode,
+            request.sampling.stop,
+            request.sampling.min_tokens,
+            prompt=prompt_ids if request.continues else (),
+            special=codec.special,
+            ends_whole=codec.ends_whole,
+        )
         self._on_end = on_end
         self._chunks: queue.SimpleQueue[Chunk | EngineError] = queue.SimpleQueue()
         self._handoff: ReaderHandoff | None = None

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from pilotlight.engines.text.tokenizer import special_tokens
+from pilotlight.engines.text.types import TokenCodec
 from pilotlight.errors import WeightsError
 from pilotlight.loading.files.loadable import read_json
 
-__all__ = ["ModelFacts", "read_facts", "read_repetition_penalty"]
+__all__ = ["ModelFacts", "NamedTokenCodec", "read_eos_ids", "read_facts", "read_repetition_penalty"]
 
 DEFAULT_CONTEXT_TOKENS = 8192  # of a model that states none, as in torch.load
 NO_LIMIT = 10**9  # a tokenizer without a limit has 1e30
+
+
+class NamedTokenCodec(TokenCodec, Protocol):
+    """A codec that knows its tokens by name."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The tokens with a name, such as ``eos_token``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,7 @@ class ModelFacts:
 
     Attributes:
         context_tokens: prompt and output together, at most.
-        eos_ids: tokens that end a text; may be empty.
+        eos_ids: tokens that end a text, all below ``vocab_size`` where that is known; may be empty.
         vocab_size: logits per token.
     """
 
@@ -32,26 +40,24 @@ class ModelFacts:
     vocab_size: int
 
 
-def read_facts(folder: Path, token_id: Callable[[str], int | None]) -> ModelFacts:
+def read_facts(folder: Path, codec: NamedTokenCodec) -> ModelFacts:
     """Read the facts of the model in ``folder``, by the rules of ``torch.load``.
 
     Args:
         folder: a model folder.
-        token_id: of its tokenizer.
+        codec: of its tokenizer.
 
     Raises:
-        WeightsError: a file is not JSON, or ``config.json`` is missing.
+        WeightsError: a file is not JSON, ``config.json`` is missing, or the chat template is not valid.
     """
     whole = read_json(folder / "config.json")
     nested = whole.get("text_config")
     config: dict[str, Any] = whole | nested if isinstance(nested, dict) else whole
-    tokenizer = _optional(folder / "tokenizer_config.json")
-    eos_token = special_tokens(tokenizer).get("eos_token")
-    from_tokenizer = {"eos_token_id": token_id(eos_token)} if eos_token else {}
+    vocab_size = int(config.get("vocab_size") or 0)
     return ModelFacts(
-        context_tokens=_context_tokens(config, tokenizer),
-        eos_ids=_eos_ids(_optional(folder / "generation_config.json"), config, from_tokenizer),
-        vocab_size=int(config.get("vocab_size") or 0),
+        context_tokens=_context_tokens(config, _optional(folder / "tokenizer_config.json")),
+        eos_ids=read_eos_ids(folder, codec, vocab_size),
+        vocab_size=vocab_size,
     )
 
 
@@ -68,6 +74,36 @@ def read_repetition_penalty(folder: Path) -> float:
     return float(found)
 
 
+def read_eos_ids(folder: Path, codec: NamedTokenCodec, vocab_size: int) -> tuple[int, ...]:
+    """Return the tokens that end a text: those of the generation configuration, the tokenizer and the configuration.
+
+    transformers' ``generate`` stops at those of the generation configuration, or of the configuration where there is no
+    other. Here the tokenizer's end-of-text token counts too, and a configuration's that is a special token: checkpoints
+    name different ones in different files. Where the chat template ends an answer with none of these tokens, but with
+    another special token, that one ends a text as well.
+
+    Args:
+        folder: a model folder.
+        codec: of its tokenizer.
+        vocab_size: tokens that the model has scores for; 0 where that is not known.
+
+    Raises:
+        WeightsError: a file is not JSON, or the chat template is not valid.
+    """
+    first = _ids_of(_optional(folder / "generation_config.json"))
+    config = _optional(folder / "config.json")
+    nested = config.get("text_config")
+    configured = [*_ids_of(config), *_ids_of(nested if isinstance(nested, dict) else {})]
+    eos_token = codec.names.get("eos_token")
+    named = None if eos_token is None else codec.token_id(eos_token)
+    found = [*first, *([] if named is None else [named])]
+    found += [token for token in configured if token in codec.special or not first]
+    answer_ends = codec.answer_ends
+    if answer_ends and not set(answer_ends) & set(found):
+        found.append(answer_ends[0])
+    return tuple(dict.fromkeys(token for token in found if 0 <= token < (vocab_size or token + 1)))
+
+
 def _context_tokens(config: dict[str, Any], tokenizer: dict[str, Any]) -> int:
     sizes = [config.get(key) for key in ("max_position_embeddings", "n_positions", "max_seq_len")]
     known = [size for size in sizes if isinstance(size, int) and size > 0]
@@ -76,12 +112,10 @@ def _context_tokens(config: dict[str, Any], tokenizer: dict[str, Any]) -> int:
     return min(known) if known else DEFAULT_CONTEXT_TOKENS
 
 
-def _eos_ids(*owners: dict[str, Any]) -> tuple[int, ...]:
-    for owner in owners:
-        ids = owner.get("eos_token_id")
-        if ids is not None:
-            return tuple(ids) if isinstance(ids, list) else (int(ids),)
-    return ()
+def _ids_of(owner: Mapping[str, Any]) -> list[int]:
+    ids = owner.get("eos_token_id")
+    listed = ids if isinstance(ids, list) else [ids]
+    return [token for token in listed if isinstance(token, int)]
 
 
 def _optional(path: Path) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from pilotlight.errors import InputError
 
@@ -89,6 +89,8 @@ class Sampling:
             raise InputError(
                 "stop_sequences", f"takes at most {MAX_STOPS} sequences of 1 to {MAX_STOP_CHARS} characters each"
             )
+        if any("\ud800" <= character <= "\udfff" for stop in self.stop for character in stop):
+            raise InputError("stop_sequences", "hold half a surrogate pair; send whole characters")
 
     @property
     def greedy(self) -> bool:
@@ -116,12 +118,15 @@ class GenerationRequest:
         prompt_input: the name of the input that the prompt came from, for error messages.
         special_tokens: let the tokenizer add its own (a beginning-of-text token, say); off where a chat template
             has written them into the prompt.
+        continues: the output continues the prompt's text, so that a space between the two belongs to the output; off
+            where it is an answer with a turn of its own.
     """
 
     prompt: str
     sampling: Sampling = field(default_factory=Sampling)
     prompt_input: str = "prompt"
     special_tokens: bool = True
+    continues: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +194,50 @@ class TokenCodec(Protocol):
     def longest_token_chars(self) -> int:
         """Characters of the longest token; it bounds how much text fits a number of tokens, without encoding it."""
 
-    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]: ...
+    @property
+    def special(self) -> Mapping[int, str]:
+        """The special tokens, which ``decode`` leaves out, with their texts."""
+
+    @property
+    def answer_ends(self) -> tuple[int, ...]:
+        """The special tokens that the chat template writes after an answer; empty without a template.
+
+        Raises:
+            WeightsError: the model's template is not valid.
+        """
+
+    def token_id(self, token: str) -> int | None:
+        """Return the id of the token with this text, if there is one."""
+
+    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        """Return the tokens of a text.
+
+        Args:
+            text: valid Unicode.
+            special_tokens: add those that the tokenizer begins or ends a text with. A beginning-of-text token that the
+                text has already is not added again.
+        """
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids`` without special tokens; a broken character becomes U+FFFD."""
+        """Return the text of ``ids`` without special tokens; a broken character becomes U+FFFD.
 
-    def apply_chat_template(self, messages: Sequence[dict[str, str]]) -> str | None:
-        """Return the prompt for a conversation, up to the assistant's turn; ``None`` without a template."""
+        Spaces are as the tokens have them: a tokenizer's ``clean_up_tokenization_spaces`` has no effect.
+        """
+
+    def ends_whole(self, ids: Sequence[int]) -> bool:
+        """Whether ``ids``, whose text ends in U+FFFD, spell that character, not the beginning of another one."""
+
+    def apply_chat_template(
+        self, messages: Sequence[Mapping[str, Any]], *, continue_last: bool = False, input_name: str = "messages"
+    ) -> str | None:
+        """Return the prompt for a conversation, with the special tokens in it; ``None`` without a template.
+
+        Args:
+            messages: at least one; ``content`` is a text, or a list of ``{"type": "text", "text": ...}``.
+            continue_last: leave the last message's turn open, instead of opening one of the assistant.
+            input_name: the input that the messages came from, for error messages.
+
+        Raises:
+            InputError: the template refuses the messages.
+            WeightsError: the model's template is not valid.
+        """

@@ -142,7 +142,7 @@ def _load(folder: Path, task: Task, *, device: str, dtype: str) -> tuple[Any, To
         raise WeightsError(f"{folder}: transformers cannot load it as an encoder: {error}") from error
     with stage("device"):
         model = model.eval().requires_grad_(False).to(place)
-    return model, TransformersCodec(tokenizer)
+    return model, TransformersCodec(tokenizer, folder)
 
 
 def _require_whole(folder: Path, missing: set[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pilotlight.engines.text.model_config import read_eos_ids
 from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.lean_transformers import (
     AutoModelForCausalLM,
@@ -103,7 +104,9 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
         raise WeightsError(f"{folder}: transformers cannot load it as a causal language model: {error}") from error
     with stage("device"):
         model = model.eval().requires_grad_(False).to(place)
-    return Loaded(model, TransformersCodec(tokenizer), _context_tokens(model, tokenizer), _eos_ids(model, tokenizer))
+    codec = TransformersCodec(tokenizer, folder)
+    vocab_size = model.config.get_text_config().vocab_size
+    return Loaded(model, codec, _context_tokens(model, tokenizer), read_eos_ids(folder, codec, vocab_size))
 
 
 def _context_tokens(model: Any, tokenizer: Any) -> int:
@@ -113,11 +116,3 @@ def _context_tokens(model: Any, tokenizer: Any) -> int:
     # A tokenizer without a limit has 1e30; a model without positions (Mamba) has the tokenizer's limit only.
     known += [tokenizer.model_max_length] if tokenizer.model_max_length < 10**9 else []
     return min(known) if known else 8192
-
-
-def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    for owner in (model.generation_config, model.config, tokenizer):
-        ids = getattr(owner, "eos_token_id", None)
-        if ids is not None:
-            return tuple(ids) if isinstance(ids, list | tuple) else (ids,)
-    return ()

@@ -9,25 +9,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, processors
+from transformers import AutoTokenizer
 
 from pilotlight.engines.text.model_config import read_facts
 from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.load import load
-from pilotlight.errors import InputError, WeightsError
-from tests.models import ARCHITECTURES, tiny_model
+from pilotlight.errors import WeightsError
+from tests.models import tiny_model
 
-TEMPLATE = """{{ bos_token }}{% for m in messages %}
-    {%- if m['role'] == 'tool' %}{% continue %}{% endif %}
-    {%- if m['role'] == 'user' and not m.content %}{{ raise_exception('say something') }}{% endif %}
-    <{{ m['role'] }}>{{ m['content'] | trim }} {{ m | tojson }}
-{% endfor %}
-{% if tools %}tools{% endif %}
-{% if add_generation_prompt %}<assistant>{% endif %}"""
-TURNS = [
-    {"role": "system", "content": "be <brief> & kind"},
-    {"role": "user", "content": " ünïcode 🙂"},
-    {"role": "tool", "content": "left out"},
-]
+TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+TURNS = [{"role": "system", "content": "be <brief> & kind"}, {"role": "user", "content": " ünïcode 🙂"}]
+TEXTS = ("a<new>b", "a <new> b", "<|im_end|>x <|im_end|> y", "<s>", "plain", " <tool> ", "x<other>", "<newer><new>")
 
 
 @pytest.fixture(scope="module")
@@ -57,48 +54,128 @@ def change(path: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-@pytest.mark.parametrize("place", ["key", "list", "file"])
+@pytest.mark.parametrize("place", ["key", "file"])
 def test_a_chat_template_gives_what_transformers_gives(place: str, tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path)
     config = model / "tokenizer_config.json"
     assert TokenizerCodec(model).apply_chat_template(TURNS) is None
+    assert TokenizerCodec(model).answer_ends == ()
     change(config, bos_token="<|endoftext|>")
     if place == "key":
         change(config, chat_template=TEMPLATE)
-    elif place == "list":
-        named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": TEMPLATE}]
-        change(config, chat_template=named)
     else:
         change(config, chat_template="not this one")
         (model / "chat_template.jinja").write_text(TEMPLATE)
-    ours = TokenizerCodec(model)
-    chat = ours.apply_chat_template(TURNS)
-    assert chat == load(model, device="cpu").codec.apply_chat_template(TURNS)
-    assert chat is not None
-    assert "<system>be <brief> & kind" in chat
-    with pytest.raises(InputError, match="messages: do not suit this model's chat template: say something"):
-        ours.apply_chat_template([TURNS[0], {"role": "user", "content": ""}])
+    theirs = AutoTokenizer.from_pretrained(model)
+    expected = theirs.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True)
+    for codec in (TokenizerCodec(model), TransformersCodec(theirs, model)):
+        assert codec.apply_chat_template(TURNS) == expected
+        ids = codec.encode(expected, special_tokens=False)
+        assert ids == theirs.apply_chat_template(TURNS, add_generation_prompt=True, return_dict=False)
+    assert expected.startswith("<|endoftext|><system>be <brief> & kind")
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_facts_are_those_of_torch(arch: str, tmp_path: Path) -> None:
-    model = tiny_model(arch, tmp_path)
-    generation = model / "generation_config.json"
-    for eos in (0, [0, 7]):
-        change(generation, eos_token_id=eos)
-        facts, loaded = read_facts(model, TokenizerCodec(model).token_id), load(model, device="cpu")
-        assert (facts.context_tokens, facts.eos_ids) == (loaded.context_tokens, loaded.eos_ids)
-        assert facts.vocab_size == loaded.model.config.get_text_config().vocab_size
-
-
-def test_the_end_of_text_may_be_known_to_the_tokenizer_only(tmp_path: Path) -> None:
+def test_a_template_that_is_not_valid_is_an_error_of_the_model(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path)
-    (model / "generation_config.json").unlink()
-    config = json.loads((model / "config.json").read_text())
-    del config["eos_token_id"]
-    (model / "config.json").write_text(json.dumps({"text_config": config, "max_position_embeddings": 9999}))
-    facts = read_facts(model, TokenizerCodec(model).token_id)
-    assert (facts.context_tokens, facts.eos_ids, facts.vocab_size) == (512, (0,), 512)
+    (model / "chat_template.jinja").write_text("{% for %}")
+    for codec in (TokenizerCodec(model), TransformersCodec(AutoTokenizer.from_pretrained(model), model)):
+        with pytest.raises(WeightsError, match=r"chat_template\.jinja is no valid chat template: line 1"):
+            codec.apply_chat_template(TURNS)
+        with pytest.raises(WeightsError, match=r"chat_template\.jinja is no valid chat template: line 1"):
+            read_facts(model, codec)
+        assert codec.encode("still") == codec.encode("still")
+
+
+def token(text: str, **flags: bool) -> dict[str, Any]:
+    plain = {"lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
+    return {"content": text, **plain, **flags}
+
+
+NEW = "added_tokens_decoder"
+FOLDERS: dict[str, dict[str, dict[str, Any]]] = {
+    "nothing": {},
+    "numbered": {"tokenizer_config.json": {NEW: {"512": token("<|im_end|>"), "513": token("<new>", special=False)}}},
+    "flags": {"tokenizer_config.json": {NEW: {"512": token("<new>", lstrip=True, rstrip=True)}}},
+    "single word": {"tokenizer_config.json": {NEW: {"512": token("<new>", single_word=True, special=False)}}},
+    "normalized": {"tokenizer_config.json": {NEW: {"512": token("<new>", normalized=True, special=False)}}},
+    "a named one is special": {
+        "tokenizer_config.json": {NEW: {"512": token("<new>", special=False)}, "pad_token": "<new>"}
+    },
+    "other flags of a known one": {"tokenizer_config.json": {NEW: {"0": token("<|endoftext|>", lstrip=True)}}},
+    "out of order": {
+        "tokenizer_config.json": {NEW: {"513": token("<new>"), "512": token("<|im_end|>"), "514": token("<other>")}}
+    },
+    "names only": {"tokenizer_config.json": {"bos_token": "<s>", "eos_token": "<|im_end|>", "unk_token": None}},
+    "names of its own": {
+        "tokenizer_config.json": {"image_token": "<new>", "extra_special_tokens": {"tool_token": "<tool>"}}
+    },
+    "further": {"tokenizer_config.json": {"additional_special_tokens": ["<new>", "<|im_end|>"]}},
+    "further by the new name": {"tokenizer_config.json": {"extra_special_tokens": ["<tool>", "<new>"]}},
+    "the map": {
+        "special_tokens_map.json": {
+            "bos_token": token("<s>", lstrip=True),
+            "eos_token": "<|endoftext|>",
+            "pad_token": "<new>",
+        }
+    },
+    "the map and further": {
+        "tokenizer_config.json": {"bos_token": "<other>"},
+        "special_tokens_map.json": {"bos_token": "<s>", "additional_special_tokens": ["<|im_end|>", "<tool>"]},
+    },
+    "the map is not read beside numbered ones": {
+        "tokenizer_config.json": {NEW: {"512": token("<new>")}, "bos_token": "<new>"},
+        "special_tokens_map.json": {"bos_token": "<s>"},
+        "added_tokens.json": {"<tool>": 513},
+    },
+    "older": {"added_tokens.json": {"<tool>": 513, "<new>": 512}, "special_tokens_map.json": {"pad_token": "<new>"}},
+    "older, known": {"added_tokens.json": {"<tool>": 0}},
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_tokens_beside_tokenizer_json_are_those_of_transformers(name: str, tmp_path: Path) -> None:
+    model = tiny_model("llama", tmp_path)
+    for file, content in FOLDERS[name].items():
+        path = model / file
+        path.write_text(json.dumps({**(json.loads(path.read_text()) if path.is_file() else {}), **content}))
+    ours, theirs = TokenizerCodec(model), AutoTokenizer.from_pretrained(model)
+    assert ours.names == theirs.special_tokens_map
+    shown = {number: repr(one) for number, one in theirs.added_tokens_decoder.items()}
+    for codec in (ours, TransformersCodec(theirs, model)):
+        for text in TEXTS:
+            ids = theirs.encode(text)
+            assert codec.encode(text) == ids
+            assert codec.decode(ids) == theirs.decode(ids, skip_special_tokens=True)
+        assert codec.special == {number: theirs.convert_ids_to_tokens(number) for number in codec.special}
+        assert set(codec.special) == {number for number, text in shown.items() if "special=True" in text}
+
+
+@pytest.mark.parametrize("config", [{NEW: {"x": token("<new>")}}, {NEW: {"512": 3}}, {"extra_special_tokens": [5]}])
+def test_an_entry_that_is_no_token_is_an_error_of_the_model(config: dict[str, Any], tmp_path: Path) -> None:
+    model = tiny_model("llama", tmp_path)
+    change(model / "tokenizer_config.json", **config)
+    with pytest.raises(WeightsError, match="of its tokenizer is"):
+        TokenizerCodec(model)
+
+
+def test_the_beginning_of_a_text_comes_once(tmp_path: Path) -> None:
+    model = tiny_model("llama", tmp_path)
+    path = model / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.add_special_tokens([AddedToken("<s>", special=True, normalized=False)])
+    number = tokenizer.token_to_id("<s>")
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", number)])
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=4)
+    tokenizer.save(str(path))
+    change(model / "tokenizer_config.json", bos_token="<s>")
+    for codec in (TokenizerCodec(model), TransformersCodec(AutoTokenizer.from_pretrained(model), model)):
+        plain = codec.encode("one two three four five", special_tokens=False)
+        assert len(plain) > 4
+        assert codec.encode("one two three four five") == [number, *plain]
+        assert codec.encode("<s>one two three four five") == [number, *plain]
+        assert codec.encode("<s>one two three four five", special_tokens=False) == [number, *plain]
+        assert codec.encode("<s>") == [number]
 
 
 def test_a_tokenizer_that_is_missing_or_damaged_is_one_clear_error(tmp_path: Path) -> None:
