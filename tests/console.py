@@ -6,7 +6,8 @@ what it prints on stdout, with ``...`` for any text, and a line of only ``...`` 
 or say otherwise in a comment: ``$ command  # exit status 2``. ``console slow`` makes the page's test a slow one.
 Whatever cannot run here (a network, a GPU, an account) is a ``text`` block.
 
-In a session ``pilotlight`` is this package's, ``$TMPDIR`` is an empty folder, the gateway's home is another, and 8393
+In a session ``scripts/predict`` serves the model that comes with the project, so that it downloads none and the other
+tests find ``weights/`` as it was; ``pilotlight`` is this package's, ``$TMPDIR`` is an empty folder, the gateway's home is another, and 8393
 and 8394 stand for ports that are free.
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from tests.paths import ROOT
 
 TIMEOUT_S = 540.0
+PRELUDE = 'scripts/predict() { PILOTLIGHT_MODEL=${PILOTLIGHT_MODEL:-pylight-5m} command scripts/predict "$@"; }\n'
 NOT_RUN = {"text", "python", "yaml", "json", "toml", "dockerfile", "html", "mermaid"}
 MARK = "--documented-command-ended--"
 STATUS = re.compile(r"# exit status (\d+)$")
@@ -115,7 +117,7 @@ def matches(expected: tuple[str, ...], printed: str) -> bool:
 
 def run(commands: list[Command], folder: Path, environ: Mapping[str, str] | None = None) -> list[tuple[int, str]]:
     """Run the commands in one bash session; return (exit status, stdout) of each. What is left running is ended."""
-    script = "".join(
+    script = PRELUDE + "".join(
         f"{command.text}\n__status=$?; printf '\\n{MARK} %d\\n' $__status; (exit $__status)\n" for command in commands
     )
     with (folder / "stderr").open("w+") as stderr, (folder / "stdout").open("w+") as stdout:
