@@ -19,7 +19,7 @@ import pytest
 from tests.paths import ROOT
 
 COPIED = ("scripts/setup-venv", "scripts/predict", "scripts/test", "scripts/check")
-TOOLS = ("bash", "basename", "cat", "dirname", "flock", "grep", "ls", "mkdir", "rm", "sed", "touch")
+TOOLS = ("bash", "basename", "cat", "dirname", "flock", "getconf", "grep", "ls", "mkdir", "rm", "sed", "touch")
 
 PYPROJECT = """
 [build-system]
@@ -145,7 +145,7 @@ def test_changed_requirements_are_installed_into_the_same_environment(checkout: 
     assert (checkout.builds, kept.exists()) == (builds + 1, True)
 
 
-PARALLEL = "-n|logical|--maxprocesses|4"
+PARALLEL = f"-n|{os.sysconf('SC_NPROCESSORS_ONLN') + 1}|--maxprocesses|5"
 
 
 @pytest.mark.parametrize(
