@@ -7,8 +7,8 @@ or say otherwise in a comment: ``$ command  # exit status 2``. ``console slow`` 
 Whatever cannot run here (a network, a GPU, an account) is a ``text`` block.
 
 In a session ``scripts/predict`` serves the model that comes with the project, so that it downloads none and the other
-tests find ``weights/`` as it was; ``pilotlight`` is this package's, ``$TMPDIR`` is an empty folder, the gateway's home is another, and 8393
-and 8394 stand for ports that are free.
+tests find ``weights/`` as it was; ``pilotlight`` is this package's, ``$TMPDIR`` is an empty folder, the gateway's home
+is another, and 8393 and 8394 stand for ports that are free.
 """
 
 from __future__ import annotations
