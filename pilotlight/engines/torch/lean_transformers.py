@@ -118,6 +118,7 @@ if not FULL_IMPORTS.read(os.environ):
     after_import("transformers.utils.import_utils", _leave_out_the_rest)
 
 # Not at the top: after the code above.
+import transformers  # noqa: E402
 from transformers import (  # noqa: E402
     AutoConfig,
     AutoModel,
@@ -136,10 +137,13 @@ from transformers.generation.continuous_batching.cb_logits_processors import (  
 from transformers.generation.continuous_batching.continuous_api import OutputRouter  # noqa: E402
 from transformers.generation.continuous_batching.model_runner import infer_max_single_request_tokens  # noqa: E402
 from transformers.initialization import no_init_weights  # noqa: E402
+from transformers.models.auto.auto_factory import _get_model_class as get_model_class  # noqa: E402
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: E402
 from transformers.utils import is_flash_attn_2_available  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
 __all__ = [
+    "CONFIG_MAPPING",
     "AutoConfig",
     "AutoModel",
     "AutoModelForCausalLM",
@@ -152,8 +156,16 @@ __all__ = [
     "LogitsProcessorList",
     "OutputRouter",
     "StoppingCriteriaList",
+    "get_model_class",
     "infer_max_single_request_tokens",
     "is_flash_attn_2_available",
     "no_init_weights",
     "transformers_logging",
+    "transformers_version",
 ]
+
+
+def transformers_version() -> str:
+    """Return the version that is installed."""
+    version: str = transformers.__version__
+    return version

@@ -11,13 +11,14 @@ import torch
 from pilotlight.engines.text.model_config import read_eos_ids
 from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.lean_transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
     is_flash_attn_2_available,
     transformers_logging,
 )
-from pilotlight.engines.torch.load_mapped import load_mapped
-from pilotlight.errors import ConfigError, WeightsError
+from pilotlight.engines.torch.load_mapped import load_model
+from pilotlight.engines.torch.tokenizer import open_tokenizer, require_embedded_vocabulary
+from pilotlight.errors import ConfigError, PilotlightError, WeightsError
+from pilotlight.loading.files.architecture import require_generator
+from pilotlight.loading.files.tokenizer_files import require_tokenizer
 from pilotlight.tracing import stage
 
 __all__ = ["Loaded", "load", "pick_device", "pick_dtype"]
@@ -32,13 +33,15 @@ class Loaded:
     Attributes:
         model: a transformers causal language model, in evaluation mode on its device.
         context_tokens: prompt and output together, at most.
-        eos_ids: tokens that end a text; may be empty.
+        eos_ids: tokens that end a text, all of them in the vocabulary; may be empty.
+        vocab_size: tokens that the model has embeddings for.
     """
 
     model: Any
     codec: TransformersCodec
     context_tokens: int
     eos_ids: tuple[int, ...]
+    vocab_size: int
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -83,7 +86,8 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
 
     Raises:
         ConfigError: device or dtype is not available.
-        WeightsError: transformers cannot load it as a causal language model.
+        WeightsError: it is not a language model, its weights are not those of its configuration, or transformers
+            cannot load it.
     """
     transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
     with stage("device"):
@@ -91,22 +95,32 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
         precision = pick_dtype(dtype, place)
     flash = place.type == "cuda" and is_flash_attn_2_available()
     options = {"attn_implementation": "flash_attention_2"} if flash else {}
-    local = {"local_files_only": True, "trust_remote_code": False}
+    require_generator(folder)
     try:
         with stage("weights"):
-            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-            model = load_mapped(folder, precision, **options)
-            if model is None:
-                model = AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=precision, use_safetensors=True, **options, **local
-                )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{folder}: transformers cannot load it as a causal language model: {error}") from error
+            require_tokenizer(folder)  # before the weights are read
+            model = load_model(folder, precision, device=place, **options)
+            tokenizer = open_tokenizer(folder)
+    except PilotlightError:
+        raise
+    except Exception as error:  # transformers and safetensors raise many kinds, some of them bare
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WeightsError(f"{folder}: transformers cannot load it as a causal language model: {reason}") from error
+    vocab_size = _vocab_size(model)
+    require_embedded_vocabulary(folder, tokenizer, vocab_size)
     with stage("device"):
-        model = model.eval().requires_grad_(False).to(place)
+        model = model.eval().requires_grad_(False)
+        if not getattr(model, "is_quantized", False):  # quantised weights are where they belong, and may not be moved
+            model = model.to(place)
     codec = TransformersCodec(tokenizer, folder)
-    vocab_size = model.config.get_text_config().vocab_size
-    return Loaded(model, codec, _context_tokens(model, tokenizer), read_eos_ids(folder, codec, vocab_size))
+    eos_ids = read_eos_ids(folder, codec, vocab_size)
+    return Loaded(model, codec, _context_tokens(model, tokenizer), eos_ids, vocab_size)
+
+
+def _vocab_size(model: Any) -> int:
+    """Return how many tokens the model has embeddings for."""
+    rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    return int(rows if isinstance(rows, int) else model.config.get_text_config().vocab_size)
 
 
 def _context_tokens(model: Any, tokenizer: Any) -> int:

@@ -13,16 +13,33 @@ from pathlib import Path
 
 from pilotlight.errors import WeightsError
 
+__all__ = ["Header", "TensorInfo", "read_header"]
+
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000  # the limit of the reference implementation: more is an attack or a damaged file
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """What one file holds: tensors, and parameters by dtype (``{"BF16": 134515008}``)."""
+class TensorInfo:
+    """A tensor's dtype, as safetensors names it (``BF16``), and its shape."""
 
-    tensors: int
-    parameters: dict[str, int]
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What one file holds: its tensors by name."""
+
+    tensors: dict[str, TensorInfo]
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Return the number of parameters by dtype: ``{"BF16": 134515008}``."""
+        counts: dict[str, int] = {}
+        for tensor in self.tensors.values():
+            counts[tensor.dtype] = counts.get(tensor.dtype, 0) + math.prod(tensor.shape)
+        return counts
 
 
 def read_header(path: Path, *, size_bytes: int) -> Header:
@@ -43,7 +60,10 @@ def read_header(path: Path, *, size_bytes: int) -> Header:
         entries = json.loads(raw)
         entries.pop("__metadata__", None)
         data_bytes = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
-        header = _summary(entries)
+        tensors = {
+            str(name): TensorInfo(str(entry["dtype"]), tuple(int(size) for size in entry["shape"]))
+            for name, entry in entries.items()
+        }
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path} is not a safetensors file: its header is damaged. Fetch it again") from error
     expected = LENGTH_BYTES + length + data_bytes
@@ -51,12 +71,4 @@ def read_header(path: Path, *, size_bytes: int) -> Header:
         raise WeightsError(
             f"{path} is damaged: its header speaks of {expected} bytes and the file has {size_bytes}. Fetch it again"
         )
-    return header
-
-
-def _summary(entries: dict[str, dict[str, list[int]]]) -> Header:
-    parameters: dict[str, int] = {}
-    for entry in entries.values():
-        dtype = str(entry["dtype"])
-        parameters[dtype] = parameters.get(dtype, 0) + math.prod(entry["shape"])
-    return Header(len(entries), parameters)
+    return Header(tensors)

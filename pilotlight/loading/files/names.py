@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pilotlight.errors import FetchError, UnsafeWeightsError, WeightsError
+from pilotlight.loading.files.weight_files import pick_weights
+from pilotlight.loading.files.wording import some
 
 MANIFEST_NAME = "manifest.json"
 PART_SUFFIX = ".part"
@@ -17,7 +19,7 @@ STATE_SUFFIX = ".part.json"
 
 WEIGHTS = "*.safetensors"
 SMALL_FILES = (
-    "*.safetensors.index.json",
+    "*.safetensors.index*.json",
     "config.json",
     "generation_config.json",
     "tokenizer*.json",
@@ -28,6 +30,8 @@ SMALL_FILES = (
     "chat_template.*",
     "added_tokens.json",
     "preprocessor_config.json",
+    "quant*_config.json",
+    "hf_quant_config.json",
     "README.md",
     "LICENSE*",
 )
@@ -75,11 +79,11 @@ def choose_files(names: Iterable[str], *, source: str) -> list[str]:
 
     Raises:
         UnsafeWeightsError: the weights exist only as pickles.
-        WeightsError: there are no weights that pilotlight can use.
+        WeightsError: there are no weights that pilotlight can use, or those of several models.
     """
     everything = sorted(set(names))
     top = [name for name in everything if "/" not in name]
-    weights = _without_copies([name for name in top if fnmatchcase(name, WEIGHTS)])
+    weights = pick_weights(top, where=source).names
     small = [name for name in top if _matches(name, SMALL_FILES)]
     if "modules.json" in top:
         small += [name for name in top if name in SENTENCE_TRANSFORMERS]
@@ -98,29 +102,18 @@ def _belongs_to_module(name: str) -> bool:
     return folder[:1].isdigit() and file in ("config.json", "model.safetensors")
 
 
-def _without_copies(weights: list[str]) -> list[str]:
-    main = [name for name in weights if name == "model.safetensors" or name.startswith("model-")]
-    if not main:
-        return weights
-    return [name for name in weights if not name.startswith(("model.", "consolidated")) or name in main]
-
-
 def _no_weights(names: list[str], source: str) -> UnsafeWeightsError | WeightsError:
     pickles = [name for name in names if is_pickle(name)]
     nested = [name for name in names if fnmatchcase(name, WEIGHTS)]
     if nested:
         return WeightsError(
-            f"{source} has safetensors only in sub-folders ({_some(nested)}): that is not a transformers model, "
+            f"{source} has safetensors only in sub-folders ({some(nested)}): that is not a transformers model, "
             "whose weights lie beside its config.json"
         )
     if pickles:
         return UnsafeWeightsError(
-            f"{source} has its weights only as pickles ({_some(pickles)}): loading a pickle runs whatever code is in "
+            f"{source} has its weights only as pickles ({some(pickles)}): loading a pickle runs whatever code is in "
             "it, so pilotlight never does. Use a revision or a copy with safetensors, or convert it on a machine you "
             "can lose: load it with transformers there and call save_pretrained(folder), which writes safetensors"
         )
-    return WeightsError(f"{source} has no *.safetensors file ({_some(names) or 'it is empty'})")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return WeightsError(f"{source} has no *.safetensors file ({some(names) or 'it is empty'})")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from pilotlight.errors import PilotlightError, UsageError
+from pilotlight.loading.files.checkpoint import weight_files
 from pilotlight.loading.files.fetch_plan import PLAN_NAME, FetchPlan
 from pilotlight.loading.files.header import read_header
-from pilotlight.loading.files.loadable import check_loadable, weight_files
+from pilotlight.loading.files.loadable import check_loadable
 from pilotlight.loading.files.manifest import Manifest, ManifestFile, folder_files, read_manifest, sha256_of
 from pilotlight.loading.files.names import MANIFEST_NAME
 from pilotlight.loading.progress import Silent, Watcher

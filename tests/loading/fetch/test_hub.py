@@ -15,6 +15,7 @@ from tests.loading.hub import FakeHub, Fault, lfs, model_files, safetensors, sha
 from tests.loading.recorder import Recorder
 
 QUICK = RetryPolicy(retries=3, base_s=0.01, cap_s=0.02)
+CONFIG = b'{"model_type": "llama"}'
 WEIGHTS = "model.safetensors"
 
 
@@ -266,13 +267,13 @@ def test_a_shard_that_the_index_names_and_nobody_has(hub: FakeHub, tmp_path: Pat
     index = b'{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
     files = {"config.json": b"{}", "model.safetensors.index.json": index}
     hub.add_repo("org/name", {**files, "model-00001-of-00002.safetensors": safetensors(10)})
-    with pytest.raises(WeightsError, match=r"model-00002-of-00002\.safetensors is missing"):
+    with pytest.raises(WeightsError, match=r"lacks 1 of the 2 shards .* \(model-00002-of-00002\.safetensors\)"):
         get(hub, tmp_path)
     assert not (tmp_path / "weights/name/manifest.json").exists()
 
 
 def test_odd_names_and_empty_files(hub: FakeHub, tmp_path: Path) -> None:
-    files = {"config.json": b"{}", "merges.txt": b"", "my gewichte ä #1?.safetensors": safetensors(100)}
+    files = {"config.json": CONFIG, "merges.txt": b"", "my gewichte ä #1?.safetensors": safetensors(100)}
     hub.add_repo("org/name", files)
     assert contents(get(hub, tmp_path).folder) == files
 
@@ -332,8 +333,9 @@ def test_two_at_once_do_the_work_once(hub: FakeHub, tmp_path: Path) -> None:
 
 
 def test_no_more_files_at_a_time_than_jobs(hub: FakeHub, tmp_path: Path) -> None:
-    names = [f"model-{number}.safetensors" for number in range(5)]
-    hub.add_repo("org/name", {"config.json": b"{}", **{n: safetensors(100, seed=i) for i, n in enumerate(names)}})
+    names = [f"model-{number}-of-5.safetensors" for number in range(1, 6)]
+    shards = {name: safetensors(100, seed=i, name=f"w{i}") for i, name in enumerate(names)}
+    hub.add_repo("org/name", {"config.json": CONFIG, **shards})
     for name in names:
         hub.fail(name, Fault(hold_after=10))
     with ThreadPoolExecutor(1) as pool:

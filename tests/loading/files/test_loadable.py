@@ -13,20 +13,22 @@ from pilotlight.loading.files.header import read_header
 from pilotlight.loading.files.manifest import write_manifest
 from tests.loading.hub import safetensors
 
+CONFIG = b'{"model_type": "llama"}'
+
 
 def model(folder: Path, **files: bytes) -> Path:
     """A folder that loads, with ``files`` (``__`` stands for a dot) added or replaced."""
     folder.mkdir(exist_ok=True)
-    for name, content in {"config__json": b"{}", "model__safetensors": safetensors(10), **files}.items():
+    for name, content in {"config__json": CONFIG, "model__safetensors": safetensors(10), **files}.items():
         (folder / name.replace("__", ".")).write_bytes(content)
     return folder
 
 
 def sharded(folder: Path, *shards: str) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_bytes(b"{}")
+    (folder / "config.json").write_bytes(CONFIG)
     for number, shard in enumerate(shards):
-        (folder / shard).write_bytes(safetensors(10, seed=number))
+        (folder / shard).write_bytes(safetensors(10, seed=number, name=f"w{number}"))
     index = {"metadata": {}, "weight_map": {f"w{number}": shard for number, shard in enumerate(shards)}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
@@ -47,7 +49,9 @@ def test_shards_are_those_of_the_index(tmp_path: Path) -> None:
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     sharded(tmp_path, "a.safetensors", "b.safetensors")
     (tmp_path / "b.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"b\.safetensors is missing: .* needs 2 shards"):
+    with pytest.raises(
+        WeightsError, match=r"lacks 1 of the 2 shards that model\.safetensors\.index\.json names \(b\.safetensors\)"
+    ):
         check_loadable(tmp_path)
 
 
@@ -146,7 +150,7 @@ def test_a_file_that_is_not_whole_safetensors(content: bytes, tmp_path: Path) ->
 def test_the_header_counts_parameters(tmp_path: Path) -> None:
     path = model(tmp_path) / "model.safetensors"
     header = read_header(path, size_bytes=path.stat().st_size)
-    assert (header.tensors, header.parameters) == (1, {"F32": 10})
+    assert (len(header.tensors), header.parameters) == (1, {"F32": 10})
 
 
 def test_looking_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -52,8 +52,7 @@ def test_takes_safetensors_and_what_lies_beside_them() -> None:
         (["model.safetensors", "model.fp16.safetensors"], ["model.safetensors"]),
         (["model.safetensors", "consolidated.safetensors"], ["model.safetensors"]),
         (["consolidated.safetensors", "model-1-of-1.safetensors"], ["model-1-of-1.safetensors"]),
-        (["consolidated.safetensors"], ["consolidated.safetensors"]),
-        (["adapter_model.safetensors"], ["adapter_model.safetensors"]),
+        (["model.fp16.safetensors"], ["model.fp16.safetensors"]),
     ],
 )
 def test_takes_the_weights_once(names: list[str], left: list[str]) -> None:
@@ -79,6 +78,12 @@ def test_refuses_pickles_and_says_what_to_do(name: str) -> None:
         ([], "it is empty"),
         (["config.json", "model.gguf"], r"no \*\.safetensors file \(config.json, model.gguf\)"),
         (["unet/model.safetensors"], "only in sub-folders"),
+        (["model_index.json", "unet/model.safetensors"], "is a diffusers pipeline"),
+        (["consolidated.safetensors"], r"only as consolidated\.safetensors"),
+        (["adapter_config.json", "adapter_model.safetensors"], "is an adapter .* without its model"),
+        (["adapter_config.json", "adapter_model.bin"], "is an adapter .* without its model"),
+        (["model.fp16.safetensors", "model.bf16.safetensors"], "has 2 weight files and no model.safetensors.index"),
+        (["model-1-of-3.safetensors", "model-3-of-3.safetensors"], r"lacks 1 of 3 shards \(number 2\)"),
     ],
 )
 def test_refuses_what_has_no_weights_for_us(names: list[str], message: str) -> None:
