@@ -52,6 +52,11 @@ class BackendTokens:
             return ids[1:]  # the text has the token itself, and so it would come twice
         return ids
 
+    def framed(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text or a pair with the special ones, and the token type of each."""
+        found = self._tokenizer.encode(text, pair)
+        return list(found.ids), list(found.type_ids)
+
     def decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
