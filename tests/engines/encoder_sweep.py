@@ -50,6 +50,7 @@ class Case:
         classify: how texts share a batch when it classifies; or a part of the message with which it is refused.
         embed: the same of its body when it embeds.
         max_tokens: of a text.
+        short: the shortest text that transformers itself can compute.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Case:
     classify: Padding | str = RIGHT
     embed: Padding | str = RIGHT
     max_tokens: int = MAX_TOKENS
+    short: str = "x"
 
 
 CASES = (
@@ -97,6 +99,15 @@ CASES = (
         RIGHT,
         "lacks 20 of the model's tensors, such as decoder",  # a classifier has no decoder, which embedding needs
         NO_LIMIT,
+    ),
+    Case(
+        "funnel of three blocks",
+        "funnel",
+        {"block_sizes": [1, 1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "num_decoder_layers": 1},
+        NONE,
+        "lacks 20 of the model's tensors",
+        NO_LIMIT,
+        "x y z",
     ),
     Case("gemma", "gemma", DECODER),
     Case("gpt2", "gpt2", GPT2),
