@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pilotlight.config.variables import POOLING
 from pilotlight.engines.encoders.limits import DEFAULT_MAX_TOKENS, NO_LIMIT, position_limit
 from pilotlight.engines.encoders.sentence_transformers import (
     Dense,
@@ -235,7 +236,7 @@ def _asked_pooling(asked: str) -> tuple[Pooling, ...]:
     if asked == "auto":
         return ()
     if asked not in tuple(Pooling):
-        raise ConfigError(f"PILOTLIGHT_POOLING is {asked!r}; expected auto, {' or '.join(Pooling)}")
+        raise ConfigError(f"PILOTLIGHT_POOLING is {asked!r}; expected {POOLING.expected}")
     return (Pooling(asked),)
 
 

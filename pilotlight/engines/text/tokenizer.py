@@ -138,6 +138,10 @@ class TokenizerCodec:
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
         return self._tokens.encode(text, special_tokens=special_tokens)
 
+    def framed(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text or a pair with the special ones, and the token type of each."""
+        return self._tokens.framed(text, pair)
+
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokens.decode(ids)
 
