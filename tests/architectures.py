@@ -11,17 +11,19 @@ more for those whose parts have to fit each other, or that would have only one o
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from scripts.train.make_bench_model import EOS, fill_vocabulary
 from tests.models import tiny_tokenizer
 
-__all__ = ["CONTEXT", "VOCAB", "tiny_architecture", "tiny_config"]
+__all__ = ["CONTEXT", "VOCAB", "tiny_architecture", "tiny_config", "tiny_model_of", "write_model"]
 
 VOCAB = 512
 CONTEXT = 256
@@ -129,7 +131,14 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "qwen3_5_moe_text": LINEAR,
     "qwen3_5_text": LINEAR,
     "qwen3_next": LINEAR,
-    "qwen4_exp_text": {"layer_types": ["linear_attention", "linear_attention"]},
+    "qwen4_exp_text": {
+        "layer_types": ["linear_attention", "indexed_attention"],
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 16,
+        "indexer_budget": 16,
+        "indexer_compress_ratio": 4,
+    },
     "recurrent_gemma": {"num_hidden_layers": 3},
     "xlstm": {"head_dim": COMPUTED, "v_head_dim": COMPUTED, "qk_head_dim": COMPUTED},
     "xmod": {"default_language": "en_XX"},
@@ -150,11 +159,25 @@ def tiny_config(model_type: str, **settings: Any) -> PretrainedConfig:
 
 def tiny_architecture(model_type: str, folder: Path, seed: int = 0, **settings: Any) -> Path:
     """Write a model folder of random weights with the tests' tokenizer, and return ``folder``."""
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(tiny_config(model_type, **settings), dtype=torch.float32)
-    model.save_pretrained(folder)
-    tokenizer = fill_vocabulary(tiny_tokenizer(), VOCAB)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=EOS, pad_token=EOS, model_max_length=CONTEXT
-    ).save_pretrained(folder)
+    write_model(tiny_model_of(model_type, seed, **settings), folder)
     return folder
+
+
+def tiny_model_of(model_type: str, seed: int = 0, **settings: Any) -> Any:
+    """Return a model of random weights in float32, in evaluation mode."""
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(tiny_config(model_type, **settings), dtype=torch.float32).eval()
+
+
+def write_model(model: Any, folder: Path) -> None:
+    """Write a model's weights and configuration, and the tests' tokenizer."""
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tiny_vocabulary(), eos_token=EOS, pad_token=EOS, model_max_length=CONTEXT
+    ).save_pretrained(folder)
+
+
+@cache
+def tiny_vocabulary() -> Tokenizer:
+    """Return the tests' tokenizer with a text for every token id."""
+    return fill_vocabulary(tiny_tokenizer(), VOCAB)

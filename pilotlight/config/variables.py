@@ -108,9 +108,9 @@ _COUNT = "a whole number of at least 1"
 MODEL: Variable[str | None] = Variable(
     "PILOTLIGHT_MODEL",
     str,
-    "a folder or a GGUF file, the name of one in weights/, or a hub id org/name[@revision][#file.gguf]",
+    "a folder, the name of one in weights/, or a hub id org/name[@revision]",
     None,
-    "The model: a folder or a GGUF file, the name of one in `weights/`, or a hub id `org/name[@revision][#file.gguf]`.",
+    "The model: a folder, the name of one in `weights/`, or a hub id `org/name[@revision]`.",
     "predictor",
     shown=f"`{TEXT_MODELS[0]}` once it is fetched, else `{TEXT_MODELS[-1]}`; `{ENCODER_MODEL}` for classifiers and "
     "embedders",
@@ -181,8 +181,8 @@ QUEUE: Variable[int | None] = Variable(
 )
 POOLING = Variable(
     "PILOTLIGHT_POOLING",
-    one_of("auto", "mean", "cls", "last", "max", "weighted", "sqrt"),
-    "auto, mean, cls, last, max, weighted or sqrt",
+    one_of("auto", "mean", "cls"),
+    "auto, mean or cls",
     "auto",
     "How an embedder makes one vector of a text's tokens; `auto` does as the model's files say, else `mean`.",
     "predictor",

@@ -45,8 +45,11 @@ def require_paged_attention(model: Any) -> None:
     Raises:
         UnsupportedModelError: it cannot.
     """
-    if getattr(model, "_is_stateful", False) or not getattr(model, "_supports_attention_backend", False):
-        raise UnsupportedModelError(f"{type(model).__name__} keeps a state that a paged attention cache cannot hold")
+    name = type(model).__name__
+    if getattr(model, "_is_stateful", False):
+        raise UnsupportedModelError(f"{name} keeps a state that a paged attention cache cannot hold")
+    if not getattr(model, "_supports_attention_backend", False):
+        raise UnsupportedModelError(f"{name} has an attention of its own, which cannot use a paged cache")
 
 
 class TorchBackend(ThreadedBackend):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 
 from pilotlight.engines.text.cache_memory import free_memory_bytes
 
-__all__ = ["Recorder", "Sample", "compare", "in_float32", "make_samples", "plain_logits"]
+__all__ = ["Recorder", "Sample", "compare", "compare_generate", "in_float32", "make_samples", "plain_logits"]
 
 # Logits that are compared per sample: those after the prompt, and those of the decoding steps after it.
 STEPS = 4
@@ -36,6 +36,8 @@ WINDOWS = (
 FLOAT32_TOLERANCE = 1e-3
 # Where only 16 bits can be compared, every operation rounds: SmolLM2 differs from itself by 7 to 14 epsilons.
 EPSILONS = 32
+# Logits of unrelated texts differ by 0.7 to 1.5; those of a prompt that is read in both directions, by 0.3 (CPM-Ant).
+UNRELATED = 0.5
 # Of the memory that is free, what the weights in float32 may take while they are compared.
 MEMORY_SHARE = 0.5
 # Larger logits stand for tokens that the model excludes.
@@ -106,12 +108,12 @@ def make_samples(model: Any, context_tokens: int) -> tuple[Sample, Sample]:
 
 
 @torch.inference_mode()
-def plain_logits(model: Any, sample: Sample) -> torch.Tensor:
-    """Return the logits of a sample's steps by one forward pass without a cache, float32, shape (STEPS, vocab_size)."""
-    ids = torch.tensor([sample.ids], device=model.device)
-    options: dict[str, Any] = {"logits_to_keep": STEPS} if _keeps_logits(model) else {}
-    logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **options).logits
-    kept: torch.Tensor = logits[0, -STEPS:].float()
+def plain_logits(model: Any, ids: Sequence[int], steps: int = STEPS) -> torch.Tensor:
+    """Return the last logits of one forward pass without a cache, float32, shape (steps, vocab_size)."""
+    tokens = torch.tensor([list(ids)], device=model.device)
+    options: dict[str, Any] = {"logits_to_keep": steps} if _keeps_logits(model) else {}
+    logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, **options).logits
+    kept: torch.Tensor = logits[0, -steps:].float()
     return kept
 
 
@@ -137,6 +139,24 @@ def compare(reference: torch.Tensor, found: torch.Tensor, dtype: torch.dtype) ->
         f"its logits differ from a plain forward pass by {difference:.2g} where {allowed:.2g} is rounding; "
         f"{same} of {len(reference)} likeliest tokens are the same"
     )
+
+
+def compare_generate(prompt: torch.Tensor, reference: torch.Tensor, found: torch.Tensor, dtype: torch.dtype) -> str:
+    """Return how the logits of ``generate`` differ from those of plain forward passes; empty where they do not.
+
+    What follows the prompt may differ: a model may read its prompt in both directions and its output in one, or attend
+    to a few chosen tokens that rounding changes. It may not be unrelated.
+
+    Args:
+        prompt: of a plain pass over the prompt alone, shape (1, vocab_size).
+        reference: of a plain pass over the whole sample, shape (steps, vocab_size).
+        found: of ``generate``, shape (steps, vocab_size).
+        dtype: in which all were computed.
+    """
+    if first := compare(prompt, found[:1], dtype):
+        return first
+    later = min(_differences(reference[1:], found[1:]), default=0.0)
+    return f"from its second token on its logits differ from a plain forward pass by {later:.2g}" * (later > UNRELATED)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ without any cache, gives the logits that a back end has to give step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,13 @@ from pilotlight.engines.torch.check_records import AS_ASKED, CheckResult
 from pilotlight.engines.torch.continuous import UnsupportedModelError, require_paged_attention
 from pilotlight.engines.torch.load import Loaded
 from pilotlight.engines.torch.probes import batched_logits, serial_logits
-from pilotlight.engines.torch.samples import Sample, compare, in_float32, make_samples, plain_logits
+from pilotlight.engines.torch.samples import Sample, compare, compare_generate, in_float32, make_samples, plain_logits
 from pilotlight.errors import WeightsError
 
 __all__ = ["check_model"]
 
 # What a failure of the machine raises, in contrast to one of the model.
 MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError)
-
-Probe = Callable[[Any, tuple[Sample, Sample]], list[torch.Tensor]]
 
 
 @torch.inference_mode()
@@ -44,7 +42,7 @@ def check_model(loaded: Loaded, folder: Path, *, serial: bool = False) -> CheckR
     samples = make_samples(model, loaded.context_tokens)
     with in_float32(model) as dtype:
         try:
-            references = [plain_logits(model, sample) for sample in samples]
+            references = [plain_logits(model, sample.ids) for sample in samples]
         except MACHINE_ERRORS:
             raise
         except Exception as error:
@@ -56,31 +54,45 @@ def check_model(loaded: Loaded, folder: Path, *, serial: bool = False) -> CheckR
                 f"{folder}: its {type(model).__name__} gives values that are not numbers in {str(dtype)[6:]}; "
                 "set PILOTLIGHT_DTYPE=float32, or fetch the weights again"
             )
-        reason = AS_ASKED if serial else _difference(batched_logits, model, samples, references, dtype)
+        reason = AS_ASKED if serial else _batched_difference(model, samples, references, dtype)
         if not reason:
             return CheckResult(True)
-        if against := _difference(serial_logits, model, samples, references, dtype):
+        if against := _generate_difference(model, samples, references, dtype):
             raise WeightsError(
                 f"{folder}: transformers' generate does not compute what its {type(model).__name__} does: {against}"
             )
     return CheckResult(False, reason)
 
 
-def _difference(
-    probe: Probe, model: Any, samples: tuple[Sample, Sample], references: list[torch.Tensor], dtype: torch.dtype
+def _batched_difference(
+    model: Any, samples: Sequence[Sample], references: Sequence[torch.Tensor], dtype: torch.dtype
 ) -> str:
-    """Return how what a back end computes differs from ``references``, or why it fails; empty where it is the same."""
+    """Return how continuous batching differs from ``references``, or why it fails; empty where it is the same."""
     try:
-        if probe is batched_logits:
-            require_paged_attention(model)
-        found = probe(model, samples)
+        require_paged_attention(model)
+        found = batched_logits(model, samples)
     except MACHINE_ERRORS:
         raise
     except UnsupportedModelError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, this back end cannot serve the model
-        return f"{type(model).__name__} fails in it: {_line(error)}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, continuous batching cannot serve the model
+        return f"{type(model).__name__} fails in continuous batching: {_line(error)}"
     differences = (compare(*pair, dtype) for pair in zip(references, found, strict=True))
+    return next((f"in continuous batching {one}" for one in differences if one), "")
+
+
+def _generate_difference(
+    model: Any, samples: Sequence[Sample], references: Sequence[torch.Tensor], dtype: torch.dtype
+) -> str:
+    """Return how ``generate`` differs from plain passes, or why it fails; empty where it is the same."""
+    try:
+        found = serial_logits(model, samples)
+        prompts = [plain_logits(model, sample.prompt, 1) for sample in samples]
+    except MACHINE_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, generate cannot serve the model
+        return f"it fails with {_line(error)}"
+    differences = (compare_generate(*three, dtype) for three in zip(prompts, references, found, strict=True))
     return next((one for one in differences if one), "")
 
 

@@ -15,7 +15,7 @@ from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.engines.torch.check_records import read_result, result_path
 from pilotlight.engines.torch.engine import TorchEngine
 from pilotlight.engines.torch.load import load
-from pilotlight.engines.torch.samples import STEPS, compare, in_float32, make_samples
+from pilotlight.engines.torch.samples import STEPS, compare, compare_generate, in_float32, make_samples
 from pilotlight.errors import WeightsError
 from pilotlight.loading.files.manifest import write_manifest
 from tests.architectures import tiny_architecture
@@ -65,12 +65,12 @@ def test_what_the_paged_attention_leaves_out_is_seen_in_every_precision(
 def test_what_fails_in_its_first_forward_pass_is_served_one_at_a_time(tmp_path: Path) -> None:
     slots, note = opened(tiny_architecture("minicpm3", tmp_path))
     assert slots == 1
-    assert note.startswith("one at a time: MiniCPM3ForCausalLM fails in it: ")
+    assert note.startswith("one at a time: MiniCPM3ForCausalLM fails in continuous batching: ")
 
 
 def test_a_model_that_generate_computes_otherwise_is_refused(tmp_path: Path) -> None:
-    folder = tiny_architecture("xlm", tmp_path)
-    with pytest.raises(WeightsError, match="generate does not compute what its XLMWithLMHeadModel does: its logits"):
+    folder = tiny_architecture("xlnet", tmp_path)
+    with pytest.raises(WeightsError, match="generate does not compute what its XLNetLMHeadModel does: its logits"):
         TorchEngine(folder, **OPTIONS)
 
 
@@ -170,3 +170,14 @@ def test_the_comparison_says_how_much_differs() -> None:
     excluded[:, 7] = -torch.inf
     assert compare(excluded, excluded, torch.float32) == ""
     assert compare(reference, torch.full_like(reference, torch.nan), torch.float32) == "its logits are not numbers"
+
+
+def test_generate_may_differ_after_the_prompt_but_not_be_unrelated() -> None:
+    chance = torch.Generator().manual_seed(0)
+    reference, other = (torch.randn(STEPS, 100, generator=chance) for _ in range(2))
+    later = torch.cat([reference[:1], reference[1:] * 1.2])
+    assert compare_generate(reference[:1], reference, later, torch.float32) == ""
+    assert "from a plain forward pass" in compare_generate(other[:1], reference, later, torch.float32)
+    unrelated = torch.cat([reference[:1], other[1:]])
+    found = compare_generate(reference[:1], reference, unrelated, torch.float32)
+    assert found.startswith("from its second token on its logits differ from a plain forward pass by 1")
