@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pilotlight.config.variables import (
+    CACHE_GB,
     COG_MAX_CONCURRENCY,
     DEVICE,
     DTYPE,
@@ -32,6 +33,7 @@ class EngineOptions:
         dtype: a precision, as torch calls it or as an artifact does.
         staged: whether an engine that can do so answers, one request at a time, before all of it is loaded.
         cache: the folder for what is found out once and used again; ``None`` keeps nothing.
+        cache_gb: memory for keys and values, where it is set by hand.
     """
 
     engine: str = ENGINE.default
@@ -39,10 +41,15 @@ class EngineOptions:
     dtype: str = DTYPE.default
     staged: bool = STAGED.default
     cache: Path | None = None
+    cache_gb: float | None = CACHE_GB.default
+
+    @property
+    def cache_bytes(self) -> int | None:
+        return None if self.cache_gb is None else int(self.cache_gb * 10**9)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EngineOptions:
-        """Read ``PILOTLIGHT_ENGINE``, ``_DEVICE``, ``_DTYPE``, ``_STAGED`` and ``_CACHE``.
+        """Read ``PILOTLIGHT_ENGINE``, ``_DEVICE``, ``_DTYPE``, ``_STAGED``, ``_CACHE`` and ``_CACHE_GB``.
 
         Raises:
             ConfigError: a value is not allowed.
@@ -53,6 +60,7 @@ class EngineOptions:
             DTYPE.read(environ),
             staged=STAGED.read(environ),
             cache=cache_folder(environ),
+            cache_gb=CACHE_GB.read(environ),
         )
 
 

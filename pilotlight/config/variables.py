@@ -96,6 +96,14 @@ def amount(text: str) -> float:
     return value
 
 
+def size_gb(text: str) -> float:
+    """Parse a finite number above 0."""
+    value = amount(text)
+    if value == 0:
+        raise ValueError(text)
+    return value
+
+
 def flag(text: str) -> bool:
     """Parse ``0`` or ``1``."""
     if text not in ("0", "1"):
@@ -141,6 +149,17 @@ DTYPE = Variable(
     "The precision, as torch calls it (`float32`, `float16`, `bfloat16`) or as an artifact does (`fp32`, `int8`, "
     "`int4`).",
     "predictor",
+)
+CACHE_GB: Variable[float | None] = Variable(
+    "PILOTLIGHT_CACHE_GB",
+    size_gb,
+    "a number above 0, in GB",
+    None,
+    "The memory for keys and values of all text predictions together; without it, a share of what is free once the "
+    "model is loaded.",
+    "predictor",
+    unit="GB",
+    shown="planned at start",
 )
 STAGED = Variable(
     "PILOTLIGHT_STAGED",
@@ -353,6 +372,7 @@ VARIABLES: tuple[Variable[object], ...] = (
     ENGINE,
     DEVICE,
     DTYPE,
+    CACHE_GB,
     STAGED,
     SLOTS,
     QUEUE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
@@ -116,18 +116,22 @@ class RequestThread(ABC, Generic[Request]):
         if not self.join(JOIN_S) and threading.current_thread() is not self._thread:
             log.warning("%s still computes %g s after it was closed", self._thread.name, JOIN_S)
 
-    def take(self, most: int | None = None) -> list[Request]:
+    def take(self, most: int | None = None, admit: Callable[[Request], bool] | None = None) -> list[Request]:
         """Take requests out of the queue, oldest first, for a step; those that are ``gone`` are dropped.
 
         Args:
             most: so many at most; the others stay in the queue.
+            admit: whether there is room for the next one; the first that has none stays, and so do those behind it.
         """
         taken: list[Request] = []
         with self.changed:
             while self._state is not _State.CLOSED and self.waiting and (most is None or len(taken) < most):
-                request = self.waiting.pop(0)
+                request = self.waiting[0]
                 if not self.gone(request):
+                    if admit is not None and not admit(request):
+                        break
                     taken.append(request)
+                del self.waiting[0]
         return taken
 
     # What a back end supplies

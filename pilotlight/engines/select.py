@@ -144,18 +144,37 @@ def open_engine(model: Path, options: EngineOptions, *, slots: int, queue_size: 
 
 def _open(model: Path, choice: Choice, options: EngineOptions, *, slots: int, queue_size: int) -> Engine:
     if choice.artifact is not None:
-        return open_artifact(model, choice.artifact, slots=slots, queue_size=queue_size, staged=options.staged)
+        return open_artifact(
+            model,
+            choice.artifact,
+            slots=slots,
+            queue_size=queue_size,
+            staged=options.staged,
+            cache_bytes=options.cache_bytes,
+        )
     from pilotlight.engines.torch.engine import TorchEngine
 
     return TorchEngine(
-        model, device=options.device, dtype=options.dtype, slots=slots, queue_size=queue_size, cache=options.cache
+        model,
+        device=options.device,
+        dtype=options.dtype,
+        slots=slots,
+        queue_size=queue_size,
+        cache=options.cache,
+        cache_bytes=options.cache_bytes,
     )
 
 
 def open_artifact(
-    model: Path, artifact: Artifact, *, slots: int, queue_size: int, staged: bool = False
+    model: Path,
+    artifact: Artifact,
+    *,
+    slots: int,
+    queue_size: int,
+    staged: bool = False,
+    cache_bytes: int | None = None,
 ) -> BackendEngine:
-    """Open the engine of an artifact; ``staged`` as in ``EngineOptions``.
+    """Open the engine of an artifact; ``staged`` and ``cache_bytes`` as in ``EngineOptions``.
 
     Raises:
         ConfigError: its packages are not installed.
@@ -165,11 +184,11 @@ def open_artifact(
     if artifact.engine == "onnx":
         from pilotlight.engines.onnx.engine import OnnxEngine
 
-        return OnnxEngine(model, artifact, slots=slots, queue_size=queue_size)
+        return OnnxEngine(model, artifact, slots=slots, queue_size=queue_size, cache_bytes=cache_bytes)
     from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
 
     stages = Stages.BOTH if staged else Stages.BATCHING
-    return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size, stages=stages)
+    return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size, stages=stages, cache_bytes=cache_bytes)
 
 
 def find_accelerator(root: Path = Path("/")) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pilotlight.engines.memory.admission import Admission
+from pilotlight.engines.onnx.cache_plan import OnnxCachePlan
 from pilotlight.engines.onnx.model import OnnxModel
-from pilotlight.engines.text.cache_memory import CACHE_SHARE, free_memory_bytes
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.sampling import SamplingState
 from pilotlight.engines.text.sampling_numpy import NumpySampler
@@ -14,9 +15,6 @@ from pilotlight.errors import InputError
 from pilotlight.tracing import stage
 
 __all__ = ["OnnxBackend"]
-
-# Tokens of a prompt that one step reads. Other requests wait for such a piece, not for the whole prompt.
-PIECE_TOKENS = 256
 
 
 @dataclass(slots=True)
@@ -40,21 +38,24 @@ class OnnxBackend(ThreadedBackend):
 
     Args:
         model: loaded; nothing else runs it.
-        context_tokens: prompt and output together, at most; fewer where memory is short.
-        slots: requests that advance together, at most.
+        planned: of the cache.
     """
 
-    def __init__(self, model: OnnxModel, *, context_tokens: int, slots: int) -> None:
+    def __init__(self, model: OnnxModel, planned: OnnxCachePlan) -> None:
         super().__init__("pilotlight-onnx", waits_for_readers=True)
         self._model = model
-        self.slots = slots
-        affordable = int(CACHE_SHARE * free_memory_bytes()) // (model.token_bytes * slots)
-        self.context_tokens = max(2, min(context_tokens, affordable))
-        self.cache_bytes = slots * self.context_tokens * model.token_bytes
+        self._planned = planned
+        plan = planned.reservation.plan
+        self._admission = Admission(planned.layout, plan.units, plan.slots)
+        self.slots = plan.slots
+        self.context_tokens = plan.context_tokens
+        self.cache_bytes = plan.cache_bytes
+        # Rows that have held texts keep their memory, which the others may need.
+        self._scarce = plan.units < plan.slots * planned.layout.units(plan.context_tokens)
         with stage("device"):
-            model.reserve(slots, self.context_tokens)
+            model.reserve(self.slots, self.context_tokens)
             model.run(0, [[0]], [1])  # an error shows in set-up
-        self._rows: list[_Slot | None] = [None] * slots  # only the thread uses it
+        self._rows: list[_Slot | None] = [None] * self.slots  # only the thread uses it
         self.start()
 
     def check(self, generation: Generation) -> None:
@@ -69,6 +70,10 @@ class OnnxBackend(ThreadedBackend):
         self._admit()
         self._read_piece()
         self._decode()
+
+    def close(self) -> None:
+        super().close()
+        self._planned.reservation.release()
 
     def running(self) -> list[Generation]:
         return [slot.generation for slot in self._rows if slot is not None]
@@ -86,11 +91,15 @@ class OnnxBackend(ThreadedBackend):
                 gap = next(gaps)
                 self._model.move(row, gap, slot.read)
                 slots[gap] = slot
+        if self._scarce:
+            for row, before in enumerate(self._rows):
+                if before is not None and slots[row] is None:
+                    self._model.clear(row)
         self._rows = slots
 
     def _admit(self) -> None:
         free = [row for row in range(self.slots) if self._rows[row] is None]
-        for row, generation in zip(free, self.take(len(free)), strict=False):
+        for row, generation in zip(free, self.take_admitted(self._admission), strict=False):
             state = SamplingState(generation.request.sampling, generation.prompt_ids, generation.eos_ids)
             self._rows[row] = _Slot(generation, NumpySampler(state), list(generation.prompt_ids))
 
@@ -98,7 +107,8 @@ class OnnxBackend(ThreadedBackend):
         """Read a piece of the first unread prompt; a prompt with a single token left is read by ``_decode``."""
         for row, slot in enumerate(self._rows):
             if slot is not None and len(slot.unread) > 1:
-                piece, slot.unread = slot.unread[:PIECE_TOKENS], slot.unread[PIECE_TOKENS:]
+                size = self._planned.piece_tokens
+                piece, slot.unread = slot.unread[:size], slot.unread[size:]
                 slot.read += len(piece)
                 scores = self._model.run(row, [piece], [slot.read])
                 if not slot.unread:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
+from pilotlight.engines.onnx.cache_plan import plan_onnx_cache
 from pilotlight.engines.onnx.continuous import OnnxBackend
 from pilotlight.engines.onnx.model import OnnxModel
 from pilotlight.engines.text.engine import BackendEngine
@@ -27,6 +28,7 @@ class OnnxEngine(BackendEngine):
         artifact: what to run, from ``find_artifacts``.
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
+        cache_bytes: of keys and values, where it is set by hand.
 
     Raises:
         ConfigError: the runtime is not installed.
@@ -34,7 +36,13 @@ class OnnxEngine(BackendEngine):
     """
 
     def __init__(
-        self, model: Path, artifact: Artifact, *, slots: int = DEFAULT_TEXT.slots, queue_size: int = ENGINE_QUEUE_SIZE
+        self,
+        model: Path,
+        artifact: Artifact,
+        *,
+        slots: int = DEFAULT_TEXT.slots,
+        queue_size: int = ENGINE_QUEUE_SIZE,
+        cache_bytes: int | None = None,
     ) -> None:
         with stage("weights"):
             codec = TokenizerCodec(model)
@@ -44,16 +52,22 @@ class OnnxEngine(BackendEngine):
         # A token that the model has no score for can be neither chosen nor banned.
         facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < loaded.vocab_size))
         context_tokens = min(facts.context_tokens, _short_context(model))
-        backend = OnnxBackend(loaded, context_tokens=context_tokens, slots=slots)
+        planned = plan_onnx_cache(loaded, context_tokens=context_tokens, slots=slots, stated_bytes=cache_bytes)
+        try:
+            backend = OnnxBackend(loaded, planned)
+        except BaseException:
+            planned.reservation.release()
+            raise
         info = EngineInfo(
             engine="onnx",
             model=str(model),
             device="cpu",
             dtype=artifact.precision,
             context_tokens=backend.context_tokens,
-            slots=slots,
+            slots=backend.slots,
             queue_size=queue_size,
             cache_bytes=backend.cache_bytes,
+            model_context_tokens=context_tokens if planned.reservation.plan.shortened else 0,
         )
         super().__init__(backend, codec, facts.eos_ids, info)
 

@@ -7,6 +7,8 @@ from that length. So texts of any lengths advance together, and can join or leav
 from __future__ import annotations
 
 import logging
+import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pilotlight.engines.memory.untouched import give_back, untouched
 from pilotlight.errors import ConfigError, WeightsError
 from pilotlight.loading.files.loadable import read_json
 
@@ -48,6 +51,8 @@ class OnnxModel:
     Attributes:
         vocab_size: scores per token.
         token_bytes: of cache, for one token of one text.
+        heads: of the attention's queries.
+        weights_bytes: of the artifact's files.
 
     Raises:
         ConfigError: onnxruntime is not installed.
@@ -58,7 +63,8 @@ class OnnxModel:
         self._session = _open(artifact)
         inputs = {one.name: one for one in self._session.get_inputs()}
         outputs = {one.name: one for one in self._session.get_outputs()}
-        head_size = _head_size(artifact)
+        self.heads, head_size = _heads(artifact)
+        self.weights_bytes = sum(path.stat().st_size for path in artifact.glob(f"{MODEL_NAME}*"))
         self._cached = [
             _Cached(name, PRESENT + name.removeprefix(PAST), one.shape[1], head_size)
             for name, one in inputs.items()
@@ -72,13 +78,19 @@ class OnnxModel:
             raise WeightsError(f"{artifact / MODEL_NAME} is not what `pilotlight export` makes: export the model again")
         self.vocab_size: int = outputs["logits"].shape[2]
         self.token_bytes = sum(4 * one.heads * one.head_size for one in self._cached)
+        self._mapped: list[mmap.mmap] = []
         self._memory: list[NDArray[np.float32]] = []
         self._bindings: dict[tuple[int, int], Any] = {}
 
     def reserve(self, rows: int, tokens: int) -> None:
         """Reserve memory for ``rows`` texts of ``tokens`` each; the system allocates its pages as they are used."""
         self._bindings.clear()
-        self._memory = [np.zeros((rows, one.heads, tokens, one.head_size), np.float32) for one in self._cached]
+        shapes = [(rows, one.heads, tokens, one.head_size) for one in self._cached]
+        # Huge pages would give a head's row the memory of thousands of tokens at its first one.
+        self._mapped = [untouched(4 * math.prod(shape), small_pages=True) for shape in shapes]
+        self._memory = [
+            np.frombuffer(memory, np.float32).reshape(shape) for memory, shape in zip(self._mapped, shapes, strict=True)
+        ]
 
     def run(self, first: int, ids: Sequence[Sequence[int]], lengths: Sequence[int]) -> NDArray[np.float32]:
         """Read the next tokens of some texts.
@@ -105,6 +117,12 @@ class OnnxModel:
         """Copy a text's first ``tokens`` from one row to another."""
         for memory in self._memory:
             memory[target, :, :tokens] = memory[source, :, :tokens]
+
+    def clear(self, row: int) -> None:
+        """Give the memory of a row back to the system."""
+        for mapped, memory in zip(self._mapped, self._memory, strict=True):
+            size = memory[0].nbytes
+            give_back(mapped, row * size, (row + 1) * size)
 
     def _binding(self, first: int, texts: int) -> tuple[Any, NDArray[np.float32]]:
         """Return a binding of the rows' cache and of an array for their scores.
@@ -144,9 +162,11 @@ def _open(artifact: Path) -> Any:
         raise WeightsError(f"{path}: onnxruntime cannot load it ({error}): export the model again") from error
 
 
-def _head_size(artifact: Path) -> int:
+def _heads(artifact: Path) -> tuple[int, int]:
+    """Return how many heads the attention's queries have, and the size of each."""
     path = artifact / CONFIG_NAME
     try:
-        return int(read_json(path)["model"]["decoder"]["head_size"])
+        decoder = read_json(path)["model"]["decoder"]
+        return int(decoder["num_attention_heads"]), int(decoder["head_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} does not describe a language model: export the model again") from error

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pilotlight.engines.openvino.cache_plan import CachePlan
+from pilotlight.engines.memory.admission import Admission
+from pilotlight.engines.openvino.cache_plan import OpenVINOCachePlan
 from pilotlight.engines.openvino.pipeline import add_request, open_pipeline
 from pilotlight.engines.openvino.runtime import Runtime
 from pilotlight.engines.openvino.sampling_config import generation_config, require_embedded, rules_of
@@ -34,10 +35,13 @@ class OpenVINOBackend(ThreadedBackend):
         WeightsError: the runtime cannot load it.
     """
 
-    def __init__(self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, plan: CachePlan) -> None:
+    def __init__(
+        self, runtime: Runtime, artifact: Path, *, precision: str, facts: ModelFacts, plan: OpenVINOCachePlan
+    ) -> None:
         super().__init__("pilotlight-openvino", waits_for_readers=True)
         self._runtime = runtime
         self._vocab_size = facts.vocab_size
+        self._admission = Admission(plan.layout, plan.blocks, plan.slots)
         self.slots = plan.slots
         self.context_tokens = plan.context_tokens
         with stage("compile"):
@@ -73,11 +77,13 @@ class OpenVINOBackend(ThreadedBackend):
         return bool(self._pipeline.has_non_finished_requests())
 
     def advance(self) -> None:
-        for generation in self.take():
+        for generation in self.take_admitted(self._admission):
             self._start(generation)
-        self._drop_ended()
+        cancelled = self._cancel_ended()
         if self._pipeline.has_non_finished_requests():
-            self._pipeline.step()
+            self._pipeline.step()  # frees the blocks of cancelled requests, which count until then
+        for number in cancelled:
+            del self._running[number]
         for number in list(self._running):
             self._deliver(number)
 
@@ -106,12 +112,12 @@ class OpenVINOBackend(ThreadedBackend):
         self._running[self._next_id] = (generation, handle)
         self._next_id += 1
 
-    def _drop_ended(self) -> None:
-        """Drop the requests that were cancelled since the last step."""
-        for number, (generation, handle) in list(self._running.items()):
-            if generation.ended:
-                handle.cancel()
-                del self._running[number]
+    def _cancel_ended(self) -> list[int]:
+        """Cancel the requests that have ended since the last step, and return their numbers."""
+        ended = [number for number, (generation, _) in self._running.items() if generation.ended]
+        for number in ended:
+            self._running[number][1].cancel()
+        return ended
 
     def _deliver(self, number: int) -> None:
         """Push a request's new tokens, and drop it when it has ended."""
@@ -126,7 +132,5 @@ class OpenVINOBackend(ThreadedBackend):
         running = handle.get_status() == self._runtime.genai.GenerationStatus.RUNNING
         if not generation.ended and not running:
             generation.fail(EngineError(f"the runtime ended this request: {handle.get_status().name.lower()}"))
-        if generation.ended:
-            if running:
-                handle.cancel()
+        if generation.ended and not running:
             del self._running[number]

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
-from pilotlight.engines.openvino.cache_plan import CachePlan, plan_cache
+from pilotlight.engines.openvino.cache_plan import OpenVINOCachePlan, plan_openvino_cache
 from pilotlight.engines.openvino.runtime import Runtime, runtime
 from pilotlight.engines.openvino.sampling_config import needs_fallback
 from pilotlight.engines.openvino.serial import OpenVINOSerialBackend
@@ -51,6 +51,7 @@ class OpenVINOEngine(BackendEngine):
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
         stages: which to start.
+        cache_bytes: of keys and values, where it is set by hand.
 
     Attributes:
         stages: the back end that goes from the first stage to the second; ``None`` where there is one stage only.
@@ -68,6 +69,7 @@ class OpenVINOEngine(BackendEngine):
         slots: int = DEFAULT_TEXT.slots,
         queue_size: int = ENGINE_QUEUE_SIZE,
         stages: Stages = Stages.BOTH,
+        cache_bytes: int | None = None,
     ) -> None:
         modules = runtime()
         # Opening the compiled model releases the interpreter lock, so the tokenizer is read meanwhile.
@@ -79,13 +81,19 @@ class OpenVINOEngine(BackendEngine):
                 # Banning a token that the model has no score for would write beyond the scores.
                 facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < facts.vocab_size))
             opened = _opened(opening, stages)
-        plan = plan_cache(
+        plan = plan_openvino_cache(
             artifact.folder,
             cache=modules.settings(artifact.precision)["KV_CACHE_PRECISION"],
-            context_tokens=facts.context_tokens,
+            facts=facts,
             slots=slots,
+            stated_bytes=cache_bytes,
         )
-        backend = _start(modules, artifact, facts, plan, opened, stages)
+        self._reservation = plan.reservation
+        try:
+            backend = _start(modules, artifact, facts, plan, opened, stages)
+        except BaseException:
+            plan.reservation.release()
+            raise
         info = EngineInfo(
             engine="openvino",
             model=str(model),
@@ -94,12 +102,17 @@ class OpenVINOEngine(BackendEngine):
             context_tokens=plan.context_tokens,
             slots=backend.slots,
             queue_size=queue_size,
+            model_context_tokens=facts.context_tokens if plan.reservation.plan.shortened else 0,
         )
         self.stages = backend if isinstance(backend, StagedBackend) else None
         self._starting_note = (
             f"{plan.serial_bytes // 10**6} MB of it until requests are batched; one at a time until then"
         )
         super().__init__(backend, codec, facts.eos_ids, info)
+
+    def close(self) -> None:
+        super().close()
+        self._reservation.release()
 
     @property
     def info(self) -> EngineInfo:
@@ -112,7 +125,7 @@ def _start(
     modules: Runtime,
     artifact: Artifact,
     facts: ModelFacts,
-    plan: CachePlan,
+    plan: OpenVINOCachePlan,
     opened: StatefulModel | None,
     stages: Stages,
 ) -> TextBackend:

@@ -7,7 +7,7 @@ import threading
 from typing import Protocol
 
 from pilotlight.engines.request_thread import STOPPED
-from pilotlight.engines.text.admission import encode_prompt
+from pilotlight.engines.text.admission import encode_prompt, output_limit
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.types import EngineInfo, GenerationRequest, TokenCodec
 from pilotlight.errors import EngineBusyError, EngineStoppedError
@@ -73,14 +73,16 @@ class BackendEngine:
 
     def submit(self, request: GenerationRequest) -> Generation:
         """Check a request and queue it; see ``Engine`` for what it raises."""
-        prompt_ids = encode_prompt(request, self._codec, self._info.context_tokens)
+        info = self._info
+        prompt_ids = encode_prompt(request, self._codec, info.context_tokens, info.model_context_tokens)
+        max_tokens = output_limit(request, len(prompt_ids), info.context_tokens, info.model_context_tokens)
         if not self.healthy():
             raise EngineStoppedError(STOPPED)
         generation = Generation(
             request,
             prompt_ids,
             self._codec,
-            max_tokens=min(request.sampling.max_tokens, self._info.context_tokens - len(prompt_ids)),
+            max_tokens=max_tokens,
             eos_ids=self._eos_ids,
             on_end=self._ended,
         )

@@ -98,6 +98,11 @@ class Generation:
                 self._finish(FinishReason.CANCELED)
 
     @property
+    def cached_tokens(self) -> int:
+        """Tokens that it can come to, prompt and output."""
+        return len(self.prompt_ids) + self.max_tokens
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more comes: it is complete, was cancelled, or failed."""
         return self._ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from pilotlight.engines.memory.admission import Admission
 from pilotlight.engines.request_thread import RequestThread
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.handoff import ReaderHandoff
@@ -50,6 +51,11 @@ class ThreadedBackend(RequestThread[Generation]):
 
     def fail(self, generation: Generation, error: EngineError) -> None:
         generation.fail(error)
+
+    def take_admitted(self, admission: Admission) -> list[Generation]:
+        """Take the generations that the cache has room for beside the running ones, oldest first."""
+        admit = admission.entry(generation.cached_tokens for generation in self.running())
+        return self.take(admit=lambda generation: admit(generation.cached_tokens))
 
     def check(self, generation: Generation) -> None:
         """Raise ``InputError`` for what this back end cannot do."""

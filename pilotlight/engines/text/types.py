@@ -174,6 +174,7 @@ class EngineInfo:
         queue_size: further requests that may wait.
         cache_bytes: memory reserved for the keys and values of all requests together; 0 where it grows as needed.
         note: one line that a user should know, such as why there is one slot only.
+        model_context_tokens: of the model, where memory holds less for one request; 0 elsewhere.
     """
 
     engine: str
@@ -185,6 +186,7 @@ class EngineInfo:
     queue_size: int
     cache_bytes: int = 0
     note: str = ""
+    model_context_tokens: int = 0
 
 
 class TokenCodec(Protocol):

@@ -19,7 +19,14 @@ log = logging.getLogger(__name__)
 
 
 def open_backend(
-    loaded: Loaded, folder: Path, *, slots: int, threads: int, serial: bool, cache: Path | None
+    loaded: Loaded,
+    folder: Path,
+    *,
+    slots: int,
+    threads: int,
+    serial: bool,
+    cache: Path | None,
+    cache_bytes: int | None = None,
 ) -> tuple[TextBackend, str]:
     """Open the back end that computes what the model does: continuous batching, or else one request at a time.
 
@@ -30,17 +37,19 @@ def open_backend(
         threads: that compute, on a CPU.
         serial: one at a time, even where the model could be batched.
         cache: the folder that keeps the results of checks; ``None`` keeps none.
+        cache_bytes: of keys and values, where it is set by hand.
 
     Returns:
         The back end, running, and why it serves one request at a time, in a line; empty where it batches.
 
     Raises:
+        ConfigError: memory is too short.
         WeightsError: neither of them computes what one forward pass of the model does.
     """
     result = _check(loaded, folder, threads, serial=serial, cache=cache)
     if result.batched:
         try:
-            return TorchBackend(loaded, slots, threads), ""
+            return TorchBackend(loaded, slots, threads, cache_bytes), ""
         except UnsupportedModelError as error:
             result = CheckResult(False, str(error))
     note = f"one at a time: {result.reason}"

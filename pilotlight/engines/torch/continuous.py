@@ -5,18 +5,18 @@ It brings paged attention, prefix sharing, and requests that join and leave betw
 
 from __future__ import annotations
 
-import mmap
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from pilotlight.engines.text.cache_memory import CACHE_SHARE, free_memory_bytes
+from pilotlight.engines.memory.admission import Admission
+from pilotlight.engines.memory.untouched import untouched
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.threaded import ThreadedBackend
+from pilotlight.engines.torch.cache_plan import planned_cache
 from pilotlight.engines.torch.continuous_hooks import Router, processor_list
 from pilotlight.engines.torch.lean_transformers import (
-    ContinuousBatchingConfig,
     GenerationConfig,
     infer_max_single_request_tokens,
 )
@@ -27,10 +27,6 @@ from pilotlight.tracing import stage
 
 __all__ = ["TorchBackend", "UnsupportedModelError", "require_paged_attention"]
 
-# Tokens of one forward pass. Other requests wait for a piece of a long prompt of so many tokens, not for all of it.
-MAX_BATCH_TOKENS = 1024
-# Tokens per cache page where no kernel asks for a certain size: a short request wastes little.
-CPU_PAGE_TOKENS = 32
 # Zeros from this size on get a mapping of their own.
 LARGE_BYTES = 1 << 24
 
@@ -59,24 +55,25 @@ class TorchBackend(ThreadedBackend):
         loaded: the model.
         slots: requests that advance together, at most.
         threads: that compute, on a CPU.
+        stated_bytes: of the cache, where it is set by hand.
 
     Raises:
+        ConfigError: memory is too short.
         UnsupportedModelError: the model has attention or state that the paged cache does not support.
     """
 
-    def __init__(self, loaded: Loaded, slots: int, threads: int) -> None:
+    def __init__(self, loaded: Loaded, slots: int, threads: int, stated_bytes: int | None = None) -> None:
         super().__init__("pilotlight-torch", waits_for_readers=False)
         model = loaded.model
         require_paged_attention(model)
-        self.slots = slots
         self._model = model
         self._threads = threads
         self._live: dict[str, tuple[Generation, TorchSamplingState]] = {}  # only the thread uses it
         self._next_id = 0
         config = GenerationConfig(do_sample=False, eos_token_id=list(loaded.eos_ids) or -1)
         try:
-            with stage("compile"), _UntouchedZeros():
-                self._manager = model.init_continuous_batching(config, _batching_config(loaded, slots))
+            with stage("compile"), planned_cache(loaded, slots, stated_bytes) as planned, _UntouchedZeros():
+                self._manager = model.init_continuous_batching(config, planned.config)
                 self._manager.logit_processor = processor_list(self._state_of, choose)
                 self._manager.output_router = Router(self._deliver)
                 self._manager.warmup()  # builds the cache now, so that an error shows in set-up
@@ -84,7 +81,10 @@ class TorchBackend(ThreadedBackend):
             raise UnsupportedModelError(str(error)) from error
         self._processor = self._manager.batch_processor
         cache = self._processor.cache
-        self.context_tokens = min(loaded.context_tokens, infer_max_single_request_tokens(cache))
+        self._reservation, plan = planned.reservation, planned.reservation.plan
+        self._admission = Admission(planned.layout, cache.num_sectors, plan.slots)
+        self.slots = plan.slots
+        self.context_tokens = min(plan.context_tokens, infer_max_single_request_tokens(cache))
         self.cache_bytes: int = cache.cache_tensor.numel()
         self.start()
 
@@ -101,17 +101,43 @@ class TorchBackend(ThreadedBackend):
         return [generation for generation, _ in self._live.values()]
 
     def advance(self) -> None:
-        for generation in self.take():
-            self._admit(generation)
         for request_id, (generation, _) in list(self._live.items()):
             if generation.ended:
                 self._drop(request_id)
-        if self._processor.prepare_next_batch():
+        for generation in self.take_admitted(self._admission):
+            self._admit(generation)
+        if self._prepare():
             self._processor._generation_step(self._model)
             self._processor.update_batch()
 
+    def close(self) -> None:
+        super().close()
+        self._reservation.release()
+
     def finish(self) -> None:
         self._manager.batch_processor = self._processor = None  # frees the cache
+
+    def _prepare(self) -> bool:
+        """Prepare the next batch; whether there is one.
+
+        Every admitted request has room, but in a model with two kinds of layers the free blocks of one kind may lie in
+        sectors that the other kind keeps. transformers then starts requests again from the text that they have; two
+        cases it does not handle: the last active request, and a request that waits when no other will finish.
+        """
+        scheduler = self._processor.scheduler
+        try:
+            prepared = bool(self._processor.prepare_next_batch())
+        except RuntimeError:
+            if len(scheduler.active_requests) != 1:
+                raise
+            ((request_id, state),) = scheduler.active_requests.items()
+            again = state.create_equivalent_initial_request()
+            scheduler.finish_request(request_id)
+            scheduler.add_waiting_request(again)
+            prepared = False
+        if not prepared:
+            scheduler.block_new_requests = False
+        return prepared
 
     def _admit(self, generation: Generation) -> None:
         request_id = f"r{self._next_id}"
@@ -151,30 +177,6 @@ class TorchBackend(ThreadedBackend):
             self._drop(output.request_id)
 
 
-def _batching_config(loaded: Loaded, slots: int) -> ContinuousBatchingConfig:
-    """Sizes for this model and machine.
-
-    The sampler keeps Python state per request, which a CUDA graph cannot replay: graphs and double buffering are off.
-    """
-    config = ContinuousBatchingConfig(
-        max_requests_per_batch=slots,
-        max_batch_tokens=max(MAX_BATCH_TOKENS, slots),
-        use_cuda_graph=False,
-        use_async_batching=False,
-        auto_switch_to_flash=False,  # it would fetch a kernel from the hub
-    )
-    if loaded.model.device.type != "cuda":
-        text = loaded.model.config.get_text_config()
-        heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-        head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        token_bytes = 2 * text.num_hidden_layers * heads * head_size * loaded.model.dtype.itemsize
-        wanted = slots * loaded.context_tokens
-        affordable = int(CACHE_SHARE * free_memory_bytes()) // token_bytes
-        config.page_size = CPU_PAGE_TOKENS
-        config.num_blocks = max(1, min(wanted, affordable) // CPU_PAGE_TOKENS) + slots
-    return config
-
-
 class _UntouchedZeros(TorchFunctionMode):
     """Make ``torch.zeros`` map large buffers on the CPU, so that the system allocates their pages as they are used.
 
@@ -188,5 +190,5 @@ class _UntouchedZeros(TorchFunctionMode):
             (size,) = args
             on_cpu = torch.device(kwargs["device"]).type == "cpu"
             if on_cpu and kwargs["dtype"] is torch.uint8 and isinstance(size, int) and size >= LARGE_BYTES:
-                return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8)
+                return torch.frombuffer(untouched(size), dtype=torch.uint8)
         return func(*args, **kwargs)

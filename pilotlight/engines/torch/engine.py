@@ -25,6 +25,7 @@ class TorchEngine(BackendEngine):
         queue_size: further requests that may wait.
         serial: one request at a time, even where the model could be batched.
         cache: the folder that keeps the results of self-checks between starts; ``None`` keeps none.
+        cache_bytes: of keys and values, where it is set by hand.
 
     Raises:
         ConfigError, WeightsError: as ``load`` and ``open_backend``.
@@ -40,10 +41,19 @@ class TorchEngine(BackendEngine):
         queue_size: int = ENGINE_QUEUE_SIZE,
         serial: bool = False,
         cache: Path | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         with single_threaded() as threads:
             loaded = load(Path(folder), device=device, dtype=dtype)
-            backend, note = open_backend(loaded, Path(folder), slots=slots, threads=threads, serial=serial, cache=cache)
+            backend, note = open_backend(
+                loaded,
+                Path(folder),
+                slots=slots,
+                threads=threads,
+                serial=serial,
+                cache=cache,
+                cache_bytes=cache_bytes,
+            )
         info = EngineInfo(
             engine="torch",
             model=str(folder),
@@ -54,5 +64,6 @@ class TorchEngine(BackendEngine):
             queue_size=queue_size,
             cache_bytes=backend.cache_bytes,
             note=note,
+            model_context_tokens=loaded.context_tokens if backend.context_tokens < loaded.context_tokens else 0,
         )
         super().__init__(backend, loaded.codec, loaded.eos_ids, info)

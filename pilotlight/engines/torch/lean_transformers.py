@@ -130,12 +130,18 @@ from transformers import (  # noqa: E402
     LogitsProcessorList,
     StoppingCriteriaList,
 )
+from transformers.generation.continuous_batching.cache import (  # noqa: E402
+    SLIDING_ATTENTION,
+    PagedAttentionMemoryHandler,
+    group_layers_by_attn_type,
+)
 from transformers.generation.continuous_batching.cb_logits_processors import (  # noqa: E402
     ContinuousBatchingLogitsProcessor,
     ContinuousBatchingLogitsProcessorList,
 )
 from transformers.generation.continuous_batching.continuous_api import OutputRouter  # noqa: E402
 from transformers.generation.continuous_batching.model_runner import infer_max_single_request_tokens  # noqa: E402
+from transformers.generation.continuous_batching.utils import find_head_dim, find_num_key_value_heads  # noqa: E402
 from transformers.initialization import no_init_weights  # noqa: E402
 from transformers.models.auto.auto_factory import _get_model_class as get_model_class  # noqa: E402
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING  # noqa: E402
@@ -144,6 +150,7 @@ from transformers.utils import logging as transformers_logging  # noqa: E402
 
 __all__ = [
     "CONFIG_MAPPING",
+    "SLIDING_ATTENTION",
     "AutoConfig",
     "AutoModel",
     "AutoModelForCausalLM",
@@ -155,8 +162,12 @@ __all__ = [
     "GenerationConfig",
     "LogitsProcessorList",
     "OutputRouter",
+    "PagedAttentionMemoryHandler",
     "StoppingCriteriaList",
+    "find_head_dim",
+    "find_num_key_value_heads",
     "get_model_class",
+    "group_layers_by_attn_type",
     "infer_max_single_request_tokens",
     "is_flash_attn_2_available",
     "no_init_weights",

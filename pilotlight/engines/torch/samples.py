@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pilotlight.engines.text.cache_memory import free_memory_bytes
+from pilotlight.engines.memory.machine import free_memory_bytes
 
 __all__ = ["Recorder", "Sample", "compare", "compare_generate", "in_float32", "make_samples", "plain_logits"]
 

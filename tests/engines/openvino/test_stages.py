@@ -328,7 +328,7 @@ def test_a_first_stage_of_another_machine_is_done_without_and_the_log_says_why(
     engine = opener(model)
     assert not engine.info.note
     assert engine.submit(GenerationRequest("one", Sampling(max_tokens=3))).text()
-    (line,) = caplog.messages
+    (line,) = [line for line in caplog.messages if not line.startswith("memory: ")]
     assert line.startswith("ready only when requests can be batched, because of ")
     assert reason in line
     with pytest.raises(StageUnfitError, match=reason):

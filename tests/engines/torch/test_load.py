@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from pilotlight.engines.text.cache_memory import free_memory_bytes
 from pilotlight.engines.torch.load import load, pick_device, pick_dtype
 from pilotlight.errors import ConfigError
 from tests.models import tiny_model
@@ -56,12 +55,3 @@ def test_context_and_end_of_text_come_from_the_folder(tmp_path: Path) -> None:
     path = folder / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [0, 7]}))
     assert load(folder, device="cpu").eos_ids == (0, 7)
-
-
-def test_memory_is_that_of_the_container_where_it_has_less(tmp_path: Path) -> None:
-    machine = free_memory_bytes(tmp_path)
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("5\n")
-    assert free_memory_bytes(tmp_path) == pytest.approx(machine, rel=0.5)
-    (tmp_path / "memory.max").write_text("1005\n")
-    assert free_memory_bytes(tmp_path) == 1000
