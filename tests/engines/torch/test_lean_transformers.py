@@ -15,7 +15,7 @@ DEADLINE_S = 300
 # Of other packages: 1,430 without optional ones such as PIL, 1,124 of them torch's. Of our own, which are small: 54.
 # Raise either for a reason only.
 MOST_MODULES = 1475
-MOST_OWN_MODULES = 62
+MOST_OWN_MODULES = 72
 LEFT_OUT = ("sympy", "mpmath", "scipy", "torch._inductor", "torch.distributed.tensor", "torch.distributed.fsdp")
 
 
