@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pilotlight.engines.memory.admission import Admission
 from pilotlight.engines.onnx.cache_plan import OnnxCachePlan
 from pilotlight.engines.onnx.model import OnnxModel
+from pilotlight.engines.text.embedded import require_embedded
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.sampling import SamplingState
 from pilotlight.engines.text.sampling_numpy import NumpySampler
 from pilotlight.engines.text.threaded import ThreadedBackend
-from pilotlight.errors import InputError
 from pilotlight.tracing import stage
 
 __all__ = ["OnnxBackend"]
@@ -59,8 +59,7 @@ class OnnxBackend(ThreadedBackend):
         self.start()
 
     def check(self, generation: Generation) -> None:
-        if max(generation.prompt_ids) >= self._model.vocab_size:
-            raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
+        require_embedded(generation, self._model.vocab_size)
 
     def busy(self) -> bool:
         return any(self._rows)

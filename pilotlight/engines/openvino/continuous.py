@@ -10,7 +10,8 @@ from pilotlight.engines.memory.admission import Admission
 from pilotlight.engines.openvino.cache_plan import OpenVINOCachePlan
 from pilotlight.engines.openvino.pipeline import add_request, open_pipeline
 from pilotlight.engines.openvino.runtime import Runtime
-from pilotlight.engines.openvino.sampling_config import generation_config, require_embedded, rules_of
+from pilotlight.engines.openvino.sampling_config import generation_config, rules_of
+from pilotlight.engines.text.embedded import require_embedded
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.model_config import ModelFacts
 from pilotlight.engines.text.threaded import ThreadedBackend

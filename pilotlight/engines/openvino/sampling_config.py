@@ -12,24 +12,13 @@ from typing import Any
 
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.types import Sampling
-from pilotlight.errors import InputError
 
-__all__ = ["Rules", "generation_config", "needs_fallback", "require_embedded", "rules_of"]
+__all__ = ["Rules", "generation_config", "needs_fallback", "rules_of"]
 
 # Below 1 GenAI's sampler ranks the candidates before it draws; else it has them in the order of a heap, which a
 # last-bit difference of two scores can change altogether. What this cuts off is below float32's resolution.
 RANKED_TOP_P = 1 - 2**-23
 SEEDS = 2**32
-
-
-def require_embedded(generation: Generation, vocab_size: int) -> None:
-    """Refuse a prompt with tokens that this model has no embedding for.
-
-    Raises:
-        InputError: naming the input.
-    """
-    if max(generation.prompt_ids) >= vocab_size:
-        raise InputError(generation.request.prompt_input, "holds a token that this model has no embedding for")
 
 
 def needs_fallback(generation: Generation) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from pilotlight.engines.openvino.runtime import Runtime
 from pilotlight.engines.openvino.sampler import GenAISampler, twister
-from pilotlight.engines.openvino.sampling_config import require_embedded, rules_of
+from pilotlight.engines.openvino.sampling_config import rules_of
 from pilotlight.engines.openvino.stateful import PIECE_TOKENS, StatefulModel
+from pilotlight.engines.text.embedded import require_embedded
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.model_config import ModelFacts
 from pilotlight.engines.text.sampling import SamplingState

@@ -5,6 +5,7 @@ It brings paged attention, prefix sharing, and requests that join and leave betw
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from pilotlight.engines.memory.admission import Admission
 from pilotlight.engines.memory.untouched import untouched
+from pilotlight.engines.text.embedded import require_embedded
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.threaded import ThreadedBackend
 from pilotlight.engines.torch.cache_plan import planned_cache
@@ -26,6 +28,8 @@ from pilotlight.errors import EngineError
 from pilotlight.tracing import stage
 
 __all__ = ["TorchBackend", "UnsupportedModelError", "require_paged_attention"]
+
+log = logging.getLogger(__name__)
 
 # Zeros from this size on get a mapping of their own.
 LARGE_BYTES = 1 << 24
@@ -68,6 +72,8 @@ class TorchBackend(ThreadedBackend):
         require_paged_attention(model)
         self._model = model
         self._threads = threads
+        self._vocab_size = loaded.vocab_size
+        self._failed = False  # whether the last step failed
         self._live: dict[str, tuple[Generation, TorchSamplingState]] = {}  # only the thread uses it
         self._next_id = 0
         config = GenerationConfig(do_sample=False, eos_token_id=list(loaded.eos_ids) or -1)
@@ -94,6 +100,9 @@ class TorchBackend(ThreadedBackend):
             torch.cuda.set_device(self._model.device)
         self._processor.reset()  # after the warm-up
 
+    def check(self, generation: Generation) -> None:
+        require_embedded(generation, self._vocab_size)
+
     def busy(self) -> bool:
         return bool(self._live) or bool(self._processor.has_pending_requests())
 
@@ -106,9 +115,18 @@ class TorchBackend(ThreadedBackend):
                 self._drop(request_id)
         for generation in self.take_admitted(self._admission):
             self._admit(generation)
-        if self._prepare():
-            self._processor._generation_step(self._model)
-            self._processor.update_batch()
+        try:
+            if self._prepare():
+                self._processor._generation_step(self._model)
+                self._processor.update_batch()
+                self._failed = False
+        except Exception as error:
+            # An error of a GPU leaves its context unusable, and one that comes again is not the request's: the engine
+            # ends.
+            if self._failed or self._model.device.type != "cpu":
+                raise
+            self._failed = True
+            self._fail_batch(error)
 
     def close(self) -> None:
         super().close()
@@ -149,6 +167,13 @@ class TorchBackend(ThreadedBackend):
         self._manager.add_request(
             generation.prompt_ids, request_id=request_id, max_new_tokens=generation.max_tokens, streaming=True
         )
+
+    def _fail_batch(self, error: Exception) -> None:
+        """Fail the requests that were computed together, and begin anew with those that wait."""
+        log.exception("a step failed")
+        for generation in self.running():
+            generation.fail(EngineError(f"the model failed on this request or on one beside it: {error}"))
+        self._processor.reset()
 
     def _drop(self, request_id: str) -> None:
         """Forget a request that has ended; transformers frees its pages at the next step."""

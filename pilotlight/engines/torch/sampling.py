@@ -29,11 +29,13 @@ class TorchSamplingState(SamplingState):
     def tables(self, vocab_size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (tokens in the prompt or the output, occurrences in the output), each of shape (vocab_size,)."""
         if self._seen is None or self._counts is None:
-            ids = torch.tensor(list(self.counts), dtype=torch.long, device=device)
+            # A prompt may hold tokens that have an embedding and no score.
+            counts = {token: count for token, count in self.counts.items() if token < vocab_size}
+            ids = torch.tensor(list(counts), dtype=torch.long, device=device)
             self._seen = torch.zeros(vocab_size, dtype=torch.bool, device=device)
             self._seen[ids] = True
             self._counts = torch.zeros(vocab_size, device=device)
-            self._counts[ids] = torch.tensor(list(self.counts.values()), dtype=torch.float32, device=device)
+            self._counts[ids] = torch.tensor(list(counts.values()), dtype=torch.float32, device=device)
         return self._seen, self._counts
 
     def record(self, token: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pilotlight.engines.text.embedded import require_embedded
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.serial import SerialBackend
 from pilotlight.engines.torch.lean_transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
@@ -38,6 +39,9 @@ class TorchSerialBackend(SerialBackend):
         device = self._loaded.model.device
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)
+
+    def check(self, generation: Generation) -> None:
+        require_embedded(generation, self._loaded.vocab_size)
 
     @torch.inference_mode()
     def generate(self, generation: Generation) -> None:

@@ -12,9 +12,10 @@ from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.types import GenerationRequest, Sampling
+from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.engine import TorchEngine
 from pilotlight.engines.torch.load import Loaded, load
-from pilotlight.errors import ConfigError, EngineError, EngineStoppedError, WeightsError
+from pilotlight.errors import ConfigError, EngineError, EngineStoppedError, InputError, WeightsError
 from tests.models import ARCHITECTURES, tiny_model, tiny_tokenizer
 
 PROMPTS = ("def main(args):", "The quick brown fox jumps " * 12, "one two", " x")
@@ -103,16 +104,20 @@ def test_a_dead_engine_says_so(folder: Path, loaded: list[Loaded]) -> None:
         raise RuntimeError("out of memory, say")
 
     loaded[0].model.forward = broken
-    with pytest.raises(EngineError, match="out of memory, say"):
-        engine.submit(greedy("one", 2)).text()
+    for _ in range(2):  # the first failure may be the request's; the second in a row is the engine's
+        assert engine.healthy()
+        with pytest.raises(EngineError, match="out of memory, say"):
+            engine.submit(greedy("one", 2)).text()
     assert not engine.healthy()
     with pytest.raises(EngineStoppedError):
         engine.submit(greedy("one", 2))
     engine.close()
 
 
-def test_one_bad_request_does_not_stop_a_serial_engine(folder: Path, loaded: list[Loaded]) -> None:
-    engine = TorchEngine(folder, device="cpu", dtype="float32", serial=True)
+@pytest.mark.parametrize("serial", [False, True])
+def test_one_bad_request_does_not_stop_an_engine(serial: bool, folder: Path, loaded: list[Loaded]) -> None:
+    engine = TorchEngine(folder, device="cpu", dtype="float32", serial=serial)
+    expected = engine.submit(greedy("one", 8)).text()
     forward = loaded[0].model.forward
 
     def broken(*args: object, **kwargs: object) -> None:
@@ -122,8 +127,19 @@ def test_one_bad_request_does_not_stop_a_serial_engine(folder: Path, loaded: lis
     loaded[0].model.forward = broken
     with pytest.raises(EngineError, match="just once"):
         engine.submit(greedy("one", 2)).text()
-    assert engine.submit(greedy("one", 2)).text()
+    assert engine.submit(greedy("one", 8)).text() == expected
     engine.close()
+
+
+def test_a_token_without_an_embedding_is_refused_alone(engine: TorchEngine) -> None:
+    alone = engine.submit(greedy("one two", 24)).text()
+    beside = engine.submit(greedy("one two", 24))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransformersCodec, "encode", lambda self, text, **kwargs: [1, 512])
+        with pytest.raises(InputError, match=r"prompt: holds a token .* no embedding for: its number is 512"):
+            engine.submit(GenerationRequest("one"))
+    assert beside.text() == alone
+    assert engine.healthy()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Mamba says that its fast kernels are not installed
