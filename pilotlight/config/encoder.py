@@ -17,7 +17,7 @@ class EncoderSettings:
     """A predictor that classifies or embeds texts.
 
     Attributes:
-        model: a folder, the name of one in ``weights/``, or a hub id.
+        model: a folder or GGUF file, the name of one in ``weights/``, or a hub id.
         engine: which engine it gets.
         pooling: ``auto``, ``mean`` or ``cls``: how an embedder makes one vector of a text's tokens.
         max_rows: texts computed together at most.

@@ -69,7 +69,7 @@ class TextSettings:
     """A text predictor.
 
     Attributes:
-        model: a folder, the name of one in ``weights/``, or a hub id; ``None`` for the default (``default_model``).
+        model: a folder or GGUF file, the name of one in ``weights/``, or a hub id; ``None`` for ``default_model``.
         engine: which engine it gets.
         slots: predictions that advance together.
         queue_size: further predictions that may wait; ``None`` for as many as slots.

@@ -116,9 +116,9 @@ _COUNT = "a whole number of at least 1"
 MODEL: Variable[str | None] = Variable(
     "PILOTLIGHT_MODEL",
     str,
-    "a folder, the name of one in weights/, or a hub id org/name[@revision]",
+    "a folder or a GGUF file, the name of one in weights/, or a hub id org/name[@revision][#file.gguf]",
     None,
-    "The model: a folder, the name of one in `weights/`, or a hub id `org/name[@revision]`.",
+    "The model: a folder or a GGUF file, the name of one in `weights/`, or a hub id `org/name[@revision][#file.gguf]`.",
     "predictor",
     shown=f"`{TEXT_MODELS[0]}` once it is fetched, else `{TEXT_MODELS[-1]}`; `{ENCODER_MODEL}` for classifiers and "
     "embedders",

@@ -13,6 +13,7 @@ from pathlib import Path
 from pilotlight.config.variables import RUNPOD_CACHE, TEXT_MODELS
 from pilotlight.errors import ConfigError, UnsafeWeightsError, WeightsError
 from pilotlight.loading.fetch.hub_id import HubId, parse_hub_id
+from pilotlight.loading.files.gguf_names import find_gguf, holds_gguf, is_gguf
 from pilotlight.loading.files.loadable import check_loadable, read_json
 from pilotlight.loading.files.names import MANIFEST_NAME
 
@@ -32,10 +33,11 @@ class _Place:
 def find_model(ref: str, *, weights_dir: Path | None = None, environ: Mapping[str, str]) -> Path:
     """Return the folder of the model ``ref``.
 
-    ``ref`` is a folder, the name of a folder under ``weights_dir`` (``weights`` by default), or a hub id
-    ``org/name[@revision]``. A hub id is looked for in ``weights_dir`` (by the manifests' sources), in RunPod's model
-    cache (``PILOTLIGHT_RUNPOD_CACHE`` moves it), in the Hugging Face cache (``HF_HUB_CACHE``, ``HF_HOME``), and then
-    fetched into ``weights_dir``, unless ``HF_HUB_OFFLINE`` is set. What is found incomplete is passed over.
+    ``ref`` is a folder, a GGUF file, the name of one under ``weights_dir`` (``weights`` by default), or a hub id
+    ``org/name[@revision][#file.gguf]``. A GGUF file, or a folder with one and no safetensors, is converted at its first
+    use, into ``PILOTLIGHT_CACHE``. A hub id is looked for in ``weights_dir`` (by the manifests' sources), in RunPod's
+    model cache (``PILOTLIGHT_RUNPOD_CACHE`` moves it), in the Hugging Face cache (``HF_HUB_CACHE``, ``HF_HOME``), and
+    then fetched into ``weights_dir``, unless ``HF_HUB_OFFLINE`` is set. What is found incomplete is passed over.
 
     Raises:
         ConfigError: ``ref`` names nothing.
@@ -45,26 +47,27 @@ def find_model(ref: str, *, weights_dir: Path | None = None, environ: Mapping[st
     weights_dir = Path("weights") if weights_dir is None else weights_dir
     if not ref.strip():
         raise ConfigError("the model's name is empty: give a folder, a name under weights/, or a hub id org/name")
-    if (folder := _folder(ref)) or ("/" not in ref and (folder := _folder(str(weights_dir / ref)))):
-        return folder
-    hub_id = parse_hub_id(ref)
+    if (path := _path(ref)) or ("/" not in ref and (path := _path(str(weights_dir / ref)))):
+        return _served(path, environ)
+    hub_id = None if is_gguf(ref) and "#" not in ref else parse_hub_id(ref)
     if hub_id is None or ref.startswith((".", "/", "~")):
         raise ConfigError(
-            f"{ref!r} is no model: it is not a folder, not one of {weights_dir}/ ({_names(weights_dir)}), and not a "
-            "hub id of the form org/name or org/name@revision"
+            f"{ref!r} is no model: it is not a folder or a GGUF file, not one of {weights_dir}/ "
+            f"({_names(weights_dir)}), and not a hub id of the form org/name, org/name@revision or org/name#file.gguf"
         )
     passed_over: list[str] = []
     for place in _places(hub_id, weights_dir, environ):
         try:
-            check_loadable(place.folder)
+            folder = _served(place.folder, environ, hub_id.file)
+            check_loadable(folder)
         except (WeightsError, UnsafeWeightsError) as error:
             passed_over.append(f"{place.words}: {error}")
         else:
-            return place.folder
+            return folder
     if _is_true(environ.get("HF_HUB_OFFLINE")) or _is_true(environ.get("TRANSFORMERS_OFFLINE")):
         seen = "; ".join(passed_over) or f"neither in {weights_dir}/ nor in RunPod's or Hugging Face's cache"
         raise WeightsError(f"{ref} is not on this machine ({seen}), and HF_HUB_OFFLINE forbids to fetch it")
-    return _fetch(hub_id, weights_dir, environ)
+    return _served(_fetch(hub_id, weights_dir, environ), environ, hub_id.file)
 
 
 def default_model(weights_dir: Path) -> tuple[str, str]:
@@ -79,12 +82,27 @@ def default_model(weights_dir: Path) -> tuple[str, str]:
     return here, f"serving {here}: {preferred} is not here; `pilotlight weights fetch {preferred}` fetches it"
 
 
-def _folder(text: str) -> Path | None:
+def _path(text: str) -> Path | None:
+    """Return the folder or the GGUF file that ``text`` names."""
     try:
-        folder = Path(text).expanduser()
-        return folder if folder.is_dir() else None
+        path = Path(text).expanduser()
+        return path if path.is_dir() or (is_gguf(path.name) and path.is_file()) else None
     except (OSError, ValueError, RuntimeError):  # too long for a name, a NUL in it, the home of nobody
         return None
+
+
+def _served(path: Path, environ: Mapping[str, str], file: str | None = None) -> Path:
+    """Return the folder to load: ``path``, or the one converted from its GGUF file (``file`` where one is named)."""
+    if path.is_dir():
+        gguf = path / file if file else find_gguf(path) if holds_gguf(path) else None
+        if gguf is None:
+            return path
+        if not gguf.is_file():
+            raise WeightsError(f"{path} has no {file}")
+        path = gguf
+    from pilotlight.loading.gguf.first_use import converted_folder
+
+    return converted_folder(path, environ=environ)
 
 
 def _fetch(hub_id: HubId, weights_dir: Path, environ: Mapping[str, str]) -> Path:
@@ -143,7 +161,9 @@ def _is_of(manifest: Path, hub_id: HubId) -> bool:
     except WeightsError:
         return False  # somebody else's folder may be damaged without keeping us from ours
     source = parse_hub_id(str(content.get("source")))
-    if source is None or not str(content.get("source")).startswith("hf://") or source.repo != hub_id.repo:
+    if source is None or not str(content.get("source")).startswith("hf://"):
+        return False
+    if (source.repo, source.file) != (hub_id.repo, hub_id.file):
         return False
     asked = hub_id.revision or DEFAULT_REVISION
     return asked in ((source.revision or DEFAULT_REVISION), content.get("revision"))

@@ -7,8 +7,8 @@
         assert hub.seen("model.safetensors")[1].range == "bytes=1000-"
 
 Like the Hub it lists a revision under ``/api/models/``, serves small files itself (ETag: their git blob id), and
-redirects those in LFS (here: ``*.safetensors``) to another origin with ``X-Linked-Etag`` (their sha256). It also serves
-plain folders.
+redirects those in LFS (here: ``*.safetensors`` and ``*.gguf``) to another origin with ``X-Linked-Etag`` (their sha256).
+It also serves plain folders.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ def _tree_entry(name: str, content: bytes) -> dict[str, Any]:
 
 
 def lfs(name: str) -> bool:
-    return name.endswith(".safetensors")
+    return name.endswith((".safetensors", ".gguf"))
 
 
 def sha256(content: bytes) -> str:

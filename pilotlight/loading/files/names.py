@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pilotlight.errors import FetchError, UnsafeWeightsError, WeightsError
+from pilotlight.loading.files.gguf_names import gguf_models, is_gguf, parts_of
 from pilotlight.loading.files.weight_files import pick_weights
 from pilotlight.loading.files.wording import some
 
@@ -70,8 +71,11 @@ def safe_name(name: str) -> str:
     return name
 
 
-def choose_files(names: Iterable[str], *, source: str) -> list[str]:
+def choose_files(names: Iterable[str], *, source: str, only: str | None = None) -> list[str]:
     """The files of ``names`` worth fetching, sorted: safetensors, and the small files that engines read beside them.
+
+    ``only`` is the one GGUF file that is wanted, with the other parts where it is split. Without it a GGUF file is
+    taken where there is one and no safetensors.
 
     Weights are taken from the top folder only, and once: where ``model.safetensors`` (or its shards) are there,
     precision variants (``model.fp16.safetensors``) and Mistral's ``consolidated`` copies stay behind. A
@@ -82,14 +86,19 @@ def choose_files(names: Iterable[str], *, source: str) -> list[str]:
         WeightsError: there are no weights that pilotlight can use, or those of several models.
     """
     everything = sorted(set(names))
+    if only is not None:
+        return _one_file(everything, only, source)
     top = [name for name in everything if "/" not in name]
     weights = pick_weights(top, where=source).names
     small = [name for name in top if _matches(name, SMALL_FILES)]
     if "modules.json" in top:
         small += [name for name in top if name in SENTENCE_TRANSFORMERS]
         small += [name for name in everything if name.count("/") == 1 and _belongs_to_module(name)]
+    models = gguf_models(top)
+    if not weights and len(models) == 1:
+        return [safe_name(name) for name in parts_of(models[0])]
     if not weights:
-        raise _no_weights(everything, source)
+        raise _no_weights(everything, models, source)
     return [safe_name(name) for name in sorted({*weights, *small})]
 
 
@@ -102,9 +111,24 @@ def _belongs_to_module(name: str) -> bool:
     return folder[:1].isdigit() and file in ("config.json", "model.safetensors")
 
 
-def _no_weights(names: list[str], source: str) -> UnsafeWeightsError | WeightsError:
+def _one_file(names: list[str], only: str, source: str) -> list[str]:
+    parts = parts_of(only)
+    missing = [name for name in parts if name not in names]
+    if missing or not is_gguf(only):
+        raise WeightsError(
+            f"{source}: {'there is no such file' if missing else 'that is not a GGUF file'}. GGUF files there: "
+            f"{', '.join(gguf_models(names)) or 'none'}"
+        )
+    return [safe_name(name) for name in parts]
+
+
+def _no_weights(names: list[str], ggufs: list[str], source: str) -> UnsafeWeightsError | WeightsError:
     pickles = [name for name in names if is_pickle(name)]
     nested = [name for name in names if fnmatchcase(name, WEIGHTS)]
+    if ggufs:
+        return WeightsError(
+            f"{source} has {len(ggufs)} GGUF files ({', '.join(ggufs)}): name one of them, such as {source}#{ggufs[0]}"
+        )
     if nested:
         return WeightsError(
             f"{source} has safetensors only in sub-folders ({some(nested)}): that is not a transformers model, "

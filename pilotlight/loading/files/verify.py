@@ -12,8 +12,9 @@ from typing import Literal
 from pilotlight.errors import PilotlightError, UsageError
 from pilotlight.loading.files.checkpoint import weight_files
 from pilotlight.loading.files.fetch_plan import PLAN_NAME, FetchPlan
+from pilotlight.loading.files.gguf_names import holds_gguf
 from pilotlight.loading.files.header import read_header
-from pilotlight.loading.files.loadable import check_loadable
+from pilotlight.loading.files.loadable import check_loadable, check_sizes
 from pilotlight.loading.files.manifest import Manifest, ManifestFile, folder_files, read_manifest, sha256_of
 from pilotlight.loading.files.names import MANIFEST_NAME
 from pilotlight.loading.progress import Silent, Watcher
@@ -86,7 +87,7 @@ def glance(folder: Path) -> Glance:
     manifest: Manifest | None = None
     try:
         manifest = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else None
-        check_loadable(folder)
+        (check_sizes if holds_gguf(folder) else check_loadable)(folder)
         state, problem = _state(folder, manifest), ""
     except PilotlightError as error:
         state, problem = _state(folder, manifest), str(error)

@@ -15,6 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pilotlight.errors import UsageError, WeightsError
+from pilotlight.loading.files.manifest import ManifestFile, save_manifest, sha256_of
 from pilotlight.loading.gguf.architectures import Architecture, find_architecture
 from pilotlight.loading.gguf.config import (
     check_settings,
@@ -23,16 +24,18 @@ from pilotlight.loading.gguf.config import (
     model_sizes,
     token_config,
 )
-from pilotlight.loading.gguf.header import TensorEntry, read_header
+from pilotlight.loading.gguf.header import TensorEntry
 from pilotlight.loading.gguf.metadata import Metadata
+from pilotlight.loading.gguf.split import read_parts
 from pilotlight.loading.gguf.tensors import Plan, plan_tensors
 from pilotlight.loading.gguf.tokenizer import tokenizer_config, tokenizer_json
 from pilotlight.loading.gguf.values import DTYPES, check_type, read_tensor
 from pilotlight.loading.gguf.vocabulary import Vocabulary
-from pilotlight.loading.gguf.write import write_safetensors
+from pilotlight.loading.gguf.write import WIDTHS, write_safetensors
 from pilotlight.loading.progress import Silent, Watcher
 
 AUTO = "auto"
+ENGINES = ("torch",)  # what the folder serves as it is
 WEIGHTS = "model.safetensors"
 WIDE = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}  # precisions that a file may hold and that are kept
 
@@ -66,6 +69,10 @@ class Model:
     plan: Plan
     config: dict[str, Any]
 
+    @property
+    def parameters(self) -> int:
+        return sum(math.prod(move.entry.shape) for move in self.plan.moves)
+
 
 def read_model(file: Path) -> Model:
     """Return what ``file`` holds; reads no tensor but those of rotary factors.
@@ -73,7 +80,7 @@ def read_model(file: Path) -> Model:
     Raises:
         WeightsError: it is damaged, or of a kind that is not supported; the message says which.
     """
-    header = read_header(file)
+    header = read_parts(file)
     metadata = Metadata(header.metadata, str(file))
     architecture = find_architecture(metadata.architecture, metadata.where)
     for entry in header.tensors:
@@ -117,9 +124,11 @@ def convert_gguf(file: Path, target: Path, *, dtype: str = AUTO, watcher: Watche
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
         draft.mkdir(parents=True)
+        _require_space(model, draft, dtype)
         for name, content in documents.items():
             (draft / name).write_text(content, "utf-8")
-        _write_weights(model, draft / WEIGHTS, dtype, watcher or Silent())
+        digest = _write_weights(model, draft / WEIGHTS, dtype, watcher or Silent())
+        _write_manifest(draft, model, digest)
         draft.rename(target)
     except OSError as error:
         raise WeightsError(f"{target} cannot be written: {error}") from error
@@ -132,6 +141,31 @@ def _own_dtype(plan: Plan) -> str:
     """Return the precision that keeps what the file holds: that of its matrices where they are not quantised."""
     types = {move.entry.type for move in plan.moves if len(move.entry.shape) > 1}
     return WIDE[types.pop()] if len(types) == 1 and types <= WIDE.keys() else "float16"
+
+
+def _require_space(model: Model, folder: Path, dtype: str) -> None:
+    wanted = model.parameters * WIDTHS[DTYPES[dtype]]
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise WeightsError(
+            f"{model.metadata.where} becomes {wanted} bytes as {dtype} and the disk of {folder.parent} has {free} "
+            "left: make room, or give a folder on another disk"
+        )
+
+
+def _write_manifest(folder: Path, model: Model, digest: str) -> None:
+    """Write the manifest, which names the file and its sha256 as the source."""
+    files = [
+        ManifestFile(
+            name=path.name,
+            size_bytes=path.stat().st_size,
+            sha256=digest if path.name == WEIGHTS else sha256_of(path),
+        )
+        for path in folder.iterdir()
+    ]
+    parts = sorted({move.entry.file for move in model.plan.moves})
+    source = ", ".join(f"{path.name} (GGUF, sha256 {sha256_of(path)})" for path in parts)
+    save_manifest(folder, files, source=source, revision=None, engines=ENGINES)
 
 
 def _documents(model: Model, dtype: str) -> dict[str, str]:
@@ -152,10 +186,10 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write_weights(model: Model, path: Path, dtype: str, watcher: Watcher) -> None:
+def _write_weights(model: Model, path: Path, dtype: str, watcher: Watcher) -> str:
     watcher.planned({path.name: sum(move.entry.size_bytes for move in model.plan.moves)})
     shapes = {move.name: move.shape for move in model.plan.moves}
-    write_safetensors(path, shapes, DTYPES[dtype], _tensors(model, path.name, dtype, watcher))
+    return write_safetensors(path, shapes, DTYPES[dtype], _tensors(model, path.name, dtype, watcher))
 
 
 def _tensors(model: Model, name: str, dtype: str, watcher: Watcher) -> Iterator[NDArray[Any]]:
@@ -175,7 +209,7 @@ def _summary(model: Model, folder: Path, dtype: str) -> Converted:
     return Converted(
         folder=folder,
         architecture=model.metadata.architecture,
-        parameters=sum(math.prod(move.entry.shape) for move in model.plan.moves),
+        parameters=model.parameters,
         types=types,
         dtype=dtype,
         size_bytes=(folder / WEIGHTS).stat().st_size,

@@ -101,7 +101,10 @@ class _Parser:
 
     def _check_count(self, count: int, least_bytes: int, what: str) -> None:
         if count * least_bytes > self._size - self._at:
-            raise self._damaged(f"says that it has {count} {what}, more than {self._size} bytes can hold")
+            raise WeightsError(
+                f"{self._path} is damaged or was not copied to its end: it says that it has {count} {what}, more than "
+                f"{self._size} bytes can hold. Fetch it again"
+            )
 
     def _alignment(self, metadata: dict[str, Any]) -> int:
         alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)

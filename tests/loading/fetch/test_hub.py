@@ -11,6 +11,9 @@ from pilotlight.errors import FetchError, PilotlightError, UnsafeWeightsError, U
 from pilotlight.loading.fetch.model import Fetched, fetch
 from pilotlight.loading.fetch.retry import RetryPolicy
 from pilotlight.loading.files.manifest import read_manifest
+from pilotlight.loading.files.verify import glance
+from pilotlight.loading.locate import find_model
+from tests.loading.gguf.files import tiny_gguf
 from tests.loading.hub import FakeHub, Fault, lfs, model_files, safetensors, sha256, wanted_files
 from tests.loading.recorder import Recorder
 
@@ -374,3 +377,37 @@ def test_the_fake_keeps_large_files_in_a_store(hub: FakeHub, tmp_path: Path) -> 
     get(hub, tmp_path)
     assert {seen.path.split("/")[1] for seen in hub.seen(WEIGHTS)} == {"store"}
     assert lfs(WEIGHTS)
+
+
+def test_one_gguf_file_of_a_repository(hub: FakeHub, tmp_path: Path) -> None:
+    files = {"a.Q8_0.gguf": tiny_gguf(tmp_path / "a.gguf", kind="Q8_0").read_bytes(), "b.gguf": b"b", "README.md": b""}
+    commit = hub.add_repo("org/name-GGUF", files)
+    fetched = get(hub, tmp_path, "hf://org/name-GGUF#a.Q8_0.gguf")
+    assert fetched.folder == tmp_path / "weights/a.Q8_0"
+    assert contents(fetched.folder) == {"a.Q8_0.gguf": files["a.Q8_0.gguf"]}
+    assert (fetched.manifest.source, fetched.manifest.revision) == ("hf://org/name-GGUF#a.Q8_0.gguf", commit)
+    assert hub.seen("b.gguf") == []
+    assert glance(fetched.folder).state == "complete"
+
+    environ = {"PILOTLIGHT_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    named = [
+        find_model(name, weights_dir=tmp_path / "weights", environ=environ)
+        for name in ("a.Q8_0", "org/name-GGUF#a.Q8_0.gguf")
+    ]
+    assert named[0] == named[1]
+    assert (named[0] / "config.json").is_file()
+
+
+def test_a_gguf_file_has_to_be_named_where_there_are_several(hub: FakeHub, tmp_path: Path) -> None:
+    hub.add_repo("org/name-GGUF", {"a.gguf": b"a", "b.gguf": b"b"})
+    with pytest.raises(WeightsError, match=r"has 2 GGUF files \(a\.gguf, b\.gguf\): name one of them, such as hf://"):
+        get(hub, tmp_path, "hf://org/name-GGUF")
+    with pytest.raises(WeightsError, match=r"there is no such file\. GGUF files there: a\.gguf, b\.gguf"):
+        get(hub, tmp_path, "hf://org/name-GGUF#c.gguf")
+
+
+def test_a_damaged_gguf_file_is_no_model(hub: FakeHub, tmp_path: Path) -> None:
+    hub.add_repo("org/name-GGUF", {"a.gguf": b"GGUF" + bytes(100)})
+    with pytest.raises(WeightsError, match="version 0: only 2 and 3 can be read"):
+        get(hub, tmp_path, "hf://org/name-GGUF")
+    assert not (tmp_path / "weights/name-GGUF/manifest.json").exists()

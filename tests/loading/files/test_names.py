@@ -76,7 +76,9 @@ def test_refuses_pickles_and_says_what_to_do(name: str) -> None:
     ("names", "message"),
     [
         ([], "it is empty"),
-        (["config.json", "model.gguf"], r"no \*\.safetensors file \(config.json, model.gguf\)"),
+        (["config.json"], r"no \*\.safetensors file \(config.json\)"),
+        (["a.gguf", "b.gguf"], r"has 2 GGUF files \(a.gguf, b.gguf\): name one of them, such as hf://a/b#a.gguf"),
+        (["mmproj-model.gguf"], r"no \*\.safetensors file"),
         (["unet/model.safetensors"], "only in sub-folders"),
         (["model_index.json", "unet/model.safetensors"], "is a diffusers pipeline"),
         (["consolidated.safetensors"], r"only as consolidated\.safetensors"),
@@ -89,6 +91,25 @@ def test_refuses_pickles_and_says_what_to_do(name: str) -> None:
 def test_refuses_what_has_no_weights_for_us(names: list[str], message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         choose_files(names, source="hf://a/b")
+
+
+def test_one_gguf_file_is_taken_and_safetensors_before_it() -> None:
+    assert choose_files(["README.md", "a.gguf", "mmproj-a.gguf"], source="hf://a/b") == ["a.gguf"]
+    assert choose_files(["config.json", "model.safetensors", "a.gguf"], source="hf://a/b") == [
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+def test_the_gguf_file_that_is_named_is_taken_with_its_parts() -> None:
+    parts = ["a-00001-of-00002.gguf", "a-00002-of-00002.gguf"]
+    names = ["model.safetensors", "b.gguf", *parts]
+    assert choose_files(names, source="hf://a/b", only="b.gguf") == ["b.gguf"]
+    assert choose_files(names, source="hf://a/b", only=parts[1]) == parts
+    with pytest.raises(WeightsError, match=r"no such file\. GGUF files there: a-00001-of-00002\.gguf, b\.gguf"):
+        choose_files(names, source="hf://a/b", only="c.gguf")
+    with pytest.raises(WeightsError, match="not a GGUF file"):
+        choose_files(names, source="hf://a/b", only="model.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,13 @@ def write_gguf(
     describe: Callable[[GGUFWriter], None] = lambda writer: None,
     words: Words | None = None,
     kind: str = "F32",
+    **options: Any,
 ) -> Path:
-    """Write a file; matrices whose rows ``kind`` can hold are stored as it, the others as F32."""
-    writer = GGUFWriter(path, architecture)
+    """Write a file; matrices whose rows ``kind`` can hold are stored as it, the others as F32.
+
+    ``options`` are of ``GGUFWriter``: in how many parts, in which byte order.
+    """
+    writer = GGUFWriter(path, architecture, **options)
     describe(writer)
     (words or byte_words()).write(writer)
     for name, values in tensors.items():
@@ -87,6 +91,32 @@ def write_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def tiny_gguf(path: Path, *, seed: int = 0, kind: str = "F32", **options: Any) -> Path:
+    """Write a Llama of one layer with random weights."""
+    chance = np.random.default_rng(seed)
+    words = byte_words()
+    shapes = {
+        "token_embd.weight": (len(words.tokens), 32),
+        "output_norm.weight": (32,),
+        "blk.0.attn_norm.weight": (32,),
+        "blk.0.ffn_norm.weight": (32,),
+        **{f"blk.0.attn_{name}.weight": (32, 32) for name in ("q", "k", "v", "output")},
+        **{f"blk.0.ffn_{name}.weight": (64, 32) for name in ("gate", "up")},
+        "blk.0.ffn_down.weight": (32, 64),
+    }
+
+    def describe(writer: GGUFWriter) -> None:
+        writer.add_block_count(1)
+        writer.add_context_length(64)
+        writer.add_embedding_length(32)
+        writer.add_feed_forward_length(64)
+        writer.add_head_count(2)
+        writer.add_layer_norm_rms_eps(1e-5)
+
+    tensors = {name: chance.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    return write_gguf(path, "llama", tensors, describe=describe, words=words, kind=kind, **options)
 
 
 def quantised(values: NDArray[np.float32], kind: str) -> tuple[NDArray[Any], GGMLQuantizationType]:
