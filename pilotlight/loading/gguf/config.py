@@ -26,7 +26,12 @@ KNOWN = frozenset(
 )
 KNOWN_OF: Mapping[str, frozenset[str]] = {
     "gemma2": frozenset({"attn_logit_softcapping", "final_logit_softcapping", "attention.sliding_window"}),
-    "gemma3": frozenset({"final_logit_softcapping", "attention.sliding_window", "rope.freq_base_swa"}),
+    "gemma3": frozenset(
+        {
+            *("final_logit_softcapping", "attention.sliding_window", "attention.sliding_window_pattern"),
+            "rope.freq_base_swa",
+        }
+    ),
     "granite": frozenset({"attention.scale", "embedding_scale", "residual_scale", "logit_scale"}),
     "llama": frozenset({"attention.sliding_window"}),
     "phi3": frozenset({"attention.sliding_window"}),
@@ -180,10 +185,11 @@ def _gemma2(metadata: Metadata, sizes: Mapping[str, int]) -> dict[str, Any]:
 
 def _gemma3(metadata: Metadata, sizes: Mapping[str, int]) -> dict[str, Any]:
     window = metadata.integer("attention.sliding_window", 0)
-    kinds = [
-        "sliding_attention" if window and (layer + 1) % GEMMA3_PERIOD else "full_attention"
-        for layer in range(sizes["layers"])
-    ]
+    stated = metadata.entries.get("gemma3.attention.sliding_window_pattern", GEMMA3_PERIOD)
+    slides = stated if isinstance(stated, list) else [(layer + 1) % stated > 0 for layer in range(sizes["layers"])]
+    kinds = ["sliding_attention" if window and sliding else "full_attention" for sliding in slides]
+    if len(kinds) != sizes["layers"]:
+        raise WeightsError(f"{metadata.where} says for {len(kinds)} of {sizes['layers']} layers which have a window")
     local = {"rope_type": "default", "rope_theta": shortest(metadata.number("rope.freq_base_swa", 10_000.0))}
     return {
         "hidden_activation": "gelu_pytorch_tanh",

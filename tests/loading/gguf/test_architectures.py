@@ -15,6 +15,7 @@ from gguf import GGUFWriter
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from pilotlight.errors import WeightsError
+from pilotlight.loading.files.loadable import check_loadable
 from pilotlight.loading.gguf.architectures import ARCHITECTURES, HEAD
 from pilotlight.loading.gguf.convert import convert_gguf
 from tests.loading.gguf.files import byte_words, describe_config, gguf_of, random_norms, tensors_of, write_gguf
@@ -118,6 +119,7 @@ def test_the_folder_computes_what_the_model_computes(name: str, tmp_path: Path) 
         model, tmp_path / "m.gguf", architecture, describe=lambda writer: describe(writer, architecture, settings)
     )
     convert_gguf(file, tmp_path / "m", dtype="float32")
+    check_loadable(tmp_path / "m")
     ours = AutoModelForCausalLM.from_pretrained(tmp_path / "m", dtype=torch.float32)
     assert type(ours) is type(model)
     # One added to a norm and taken off again costs the last bit.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -127,3 +129,23 @@ def test_progress_and_a_target_that_is_there(tmp_path: Path) -> None:
         convert_gguf(file, tmp_path / "out")
     with pytest.raises(UsageError, match="expected auto or one of float32, float16, bfloat16"):
         convert_gguf(file, tmp_path / "other", dtype="int8")
+
+
+def test_needs_neither_torch_nor_transformers(tmp_path: Path, environ: dict[str, str]) -> None:
+    file = tiny_gguf(tmp_path / "a.gguf")
+    lean = (
+        "import os, sys\n"
+        "for name in ('torch', 'transformers', 'safetensors', 'accelerate'): sys.modules[name] = None\n"
+        "from pilotlight.loading import find_model\n"
+        f"print(find_model({str(file)!r}, environ=os.environ))\n"
+        "print('numpy' in sys.modules)\n"
+    )
+
+    def run() -> list[str]:
+        command = [sys.executable, "-c", lean]
+        done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    first, later = run(), run()
+    assert first[0] == later[0]
+    assert (first[1], later[1]) == ("True", "False")  # what is converted is found without numpy
