@@ -11,9 +11,20 @@ from pilotlight.engines.text.types import TokenCodec
 from pilotlight.errors import WeightsError
 from pilotlight.loading.files.loadable import read_json
 
-__all__ = ["ModelFacts", "NamedTokenCodec", "read_eos_ids", "read_facts", "read_repetition_penalty"]
+__all__ = ["ModelFacts", "NamedTokenCodec", "limit_context", "read_eos_ids", "read_facts", "read_repetition_penalty"]
 
-DEFAULT_CONTEXT_TOKENS = 8192  # of a model that states none, as in torch.load
+DEFAULT_CONTEXT_TOKENS = 8192  # of a model that states none
+# What configurations call it: most, GPT-2, MPT and DBRX, GPT-J, BLOOM, Baichuan, RWKV, Ling.
+CONTEXT_NAMES = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "n_ctx",
+    "seq_length",
+    "max_sequence_length",
+    "context_length",
+    "model_max_length",
+)
 NO_LIMIT = 10**9  # a tokenizer without a limit has 1e30
 
 
@@ -55,10 +66,24 @@ def read_facts(folder: Path, codec: NamedTokenCodec) -> ModelFacts:
     config: dict[str, Any] = whole | nested if isinstance(nested, dict) else whole
     vocab_size = int(config.get("vocab_size") or 0)
     return ModelFacts(
-        context_tokens=_context_tokens(config, _optional(folder / "tokenizer_config.json")),
+        context_tokens=limit_context(config, _optional(folder / "tokenizer_config.json").get("model_max_length")),
         eos_ids=read_eos_ids(folder, codec, vocab_size),
         vocab_size=vocab_size,
     )
+
+
+def limit_context(config: Mapping[str, Any], tokenizer_limit: object) -> int:
+    """Return how many tokens a model takes, prompt and output together: the smallest limit that is stated.
+
+    Args:
+        config: the settings of the model's text part, all in one.
+        tokenizer_limit: the tokenizer's ``model_max_length``; one without a limit has a number as good as infinite.
+    """
+    stated = [config.get(name) for name in CONTEXT_NAMES]
+    known = [size for size in stated if isinstance(size, int) and not isinstance(size, bool) and 0 < size < NO_LIMIT]
+    if isinstance(tokenizer_limit, int | float) and 0 < tokenizer_limit < NO_LIMIT:
+        known.append(int(tokenizer_limit))
+    return min(known) if known else DEFAULT_CONTEXT_TOKENS
 
 
 def read_repetition_penalty(folder: Path) -> float:
@@ -102,14 +127,6 @@ def read_eos_ids(folder: Path, codec: NamedTokenCodec, vocab_size: int) -> tuple
     if answer_ends and not set(answer_ends) & set(found):
         found.append(answer_ends[0])
     return tuple(dict.fromkeys(token for token in found if 0 <= token < (vocab_size or token + 1)))
-
-
-def _context_tokens(config: dict[str, Any], tokenizer: dict[str, Any]) -> int:
-    sizes = [config.get(key) for key in ("max_position_embeddings", "n_positions", "max_seq_len")]
-    known = [size for size in sizes if isinstance(size, int) and size > 0]
-    limit = tokenizer.get("model_max_length")
-    known += [int(limit)] if isinstance(limit, int | float) and 0 < limit < NO_LIMIT else []
-    return min(known) if known else DEFAULT_CONTEXT_TOKENS
 
 
 def _ids_of(owner: Mapping[str, Any]) -> list[int]:

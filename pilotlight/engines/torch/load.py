@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pilotlight.engines.text.model_config import read_eos_ids
+from pilotlight.engines.text.model_config import limit_context, read_eos_ids
 from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.lean_transformers import (
     is_flash_attn_2_available,
@@ -124,9 +124,6 @@ def _vocab_size(model: Any) -> int:
 
 
 def _context_tokens(model: Any, tokenizer: Any) -> int:
-    config = model.config.get_text_config()
-    sizes = [getattr(config, key, None) for key in ("max_position_embeddings", "n_positions", "max_seq_len")]
-    known = [size for size in sizes if isinstance(size, int) and size > 0]
-    # A tokenizer without a limit has 1e30; a model without positions (Mamba) has the tokenizer's limit only.
-    known += [tokenizer.model_max_length] if tokenizer.model_max_length < 10**9 else []
-    return min(known) if known else 8192
+    """Return the context of the model's text part; a model without positions (Mamba) has the tokenizer's limit only."""
+    config = model.config
+    return limit_context(config.to_dict() | config.get_text_config().to_dict(), tokenizer.model_max_length)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pilotlight.engines.text.model_config import read_eos_ids, read_facts
+from pilotlight.engines.text.model_config import limit_context, read_eos_ids, read_facts
 from pilotlight.engines.text.tokenizer import TokenizerCodec
 from pilotlight.engines.torch.load import load
+from tests.architectures import tiny_architecture
 from tests.models import ARCHITECTURES, tiny_model
 
 TURNS = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>{{ eos_token }}{% endfor %}"
@@ -30,6 +31,37 @@ def test_facts_are_those_of_torch(arch: str, tmp_path: Path) -> None:
         facts, loaded = read_facts(model, TokenizerCodec(model)), load(model, device="cpu")
         assert (facts.context_tokens, facts.eos_ids) == (loaded.context_tokens, loaded.eos_ids)
         assert facts.vocab_size == loaded.model.config.get_text_config().vocab_size
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer", "expected"),
+    [
+        ({"max_position_embeddings": 2048}, int(1e30), 2048),
+        ({"n_positions": 1024, "n_ctx": 512}, None, 512),
+        ({"seq_length": 2048}, 4096, 2048),
+        ({"context_length": 1024}, 1e30, 1024),
+        ({"max_sequence_length": 4096, "model_max_length": 2048}, None, 2048),
+        ({"max_seq_len": 0, "max_position_embeddings": None}, 300.0, 300),
+        ({"max_position_embeddings": -1}, None, 8192),  # XLNet: no limit
+        ({}, "many", 8192),
+    ],
+)
+def test_the_context_is_the_smallest_limit_by_any_name(
+    config: dict[str, object], tokenizer: object, expected: int
+) -> None:
+    assert limit_context(config, tokenizer) == expected
+
+
+@pytest.mark.parametrize(
+    ("model_type", "settings"), [("rwkv", {"context_length": 100}), ("mpt", {"max_seq_len": 90}), ("bloom", {})]
+)
+def test_a_context_by_another_name_is_that_of_torch(model_type: str, settings: dict[str, int], tmp_path: Path) -> None:
+    model = tiny_architecture(model_type, tmp_path, **settings)
+    change(model / "tokenizer_config.json", model_max_length=None)
+    if not settings:
+        change(model / "config.json", seq_length=80)
+    facts = read_facts(model, TokenizerCodec(model))
+    assert facts.context_tokens == load(model, device="cpu").context_tokens == min(settings.values(), default=80)
 
 
 def test_the_end_of_text_may_be_known_to_the_tokenizer_only(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.engines.torch.engine import TorchEngine
 from pilotlight.errors import WeightsError
-from tests.architectures import tiny_model_of, write_model
+from tests.architectures import CONTEXT, tiny_model_of, write_model
 from tests.engines.torch.expected_paths import BATCHED, REFUSED, SERIAL
 
 # The second one is longer than the attention windows of the tiny models.
@@ -39,19 +39,19 @@ def engine_of(model: Any, folder: Path) -> TorchEngine:
     return TorchEngine(folder, device="cpu", dtype="float32", slots=4)
 
 
-def reference(model: Any, prompt_ids: list[int]) -> list[int]:
+def reference(model: Any, prompt_ids: list[int], tokens: int = TOKENS) -> list[int]:
     """What transformers' own ``generate`` gives, as token ids."""
     ids = torch.tensor([prompt_ids])
     out = model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
         do_sample=False,
-        max_new_tokens=TOKENS,
+        max_new_tokens=tokens,
         pad_token_id=END,
         eos_token_id=END,
     )
-    tokens: list[int] = out[0, ids.shape[1] :].tolist()
-    return tokens
+    found: list[int] = out[0, ids.shape[1] :].tolist()
+    return found
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # some say which fast kernels are not installed
@@ -84,3 +84,20 @@ def test_the_path_and_its_text(model_type: str, tmp_path: Path) -> None:
 def test_what_no_path_computes_is_refused(model_type: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=REFUSED[model_type]):
         engine_of(tiny_model_of(model_type), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "model_type", ["biogpt", "codegen", "ctrl", "gpt2", "gpt_bigcode", "gpt_neo", "openai-gpt", "opt", "xglm"]
+)
+def test_learned_positions_reach_to_the_end_of_the_context(model_type: str, tmp_path: Path) -> None:
+    model = tiny_model_of(model_type)
+    engine = engine_of(model, tmp_path)
+    try:
+        prompt = "one two three four " * 49
+        prompt_ids = engine.codec.encode(prompt)
+        assert 0 < (rest := CONTEXT - len(prompt_ids)) < 20
+        generation = engine.submit(GenerationRequest(prompt, Sampling(temperature=0, max_tokens=500)))
+        generation.text()
+        assert generation.output_ids == reference(model, prompt_ids, rest)
+    finally:
+        engine.close()
