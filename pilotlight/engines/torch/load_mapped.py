@@ -30,6 +30,7 @@ from pilotlight.engines.torch.lean_transformers import (
     no_init_weights,
     transformers_version,
 )
+from pilotlight.engines.torch.text_half import OTHER_TENSORS, is_text_half, other_half, text_config
 from pilotlight.errors import WeightsError
 from pilotlight.loading.files.architecture import model_config, require_model_type
 from pilotlight.loading.files.checkpoint import Checkpoint, plain_names, read_checkpoint
@@ -93,9 +94,12 @@ def load_model(
                 mapped = load_mapped(folder, dtype, auto=auto, checkpoint=checkpoint, **options)
                 if mapped is not None:
                     return mapped
+                config = AutoConfig.from_pretrained(folder, **_LOCAL)
+                if is_text_half(kind, config):
+                    may_hold = OTHER_TENSORS.pattern
                 model, found = kind.from_pretrained(
                     None,
-                    config=AutoConfig.from_pretrained(folder, **_LOCAL),
+                    config=text_config(kind, config),
                     state_dict=_weights(checkpoint, dtype),
                     dtype=dtype,
                     output_loading_info=True,
@@ -143,7 +147,7 @@ def load_mapped(
         return None
     # In memory that stays untouched, not on the meta device: buffers that no file holds are computed as usual.
     with no_init_weights():
-        model = kind._from_config(config, dtype=dtype, **options)
+        model = kind._from_config(text_config(kind, config), dtype=dtype, **options)
     if any(model._get_dtype_plan(dtype)):
         return None  # parts of it need another precision
     weights = _weights(checkpoint or read_checkpoint(folder), dtype)
@@ -182,6 +186,11 @@ def _kind(folder: Path, raw: dict[str, Any], auto: Any) -> Any:
         )
     config = AutoConfig.from_pretrained(folder, **_LOCAL)
     if auto._model_mapping.get(type(config), None) is None:
+        if auto is AutoModelForCausalLM and other_half(raw):
+            raise WeightsError(
+                f"{folder} is a {family} model, which also sees or hears, and transformers {version} has no model of "
+                "its text half alone: take a text model of the same family"
+            )
         what = "generates text" if auto is AutoModelForCausalLM else "does that"
         raise WeightsError(f"{folder}: transformers {version} has no {family} model that {what}")
     return get_model_class(config, auto._model_mapping)
