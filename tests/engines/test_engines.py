@@ -147,6 +147,14 @@ def test_a_seed_gives_the_same_text_with_penalties_too(engine: BackendEngine) ->
     other.text()
 
 
+def test_a_nucleus_of_nothing_is_the_likeliest_token(engine: BackendEngine) -> None:
+    expected = engine.submit(greedy("one two", 30)).text()
+    nothing = Sampling(temperature=1.5, top_p=0, top_k=0, seed=3, max_tokens=30)
+    assert engine.submit(GenerationRequest("one two", nothing)).text() == expected
+    among_few = Sampling(temperature=0.7, top_p=0.0, top_k=50, seed=4, max_tokens=30)
+    assert engine.submit(GenerationRequest("one two", among_few)).text() == expected
+
+
 def test_max_tokens_ends_with_length_and_counts(engine: BackendEngine) -> None:
     generation = engine.submit(greedy("one two", 5))
     chunks = list(generation)
