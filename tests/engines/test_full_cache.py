@@ -51,8 +51,10 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def full(opened: Open) -> BackendEngine:
-    """An engine whose cache holds one whole context."""
-    return opened(cache_bytes=CACHE_BYTES)
+    """An engine whose cache holds one whole context, and which serves it with all slots."""
+    engine = opened(cache_bytes=CACHE_BYTES)
+    assert (engine.info.context_tokens, engine.info.slots) == (CONTEXT, SLOTS)
+    return engine
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,7 +58,12 @@ class TorchCachePlan:
 
 
 @contextmanager
-def planned_cache(loaded: Loaded, slots: int, stated_bytes: int | None = None) -> Iterator[TorchCachePlan]:
+def planned_cache(
+    loaded: Loaded,
+    slots: int,
+    stated_bytes: int | None = None,
+    free_bytes: Callable[[], int] = free_memory_bytes,
+) -> Iterator[TorchCachePlan]:
     """Plan the cache of a loaded model; the block inside makes the cache.
 
     On a GPU no other worker plans before the block has ended: a cache takes all of its memory there at once.
@@ -67,6 +72,7 @@ def planned_cache(loaded: Loaded, slots: int, stated_bytes: int | None = None) -
         loaded: the model.
         slots: requests that advance together, at most.
         stated_bytes: of the cache, where it is set by hand.
+        free_bytes: what the machine has, where the model is not on a GPU.
 
     Raises:
         ConfigError: memory is too short.
@@ -87,12 +93,12 @@ def planned_cache(loaded: Loaded, slots: int, stated_bytes: int | None = None) -
     mapped = mapped_weights()
     best: list[_Maker] = []
 
-    def plan_for(free_bytes: int) -> CachePlan:
-        maker, plan = _best(makers(), free_bytes, sum(mapped.values()))
+    def plan_for(free: int) -> CachePlan:
+        maker, plan = _best(makers(), free, sum(mapped.values()))
         best.append(maker)
         return plan
 
-    reservation = reserve(plan_for, mapped=mapped, free_bytes=free_memory_bytes)
+    reservation = reserve(plan_for, mapped=mapped, free_bytes=free_bytes)
     try:
         yield TorchCachePlan(reservation, best[0].layout, best[0].config(reservation.plan))
     except BaseException:

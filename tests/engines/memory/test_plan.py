@@ -10,6 +10,7 @@ import pytest
 from pilotlight.engines.memory.layout import CacheLayout, LayerKind
 from pilotlight.engines.memory.plan import MIN_CONTEXT_TOKENS, CachePlan, MemoryNeeds, plan_cache, reserve_bytes
 from pilotlight.errors import ConfigError
+from tests.paths import ROOT
 
 CONTEXTS = (512, 2048, 8192, 32_768, 131_072)
 SLOTS = (1, 4, 16, 64)
@@ -117,3 +118,14 @@ def test_a_runtimes_own_limit_holds() -> None:
     plan = planned("full", 8192, 16, 24, ceiling_bytes=2 * GB)
     assert plan is not None
     assert plan.cache_bytes + plan.computing_bytes <= 2 * GB
+
+
+def test_the_table_of_the_documentation_is_what_is_planned() -> None:
+    text = (ROOT / "docs" / "engines.md").read_text()
+    for memory in MEMORIES:
+        cells = []
+        for kind, context in (("full", 8192), ("mixed", 32_768)):
+            plan = planned(kind, context, 32, memory)
+            cells.append("does not start" if plan is None else f"{plan.context_tokens:,} / {plan.cache_tokens:,}")
+        row = f"| {memory} GB | {' | '.join(cells)} |"
+        assert row in text, row
