@@ -38,8 +38,12 @@ class Classifier(BasePredictor):
         self,
         text: str = Input(description="Text to label; required unless texts is given", default=""),
         texts: str = Input(
-            description='Several texts instead of one, as JSON: ["...", "..."]; the answers come in their order',
+            description='Several texts instead of one, as JSON: ["...", "..."], or pairs [["...", "..."], ...]; the '
+            "answers come in their order",
             default="",
+        ),
+        text_pair: str = Input(
+            description="Second text of a pair with text, for a model that compares two, such as a reranker", default=""
         ),
         top_k: int = Input(description="Labels to give the scores of, the likeliest first", default=5, ge=1),
         truncate: bool = Input(
@@ -47,7 +51,9 @@ class Classifier(BasePredictor):
         ),
     ) -> list[Classified]:
         """Say which labels the texts have, one answer for each."""
-        found = await self.classifier.classify(text, texts, top_k=top_k, truncate=truncate, scope=_sdk.current_scope())
+        found = await self.classifier.classify(
+            text, texts, top_k=top_k, truncate=truncate, text_pair=text_pair, scope=_sdk.current_scope()
+        )
         return [
             Classified(
                 label=one.labels[0][0],

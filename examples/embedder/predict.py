@@ -37,13 +37,22 @@ class Embedder(BasePredictor):
         normalize: bool = Input(
             description="Give vectors of length 1, whose dot product is the cosine of their angle", default=True
         ),
+        prompt_name: str = Input(
+            description="Which of the model's prompts precedes each text, such as query; empty for its default",
+            default="",
+        ),
         truncate: bool = Input(
             description="Cut off what is too long for the model, and say so; otherwise it is refused", default=True
         ),
     ) -> list[Embedded]:
         """Turn the texts into vectors, one for each."""
         found = await self.embedder.embed(
-            text, texts, normalize=normalize, truncate=truncate, scope=_sdk.current_scope()
+            text,
+            texts,
+            normalize=normalize,
+            truncate=truncate,
+            prompt_name=prompt_name,
+            scope=_sdk.current_scope(),
         )
         return [Embedded(vector=list(one.vector), tokens=one.tokens, truncated=one.truncated) for one in found]
 

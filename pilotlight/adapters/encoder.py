@@ -18,9 +18,11 @@ from pilotlight.config.encoder import EncoderSettings
 from pilotlight.config.variables import unknown_variables
 from pilotlight.engines.encoders.batch_planner import BatchLimits
 from pilotlight.engines.encoders.scores import scores, unit
+from pilotlight.engines.encoders.sentence_transformers import body_folder
 from pilotlight.engines.encoders.types import Encoded, EncoderEngine, Task, TextRequest
 from pilotlight.engines.select_encoder import open_encoder
 from pilotlight.errors import InputError
+from pilotlight.loading.files.loadable import check_sizes
 from pilotlight.loading.locate import check_loadable, find_model
 from pilotlight.tracing import stage
 
@@ -67,17 +69,19 @@ class _EncoderPredictor:
             engine.submit([TextRequest(WARM_UP_TEXT)])[0].result()
         info = engine.info
         log.info(
-            "%s on %s: %s, %s, texts of up to %d tokens%s; a batch takes %.2f ms and %.1f us for each token; up to %d "
-            "texts in a batch, %d at once; warm-up took %.2f s",
+            "%s on %s: %s, %s, texts of up to %d tokens%s%s; a batch takes %.2f ms and %.1f us for each token; "
+            "up to %d texts in a batch%s, %d at once; warm-up took %.2f s",
             info.model,
             info.engine,
             info.device,
             info.dtype,
             info.max_tokens,
             f", {len(info.labels)} labels" if info.labels else "",
+            f", prompts {', '.join(info.rules.prompts)}" if info.rules.prompts else "",
             info.cost.call_s * 1e3,
             info.cost.token_s * 1e6,
             info.limits.max_rows,
+            " of the same length" if info.limits.equal_lengths else "",
             info.queue_size,
             time.monotonic() - started,
         )
@@ -113,7 +117,10 @@ class _EncoderPredictor:
             WeightsError: there is no such model, it is damaged, or it is not for this task.
         """
         folder = find_model(settings.model, weights_dir=_weights_dir(root), environ=environ)
-        check_loadable(folder)
+        body = body_folder(folder)
+        if body != folder:  # the manifest lies beside the folders of modules
+            check_sizes(folder)
+        check_loadable(body)
         engine = open_encoder(
             folder,
             cls.task,
@@ -167,9 +174,24 @@ class ClassifyPredictor(_EncoderPredictor):
     task = Task.CLASSIFY
 
     async def classify(
-        self, text: str, texts: str, *, top_k: int, truncate: bool = True, scope: MetricScope | None = None
+        self,
+        text: str,
+        texts: str,
+        *,
+        top_k: int,
+        truncate: bool = True,
+        text_pair: str = "",
+        scope: MetricScope | None = None,
     ) -> list[Labeled]:
-        """Return the ``top_k`` likeliest labels of each text.
+        """Return the ``top_k`` likeliest labels of each text or pair of texts.
+
+        Args:
+            text: a single text.
+            texts: several instead, as a JSON list of texts, or of pairs such as ``["query", "document"]``.
+            top_k: labels of each.
+            truncate: cut off what does not fit the model.
+            text_pair: the second text of a pair with ``text``, for a model that compares two (a cross-encoder).
+            scope: gets the metrics.
 
         Raises:
             InputError, EngineError: as ``read_texts`` and ``EncoderEngine.submit``.
@@ -178,7 +200,8 @@ class ClassifyPredictor(_EncoderPredictor):
             raise InputError("top_k", f"is {top_k}; expected at least 1")
         info = self.engine.info
         found = []
-        for one in await self.encode(read_texts(text, texts, truncate=truncate), scope):
+        requests = read_texts(text, texts, truncate=truncate, text_pair=text_pair, pairs=True)
+        for one in await self.encode(requests, scope):
             ranked = sorted(
                 zip(info.labels, scores(one.values, info.activation), strict=True), key=lambda pair: -pair[1]
             )
@@ -196,16 +219,31 @@ class EmbedPredictor(_EncoderPredictor):
     task = Task.EMBED
 
     async def embed(
-        self, text: str, texts: str, *, normalize: bool = True, truncate: bool = True, scope: MetricScope | None = None
+        self,
+        text: str,
+        texts: str,
+        *,
+        normalize: bool = True,
+        truncate: bool = True,
+        prompt_name: str = "",
+        scope: MetricScope | None = None,
     ) -> list[Embedding]:
         """Return the vector of each text, of length 1 where ``normalize`` is set.
+
+        Args:
+            text: a single text.
+            texts: several instead, as a JSON list.
+            normalize: give vectors of length 1.
+            truncate: cut off what does not fit the model.
+            prompt_name: which of the model's prompts precedes each text; empty for its default.
+            scope: gets the metrics.
 
         Raises:
             InputError, EngineError: as ``read_texts`` and ``EncoderEngine.submit``.
         """
         return [
             Embedding(unit(one.values) if normalize else one.values, one.tokens, one.cut_tokens > 0)
-            for one in await self.encode(read_texts(text, texts, truncate=truncate), scope)
+            for one in await self.encode(read_texts(text, texts, truncate=truncate, prompt_name=prompt_name), scope)
         ]
 
 

@@ -19,7 +19,8 @@ class EncoderSettings:
     Attributes:
         model: a folder or GGUF file, the name of one in ``weights/``, or a hub id.
         engine: which engine it gets.
-        pooling: ``auto``, ``mean`` or ``cls``: how an embedder makes one vector of a text's tokens.
+        pooling: ``auto``, ``mean``, ``cls``, ``last``, ``max``, ``weighted`` or ``sqrt``: how an embedder makes one
+            vector of a text's tokens.
         max_rows: texts computed together at most.
         max_wait_s: how long a text may wait for others to share its batch.
         queue_size: texts inside at most, running ones included.

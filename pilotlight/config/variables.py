@@ -200,8 +200,8 @@ QUEUE: Variable[int | None] = Variable(
 )
 POOLING = Variable(
     "PILOTLIGHT_POOLING",
-    one_of("auto", "mean", "cls"),
-    "auto, mean or cls",
+    one_of("auto", "mean", "cls", "last", "max", "weighted", "sqrt"),
+    "auto, mean, cls, last, max, weighted or sqrt",
     "auto",
     "How an embedder makes one vector of a text's tokens; `auto` does as the model's files say, else `mean`.",
     "predictor",

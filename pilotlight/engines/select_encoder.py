@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pilotlight.engines.collector import paused_collector
 from pilotlight.engines.encoders.batch_planner import BatchLimits
-from pilotlight.engines.encoders.model_config import native_task
+from pilotlight.engines.encoders.model_config import native_task, read_encoder
 from pilotlight.engines.encoders.types import EncoderEngine, Task
 from pilotlight.engines.select import EngineOptions, choose, find_accelerator
 from pilotlight.errors import ConfigError
@@ -39,6 +39,9 @@ def open_encoder(
         ConfigError: the settings cannot be met.
         WeightsError: the model or its artifact cannot be loaded, or is not for this task.
     """
+    facts = read_encoder(model, task, pooling=pooling)
+    if facts.note:
+        log.warning("%s: %s", model, facts.note)
     installed = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
     # An artifact does what the model was trained for: that of a classifier gives no vectors.
     artifacts = find_artifacts(model) if native_task(model) is task else ()

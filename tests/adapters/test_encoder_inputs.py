@@ -17,6 +17,26 @@ def test_one_text_or_a_list_in_its_order() -> None:
     ]
 
 
+def test_pairs_are_given_as_two_texts_or_as_items_of_two() -> None:
+    assert read_texts("one", "", truncate=True, text_pair="two", pairs=True) == [
+        TextRequest("one", "text", True, pair="two")
+    ]
+    assert read_texts("", '[["q", "a"], "x"]', truncate=True, pairs=True) == [
+        TextRequest("q", "texts[0]", True, pair="a"),
+        TextRequest("x", "texts[1]", True),
+    ]
+    for texts, message in [
+        ('[["q"]]', "item 0 is a list, but not one of two texts"),
+        ('[["q", ""]]', "not one of two"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read_texts("", texts, truncate=True, pairs=True)
+    with pytest.raises(InputError, match="item 0 is list, not a string"):
+        read_texts("", '[["q", "a"]]', truncate=True)
+    with pytest.raises(InputError, match="text_pair: belongs to text"):
+        read_texts("", '["q"]', truncate=True, text_pair="a", pairs=True)
+
+
 @pytest.mark.parametrize(
     ("text", "texts", "message"),
     [

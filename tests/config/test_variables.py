@@ -74,7 +74,7 @@ def test_a_variable_that_is_not_set_or_empty_has_its_default() -> None:
         ("BATCH_WAIT_MS", "nan", "a number of at least 0"),
         ("BATCH_WAIT_MS", "inf", "a number of at least 0"),
         ("ENGINE", "tensorrt", "one of auto, openvino, onnx, torch"),
-        ("POOLING", "max", "auto, mean or cls"),
+        ("POOLING", "median", "auto, mean, cls, last, max, weighted or sqrt"),
         ("STAGED", "no", "1, or 0 to be ready only once all of it is up"),
         ("READ_AHEAD", "off", "1, or 0 to leave reading to the predictor"),
         ("SERVE_ON", "heroku", "one of cog, runpod, vertex, sagemaker, ray"),

@@ -27,11 +27,13 @@ class BatchLimits:
         max_rows: texts at most.
         max_tokens: padding included, at most; a single text may have more.
         max_wait_s: a text waits at most so long for others to join, and only where joining saves time.
+        equal_lengths: only texts with the same number of tokens share a batch.
     """
 
     max_rows: int = DEFAULT_ENCODER.max_rows
     max_tokens: int = 16384
     max_wait_s: float = DEFAULT_ENCODER.max_wait_s
+    equal_lengths: bool = False
 
     def __post_init__(self) -> None:
         if self.max_rows < 1 or self.max_tokens < 1 or not self.max_wait_s >= 0:
@@ -90,6 +92,8 @@ def partition(lengths: Sequence[int], cost: Cost, limits: BatchLimits) -> list[l
     for end in range(1, len(order) + 1):
         longest = lengths[order[end - 1]]
         rows = min(end, limits.max_rows, max(1, limits.max_tokens // longest))
+        if limits.equal_lengths:
+            rows = next((n for n in range(1, rows) if lengths[order[end - 1 - n]] != longest), rows)
         # Of equally cheap ones that with the larger batch.
         took_s, begin = min((cheapest[end - n] + cost.of(n, longest), end - n) for n in range(rows, 0, -1))
         cheapest.append(took_s)

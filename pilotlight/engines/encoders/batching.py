@@ -7,17 +7,28 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from pilotlight.engines.encoders.batch_planner import Cost, fit, next_batch, wait_s
-from pilotlight.engines.encoders.types import Encoded, EncoderInfo, Network, Rows, TextRequest
+from pilotlight.engines.encoders.frame import Frame
+from pilotlight.engines.encoders.padding import LENGTHS, check_padding, sample_ids, tolerance_of
+from pilotlight.engines.encoders.types import (
+    Encoded,
+    EncoderCodec,
+    EncoderInfo,
+    Network,
+    Padding,
+    Row,
+    Rows,
+    Task,
+    TextRequest,
+)
 from pilotlight.engines.request_thread import STOPPED, RequestThread
-from pilotlight.engines.text.types import TokenCodec
 from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError, WeightsError
 
-__all__ = ["BatchingEncoder", "SpecialTokens", "measure"]
+__all__ = ["BatchingEncoder", "measure"]
 
 log = logging.getLogger(__name__)
 
@@ -25,41 +36,14 @@ log = logging.getLogger(__name__)
 # times as many tokens.
 SHAPES = ((1, 8), (1, 32), (4, 8), (4, 32))
 REPEATS = 2
-PROBE = "a"
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialTokens:
-    """The special tokens before and after every text of a model.
-
-    Raises:
-        WeightsError: the tokenizer changes the text's own tokens when it adds them.
-    """
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
-    @classmethod
-    def of(cls, codec: TokenCodec) -> SpecialTokens:
-        """Find them by encoding a text with and without."""
-        bare, framed = codec.encode(PROBE, special_tokens=False), codec.encode(PROBE)
-        for at in range(len(framed) - len(bare) + 1):
-            if bare and framed[at : at + len(bare)] == bare:
-                return cls(tuple(framed[:at]), tuple(framed[at + len(bare) :]))
-        raise WeightsError(
-            f"the tokenizer reads {PROBE!r} as {bare} and, with special tokens, as {framed}: it is no encoder's"
-        )
-
-    def around(self, ids: Sequence[int], max_tokens: int) -> tuple[list[int], int]:
-        """Return the row of at most ``max_tokens``, and how many of ``ids`` were cut off."""
-        room = max_tokens - len(self.before) - len(self.after)
-        return [*self.before, *ids[:room], *self.after], max(0, len(ids) - room)
+# What the start computes with: a text of ordinary words, so that its tokens are some that the model knows.
+SAMPLE = "The old harbour was quiet that morning, and the boats lay close together while children ran along the wall."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _QueuedText:
     name: str
-    row: list[int]
+    row: Row
     cut_tokens: int
     future: Future[Encoded]
     since_s: float
@@ -71,26 +55,27 @@ class BatchingEncoder:
     Args:
         network: ready to compute.
         codec: of the model.
-        info: what the encoder reports of itself. Where its cost is zero it is measured now, which also warms the
-            network up.
+        info: what the encoder reports of itself. Where its padding is ``None`` it is found out now, and where its cost
+            is zero it is measured, which also warms the network up.
 
     Raises:
+        WeightsError: the tokenizer is no encoder's, or the model cannot compute a text from its tokens.
         Exception: whatever the network raises while its cost is measured.
     """
 
-    def __init__(self, network: Network, codec: TokenCodec, info: EncoderInfo) -> None:
+    def __init__(self, network: Network, codec: EncoderCodec, info: EncoderInfo) -> None:
         self._codec = codec
-        self._frame = SpecialTokens.of(codec)
+        self._frame = Frame.of(codec)
         self._info = info
         self._inside = 0  # texts running and waiting
         self._lock = threading.Lock()  # of the number above
-        self._thread = _EncoderThread(network, info)
+        self._thread = _EncoderThread(network, info, self._sample)
         self._thread.start()
         atexit.register(self.close)
 
     @property
     def info(self) -> EncoderInfo:
-        return replace(self._info, cost=self._thread.cost)
+        return replace(self._info, cost=self._thread.cost, padding=self._thread.padding, limits=self._thread.limits)
 
     def assume(self, cost: Cost) -> None:
         """Plan batches from now on as if they had this cost; for experiments."""
@@ -120,17 +105,56 @@ class BatchingEncoder:
         self._thread.close()
         atexit.unregister(self.close)
 
-    def _encode(self, request: TextRequest) -> tuple[list[int], int]:
-        limit = self._info.max_tokens
-        ids = self._codec.encode(request.text, special_tokens=False)
-        if not ids:
-            raise InputError(request.name, "has no tokens for this model's tokenizer; give it other text")
-        row, cut = self._frame.around(ids, limit)
+    def _encode(self, request: TextRequest) -> tuple[Row, int]:
+        """Return the row of a text or a pair, and how many of its tokens were cut off.
+
+        Raises:
+            InputError: it has no tokens, is too long and must not be cut, or is no input for this model.
+        """
+        info, name = self._info, request.name
+        prompt = self._prompt(request)
+        ids = self._tokens(prompt + request.text, name)
+        other = self._tokens(request.pair, name) if request.pair else None
+        if other is not None and (self._frame.pair is None or info.task is Task.EMBED):
+            raise InputError(name, "is a pair of texts; this model takes single ones")
+        hidden = len(self._codec.encode(prompt, special_tokens=False)) if prompt and not info.rules.pool_prompt else 0
+        row, cut = self._frame.around(
+            ids, info.max_tokens, other=other, prompt_tokens=hidden, cut_left=info.rules.cut_left
+        )
         if cut and not request.truncate:
             raise InputError(
-                request.name, f"has {len(row) + cut} tokens; the model holds {limit}: shorten it, or set truncate"
+                name, f"has {len(row) + cut} tokens; the model holds {info.max_tokens}: shorten it, or set truncate"
+            )
+        highest = max(row.ids)
+        if info.vocab_size is not None and highest >= info.vocab_size:
+            raise InputError(
+                name,
+                f"holds token {highest}, and the model has {info.vocab_size}: its tokenizer is of another model",
             )
         return row, cut
+
+    def _prompt(self, request: TextRequest) -> str:
+        rules = self._info.rules
+        wanted = request.prompt_name or rules.default_prompt
+        if not wanted:
+            return ""
+        if wanted not in rules.prompts:
+            there = f"those are {', '.join(rules.prompts)}" if rules.prompts else "it has none"
+            raise InputError("prompt_name", f"is {wanted!r}, which is not a prompt of this model; {there}")
+        return rules.prompts[wanted]
+
+    def _tokens(self, text: str, name: str) -> list[int]:
+        rules = self._info.rules
+        text = text.strip() if rules.strip else text
+        ids = self._codec.encode(text.lower() if rules.lower_case else text, special_tokens=False)
+        if not ids:
+            raise InputError(name, "has no tokens for this model's tokenizer; give it other text")
+        return ids
+
+    def _sample(self, tokens: int) -> Row:
+        """Return a row of ``tokens``, special ones included, or of as many as the model holds."""
+        ids = self._tokens(SAMPLE, "the sample")
+        return self._frame.around(sample_ids(ids, tokens), min(tokens, self._info.max_tokens))[0]
 
     def _enter(self, texts: int) -> None:
         """Take places for texts, all or none."""
@@ -147,36 +171,68 @@ class BatchingEncoder:
             self._inside -= texts
 
 
+_CONSEQUENCES = {
+    Padding.LEFT: "texts of a batch are padded before their tokens",
+    Padding.NONE: "only texts with the same number of tokens share a batch",
+    Padding.ALONE: "each text is computed alone",
+}
+
+
 class _EncoderThread(RequestThread[_QueuedText]):
     """Forms batches of the queued texts and computes them.
 
     Attributes:
         cost: of a batch; batches are planned by it.
+        padding: how texts share a batch; ``None`` until ``prepare`` has found it out.
+        limits: of a batch, with what the padding demands.
     """
 
-    def __init__(self, network: Network, info: EncoderInfo) -> None:
+    def __init__(self, network: Network, info: EncoderInfo, sample: Callable[[int], Row]) -> None:
         super().__init__("pilotlight-encoder")
         self.cost = info.cost
+        self.padding = info.padding
         self._network = network
-        self._limits = info.limits
-        self._max_tokens = info.max_tokens
+        self._info = info
+        self.limits = info.limits
+        self._sample = sample
         self._batch: list[_QueuedText] = []  # only the thread uses it
 
     def prepare(self) -> None:
+        if self.padding is None:
+            self.padding = self._find_padding()
+        if self.padding in (Padding.NONE, Padding.ALONE):
+            self.limits = replace(self.limits, equal_lengths=True)
+        if self.padding is Padding.ALONE:
+            self.limits = replace(self.limits, max_rows=1)
         if self.cost == Cost(0.0, 0.0):
-            self.cost = measure(self._network, self._max_tokens)
+            self.cost = measure(self._network, self._sample, max_rows=self.limits.max_rows)
+
+    def _find_padding(self) -> Padding:
+        """Check the model against itself; one log line says where its texts cannot share a batch as usual."""
+        special = len(self._sample(0))
+        info = self._info
+        rows = [self._sample(special + tokens) for tokens in LENGTHS]
+        try:
+            found = check_padding(self._network, rows, tolerance_of(info.dtype))
+        except WeightsError as error:
+            raise WeightsError(f"{info.model}: {error}") from error
+        if info.task is Task.CLASSIFY and found.numbers != len(info.labels):
+            raise WeightsError(f"{info.model} gives {found.numbers} numbers for its {len(info.labels)} labels")
+        if found.padding is not Padding.RIGHT:
+            log.warning("%s: %s; %s", info.model, found.why, _CONSEQUENCES[found.padding])
+        return found.padding
 
     def due_s(self) -> float | None:
         self.waiting = [one for one in self.waiting if not self.gone(one)]
         if not self.waiting:
             return None
         oldest_s = time.monotonic() - self.waiting[0].since_s
-        return wait_s(len(self.waiting), oldest_s, self.cost, self._limits)
+        return wait_s(len(self.waiting), oldest_s, self.cost, self.limits)
 
     def step(self) -> None:
         with self.changed:
             lengths = [len(one.row) for one in self.waiting]
-            chosen = set(next_batch(lengths, self.cost, self._limits)) if lengths else set()
+            chosen = set(next_batch(lengths, self.cost, self.limits)) if lengths else set()
             batch = [one for i, one in enumerate(self.waiting) if i in chosen]
             self.waiting = [one for i, one in enumerate(self.waiting) if i not in chosen]
         # Whose future was cancelled meanwhile drops out here; the others can be cancelled no more.
@@ -218,22 +274,27 @@ class _EncoderThread(RequestThread[_QueuedText]):
                 )
 
     def _compute(self, rows: Rows) -> list[list[float]]:
-        values = self._network.compute(rows)
+        values = self._network.compute(rows, pad_left=self.padding is Padding.LEFT)
         if len(values) != len(rows):
             raise EngineError(f"{len(values)} results for {len(rows)} texts: this is a bug")
         return values
 
 
-def measure(network: Network, max_tokens: int) -> Cost:
-    """Measure the cost of a batch, after a first one that is not counted."""
+def measure(network: Network, sample: Callable[[int], Row], *, max_rows: int) -> Cost:
+    """Measure the cost of a batch, after a first one that is not counted.
+
+    Args:
+        network: of the model.
+        sample: returns a row of about so many tokens.
+        max_rows: of a batch.
+    """
     samples = []
-    for rows, longest in (SHAPES[0], *SHAPES):
-        tokens = min(longest, max_tokens)
-        row = [1] * tokens
+    for most, longest in (SHAPES[0], *SHAPES):
+        row, rows = sample(longest), min(most, max_rows)
         times = []
         for _ in range(REPEATS):
             started = time.perf_counter()
             network.compute([row] * rows)
             times.append(time.perf_counter() - started)
-        samples.append((rows * tokens, max(min(times), 1e-7)))
+        samples.append((rows * len(row), max(min(times), 1e-7)))
     return fit(samples[1:])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
-from pilotlight.engines.encoders.types import Activation, EncoderInfo, Rows, Task
+from pilotlight.engines.encoders.types import Activation, EncoderInfo, Padding, Rows, Task, TextRules
 from pilotlight.engines.text.fake import CharacterCodec
 
 __all__ = ["FakeEncoder", "FakeNetwork"]
@@ -29,10 +29,10 @@ class FakeNetwork:
         self._before = before
         self.batches: list[Rows] = []
 
-    def compute(self, rows: Rows) -> list[list[float]]:
+    def compute(self, rows: Rows, *, pad_left: bool = False) -> list[list[float]]:
         self.batches.append(rows)
         self._before(rows)
-        return [[float(list(row).count(character)) for character in self._characters] for row in rows]
+        return [[float(list(row.ids).count(character)) for character in self._characters] for row in rows]
 
 
 class FakeEncoder(BatchingEncoder):
@@ -42,7 +42,7 @@ class FakeEncoder(BatchingEncoder):
         labels: such as ``("a", "b")``; they name the scores of a classifier and the directions of an embedder.
         before: as in FakeNetwork.
         network: computes instead of a FakeNetwork of ``labels`` and ``before``.
-        task, activation, max_tokens, queue_size, limits, cost: as in EncoderInfo.
+        task, activation, max_tokens, queue_size, limits, cost, rules, padding: as in EncoderInfo.
 
     Attributes:
         network: with the batches that it has computed.
@@ -60,6 +60,8 @@ class FakeEncoder(BatchingEncoder):
         queue_size: int = 64,
         limits: BatchLimits | None = None,
         cost: Cost | None = None,
+        rules: TextRules | None = None,
+        padding: Padding | None = Padding.RIGHT,
     ) -> None:
         self.network = network or FakeNetwork(labels, before)
         info = EncoderInfo(
@@ -74,5 +76,7 @@ class FakeEncoder(BatchingEncoder):
             queue_size=queue_size,
             limits=limits or BatchLimits(),
             cost=cost or Cost(call_s=0.001, token_s=0.0),
+            rules=rules or TextRules(),
+            padding=padding,
         )
         super().__init__(self.network, CharacterCodec(), info)

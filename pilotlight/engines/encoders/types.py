@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,18 +15,41 @@ __all__ = [
     "MAX_TEXT_CHARS",
     "Activation",
     "Encoded",
+    "EncoderCodec",
     "EncoderEngine",
     "EncoderInfo",
     "Network",
+    "Padding",
+    "Row",
     "Rows",
     "Task",
     "TextRequest",
+    "TextRules",
 ]
 
 # A tokenizer reads about a megabyte a second, and tokens after the first thousand are cut off anyway.
 MAX_TEXT_CHARS = 100_000
 
-Rows = Sequence[Sequence[int]]
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text as the model reads it.
+
+    Attributes:
+        ids: its tokens, special ones included; not empty.
+        types: the token type of each (which text of a pair it belongs to); empty where all are 0.
+        prompt_tokens: how many of the first tokens no pooling counts.
+    """
+
+    ids: Sequence[int]
+    types: Sequence[int] = ()
+    prompt_tokens: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+Rows = Sequence[Row]
 
 
 class Task(StrEnum):
@@ -44,33 +67,72 @@ class Activation(StrEnum):
     NONE = "none"
 
 
+class Padding(StrEnum):
+    """How texts of different lengths share a batch without changing each other's numbers.
+
+    ``NONE``: only texts of the same length share one. ``ALONE``: every text is computed alone.
+    """
+
+    RIGHT = "right"
+    LEFT = "left"
+    NONE = "none"
+    ALONE = "alone"
+
+
 @dataclass(frozen=True, slots=True)
 class TextRequest:
-    """A text to encode.
+    """A text to encode, or a pair of texts.
 
     Attributes:
         text: not empty.
         name: of its input, for error messages, such as ``texts[3]``.
         truncate: cut off what does not fit the model; otherwise that is an InputError.
+        pair: the second text of a pair, for models that compare two; empty for a single text.
+        prompt_name: which of the model's prompts precedes the text; empty for the model's default.
     """
 
     text: str
     name: str = "text"
     truncate: bool = True
+    pair: str = ""
+    prompt_name: str = ""
 
     def __post_init__(self) -> None:
         if not self.text:
             raise InputError(self.name, "is empty; give at least one character")
-        if len(self.text) > MAX_TEXT_CHARS:
+        chars = len(self.text) + len(self.pair)
+        if chars > MAX_TEXT_CHARS:
             raise InputError(
-                self.name, f"has {len(self.text)} characters and at most {MAX_TEXT_CHARS} are taken: send it in parts"
+                self.name, f"has {chars} characters and at most {MAX_TEXT_CHARS} are taken: send it in parts"
             )
-        try:
-            self.text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                self.name, f"holds half a surrogate pair at character {error.start}; send whole ones"
-            ) from None
+        for text in (self.text, self.pair):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    self.name, f"holds half a surrogate pair at character {error.start}; send whole ones"
+                ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """What a model's files say about its texts.
+
+    Attributes:
+        prompts: what precedes a text, by name.
+        default_prompt: the name of the one that precedes a text unless another is asked for; empty for none.
+        pool_prompt: whether the prompt's tokens count in the pooling.
+        lower_case: texts are lowered before the tokenizer reads them.
+        strip: white space around a text is left out.
+        cut_left: what does not fit is cut off at the beginning of a text rather than at its end.
+    """
+
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str = ""
+    pool_prompt: bool = True
+    lower_case: bool = False
+    strip: bool = False
+    cut_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +166,9 @@ class EncoderInfo:
         queue_size: texts inside at most, running and waiting.
         limits: of a batch.
         cost: of a batch, as measured at the start.
+        vocab_size: token ids of the model; ``None`` where it has no table of them.
+        rules: about the texts.
+        padding: how texts share a batch; ``None`` until it is found out at the start.
     """
 
     engine: str
@@ -117,13 +182,30 @@ class EncoderInfo:
     queue_size: int
     limits: BatchLimits
     cost: Cost
+    vocab_size: int | None = None
+    rules: TextRules = field(default_factory=TextRules)
+    padding: Padding | None = None
+
+
+class EncoderCodec(Protocol):
+    """The part of a tokenizer that encoders use."""
+
+    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]: ...
+
+    def framed(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text or a pair with the special ones, and the token type of each."""
 
 
 class Network(Protocol):
     """The part of an encoder that computes; one thread uses it at a time."""
 
-    def compute(self, rows: Rows) -> list[list[float]]:
-        """Return one row of numbers for each row of token ids. Lengths may differ; rows do not affect each other."""
+    def compute(self, rows: Rows, *, pad_left: bool = False) -> list[list[float]]:
+        """Return one row of numbers for each row of tokens.
+
+        Args:
+            rows: of any lengths; shorter ones are padded.
+            pad_left: pad before a row's tokens rather than after them.
+        """
 
 
 class EncoderEngine(Protocol):

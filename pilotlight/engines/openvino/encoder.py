@@ -8,7 +8,10 @@ from typing import Any
 from pilotlight.config.encoder import DEFAULT_ENCODER
 from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
-from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
+from pilotlight.engines.encoders.layers import Layers
+from pilotlight.engines.encoders.model_config import EncoderFacts, read_encoder
+from pilotlight.engines.encoders.padding import pad
+from pilotlight.engines.encoders.pooling import pool
 from pilotlight.engines.encoders.types import EncoderInfo, Rows, Task
 from pilotlight.engines.openvino.runtime import Runtime, runtime
 from pilotlight.engines.text.tokenizer import TokenizerCodec
@@ -50,7 +53,7 @@ class OpenVINOEncoder(BatchingEncoder):
         facts = read_encoder(model, task, pooling=pooling)
         modules = runtime()
         with stage("weights"):
-            codec = TokenizerCodec(model)
+            codec = TokenizerCodec(facts.body)
         with stage("compile"):
             network = OpenVINONetwork(modules, artifact, facts, task)
         info = EncoderInfo(
@@ -65,6 +68,8 @@ class OpenVINOEncoder(BatchingEncoder):
             queue_size=queue_size,
             limits=limits or BatchLimits(),
             cost=Cost(0.0, 0.0),
+            vocab_size=facts.vocab_size,
+            rules=facts.rules,
         )
         super().__init__(network, codec, info)
 
@@ -86,6 +91,7 @@ class OpenVINONetwork:
         self._numpy: Any = modules.numpy
         self._facts = facts
         self._task = task
+        self._layers = Layers(facts.layers)
         # fp32 is computed exactly, everything else in bfloat16 where the processor is fast at it.
         options = {"PERFORMANCE_HINT": "LATENCY"}
         if artifact.precision == "fp32":
@@ -104,24 +110,20 @@ class OpenVINONetwork:
             )
         self._request = compiled.create_infer_request()
 
-    def compute(self, rows: Rows) -> list[list[float]]:
+    def compute(self, rows: Rows, *, pad_left: bool = False) -> list[list[float]]:
         numpy = self._numpy
-        longest = max(map(len, rows))
-        ids = numpy.full((len(rows), longest), self._facts.pad_id, dtype=numpy.int64)
-        mask = numpy.zeros((len(rows), longest), dtype=numpy.int64)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-            mask[i, : len(row)] = 1
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": numpy.zeros_like(ids)}
+        padded = pad(rows, self._facts.pad_id or 0, left=pad_left)
+        mask = numpy.array(padded.mask, dtype=numpy.int64)
+        given = {
+            "input_ids": numpy.array(padded.ids, dtype=numpy.int64),
+            "attention_mask": mask,
+            "token_type_ids": numpy.array(padded.types, dtype=numpy.int64),
+        }
         self._request.infer({name: value for name, value in given.items() if name in self._inputs})
         output = self._request.get_tensor(OUTPUTS[self._task]).data
         if self._task is Task.EMBED:
-            output = self._pool(output, mask)
+            pooled = numpy.array(padded.pooled, dtype=numpy.float32)
+            output = pool(numpy, output, mask, pooled, padded, self._facts.pooling)
+            output = self._layers(output)
         values: list[list[float]] = output.tolist()
         return values
-
-    def _pool(self, hidden: Any, mask: Any) -> Any:
-        """Pool (rows, tokens, size) to (rows, size), without the padding."""
-        if self._facts.pooling is Pooling.CLS:
-            return hidden[:, 0]
-        return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)

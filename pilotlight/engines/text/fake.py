@@ -39,6 +39,11 @@ class CharacterCodec:
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
         return [ord(character) for character in text]
 
+    def framed(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text, or of two with a token 0 between them, and which text each belongs to."""
+        first, second = self.encode(text), [] if pair is None else [END_OF_TEXT, *self.encode(pair)]
+        return first + second, [0] * len(first) + [1] * len(second)
+
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(chr(token) for token in ids if token != END_OF_TEXT)
 

@@ -52,6 +52,11 @@ class BackendTokens:
             return ids[1:]  # the text has the token itself, and so it would come twice
         return ids
 
+    def framed(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text or a pair with the special ones, and the token type of each."""
+        found = self._tokenizer.encode(text, pair)
+        return list(found.ids), list(found.type_ids)
+
     def decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
@@ -132,6 +137,10 @@ class TokenizerCodec:
 
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
         return self._tokens.encode(text, special_tokens=special_tokens)
+
+    def framed(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text or a pair with the special ones, and the token type of each."""
+        return self._tokens.framed(text, pair)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokens.decode(ids)

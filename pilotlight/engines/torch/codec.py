@@ -58,6 +58,11 @@ class TransformersCodec:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special_tokens, verbose=False)
         return ids
 
+    def framed(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
+        """Return the tokens of a text or a pair with the special ones, and the token type of each."""
+        found = self._tokenizer(text, pair, return_token_type_ids=True, verbose=False)
+        return list(found["input_ids"]), list(found.get("token_type_ids") or [0] * len(found["input_ids"]))
+
     def decode(self, ids: Sequence[int]) -> str:
         if self._fast is not None:
             return self._fast.decode(ids)

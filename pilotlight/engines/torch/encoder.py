@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,16 @@ import torch
 from pilotlight.config.encoder import DEFAULT_ENCODER
 from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
-from pilotlight.engines.encoders.model_config import EncoderFacts, Pooling, read_encoder
-from pilotlight.engines.encoders.types import EncoderInfo, Rows, Task
-from pilotlight.engines.text.types import TokenCodec
+from pilotlight.engines.encoders.layers import Layers
+from pilotlight.engines.encoders.model_config import SPLIT, EncoderFacts, read_encoder, require_tokenizer
+from pilotlight.engines.encoders.padding import pad
+from pilotlight.engines.encoders.pooling import pool
+from pilotlight.engines.encoders.types import EncoderCodec, EncoderInfo, Rows, Task
 from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.lean_transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
+    AutoModelForTextEncoding,
     AutoTokenizer,
     transformers_logging,
 )
@@ -31,6 +36,8 @@ __all__ = ["TorchEncoder", "TorchNetwork"]
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # Tensors that some checkpoints lack and an embedder does not use: it pools by itself.
 UNUSED = "pooler."
+# The name of a tensor in a numbered layer: the part before the number.
+LAYER = re.compile(r"(.*?\b(?:layers?|h|blocks?|groups?))\.\d+\.")
 
 
 class TorchEncoder(BatchingEncoder):
@@ -63,92 +70,139 @@ class TorchEncoder(BatchingEncoder):
     ) -> None:
         facts = read_encoder(folder, task, pooling=pooling)
         with single_threaded() as threads:
-            model, codec = _load(folder, task, device=device, dtype=dtype)
-        network = TorchNetwork(model, facts, task, threads)
-        info = EncoderInfo(
-            engine="torch",
-            model=str(folder),
-            device=str(model.device),
-            dtype=str(model.dtype).removeprefix("torch."),
-            task=task,
-            max_tokens=facts.max_tokens,
-            labels=facts.labels,
-            activation=facts.activation,
-            queue_size=queue_size,
-            limits=limits or BatchLimits(),
-            cost=Cost(0.0, 0.0),
+            model, codec, typed = _load(facts, task, device=device, dtype=dtype)
+        network = TorchNetwork(model, facts, task, threads, typed=typed)
+        super().__init__(
+            network,
+            codec,
+            EncoderInfo(
+                engine="torch",
+                model=str(folder),
+                device=str(model.device),
+                dtype=str(model.dtype).removeprefix("torch."),
+                task=task,
+                max_tokens=facts.max_tokens,
+                labels=facts.labels,
+                activation=facts.activation,
+                queue_size=queue_size,
+                limits=limits or BatchLimits(),
+                cost=Cost(0.0, 0.0),
+                vocab_size=model.config.get_text_config().to_dict().get("vocab_size"),
+                rules=facts.rules,
+            ),
         )
-        super().__init__(network, codec, info)
 
 
 class TorchNetwork:
-    """A transformers encoder, padding and pooling.
+    """A transformers encoder, padding, pooling, and the layers over the pooled vector.
 
     Args:
         model: in evaluation mode on its device; of the base class, or with a classification head.
         facts: of its folder.
         task: what it computes.
         threads: that the computing thread uses on a CPU.
+        typed: whether the model is given token types.
     """
 
-    def __init__(self, model: Any, facts: EncoderFacts, task: Task, threads: int) -> None:
+    def __init__(self, model: Any, facts: EncoderFacts, task: Task, threads: int, *, typed: bool) -> None:
         self._model = model
         self._facts = facts
         self._task = task
         self._threads = threads
+        self._typed = typed
+        self._config = model.config.get_text_config()
+        self._layers = Layers(facts.layers)
+        # A decoder's head takes its answer from the last token that is not padding. Where the model knows no padding
+        # token, each batch is padded with one that none of its texts has.
+        self._lends_pad = task is Task.CLASSIFY and self._config.pad_token_id is None
 
     @torch.inference_mode()
-    def compute(self, rows: Rows) -> list[list[float]]:
+    def compute(self, rows: Rows, *, pad_left: bool = False) -> list[list[float]]:
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)  # of this thread, see single_threaded
-        longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), self._facts.pad_id)
-        mask = torch.zeros((len(rows), longest), dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = 1
+        padded = pad(rows, self._pad_id(rows), left=pad_left)
         device = self._model.device
-        mask = mask.to(device)
-        output = self._model(input_ids=ids.to(device), attention_mask=mask)
+        mask = torch.tensor(padded.mask, device=device)
+        given = {"input_ids": torch.tensor(padded.ids, device=device), "attention_mask": mask}
+        if self._typed:
+            given["token_type_ids"] = torch.tensor(padded.types, device=device)
+        output = self._model(**given)
         if self._task is Task.CLASSIFY:
-            values: list[list[float]] = output.logits.float().tolist()
-        else:
-            values = self._pool(output.last_hidden_state.float(), mask).tolist()
-        return values
+            return _lists(output.logits.float())
+        pooled = torch.tensor(padded.pooled, device=device)
+        vectors = pool(torch, output.last_hidden_state.float(), mask, pooled, padded, self._facts.pooling)
+        return _lists(self._layers(vectors.cpu().numpy()) if self._layers else vectors)
 
-    def _pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Pool (rows, tokens, size) to (rows, size), without the padding."""
-        if self._facts.pooling is Pooling.CLS:
-            return hidden[:, 0]
-        return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    def _pad_id(self, rows: Rows) -> int:
+        if not self._lends_pad:
+            return self._config.pad_token_id or 0
+        used = {token for row in rows for token in row.ids}
+        free = next(token for token in range(len(used) + 1) if token not in used)
+        self._config.pad_token_id = free  # the head reads it
+        return free
 
 
-def _load(folder: Path, task: Task, *, device: str, dtype: str) -> tuple[Any, TokenCodec]:
-    """Return the model and its tokenizer."""
+def _lists(array: Any) -> list[list[float]]:
+    values: list[list[float]] = array.tolist()
+    return values
+
+
+def _load(facts: EncoderFacts, task: Task, *, device: str, dtype: str) -> tuple[Any, EncoderCodec, bool]:
+    """Return the model, its tokenizer, and whether the model is given token types."""
     transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
-    place = pick_device(device)
+    place, folder = pick_device(device), facts.body
     precision = pick_dtype(dtype, place)
-    auto: Any = AutoModelForSequenceClassification if task is Task.CLASSIFY else AutoModel
+    require_tokenizer(folder)
     try:
         with stage("weights"):
             tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+            auto = _class_for(task, facts.model_type)
             model = load_mapped(folder, precision, auto=auto)
             if model is None:
                 model, found = auto.from_pretrained(
                     folder, dtype=precision, use_safetensors=True, output_loading_info=True, **LOCAL
                 )
-                _require_whole(folder, found["missing_keys"])
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+                _require_whole(folder, model, found["missing_keys"], found["unexpected_keys"])
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
         raise WeightsError(f"{folder}: transformers cannot load it as an encoder: {error}") from error
     with stage("device"):
         model = model.eval().requires_grad_(False).to(place)
-    return model, TransformersCodec(tokenizer, folder)
+    if facts.model_type == "big_bird":
+        # Its own code goes over to this for good at the first short text; so that no text's numbers depend on it:
+        model.base_model.set_attention_type("original_full")
+    return model, TransformersCodec(tokenizer, folder), _takes_types(model, tokenizer)
 
 
-def _require_whole(folder: Path, missing: set[str]) -> None:
-    """Refuse a checkpoint whose missing tensors transformers would fill with random numbers."""
+def _class_for(task: Task, model_type: str) -> Any:
+    """Return the class that loads the model: of an encoder-decoder that embeds, the encoder alone."""
+    if task is Task.CLASSIFY:
+        return AutoModelForSequenceClassification
+    return AutoModelForTextEncoding if model_type in SPLIT else AutoModel
+
+
+def _takes_types(model: Any, tokenizer: Any) -> bool:
+    """Whether token types belong to the model's input: it has a table of them, and its tokenizer makes them."""
+    parameters = inspect.signature(model.forward).parameters
+    has_table = (getattr(model.config, "type_vocab_size", 0) or 0) > 1 or model.config.model_type == "xlnet"
+    return has_table and "token_type_ids" in parameters and "token_type_ids" in tokenizer.model_input_names
+
+
+def _require_whole(folder: Path, model: Any, missing: set[str], unexpected: set[str]) -> None:
+    """Refuse a checkpoint that is not the model: tensors that it lacks, or layers beyond those of its configuration."""
     lacking = sorted(name for name in missing if not name.startswith(UNUSED))
     if lacking:
         raise WeightsError(
             f"{folder} lacks {len(lacking)} of the model's tensors, such as {lacking[0]}: fetch it again"
+        )
+    stems = {match[1] for name in model.state_dict() if (match := LAYER.match(name))}
+    prefix = f"{model.base_model_prefix}."
+    surplus = sorted(
+        name
+        for name in unexpected
+        if (match := LAYER.match(name)) and {match[1], match[1].removeprefix(prefix), prefix + match[1]} & stems
+    )
+    if surplus:
+        raise WeightsError(
+            f"{folder} has {len(surplus)} tensors of layers beyond those in its config.json, such as {surplus[0]}: "
+            "fetch it again"
         )

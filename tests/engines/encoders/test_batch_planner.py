@@ -107,3 +107,15 @@ def test_nobody_waits_for_company_longer_than_it_would_save() -> None:
 def test_limits_that_allow_nothing_are_a_bug(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="allows no batch"):
         BatchLimits(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@given(LENGTHS, COSTS)
+def test_where_padding_is_not_allowed_a_batch_has_one_length(lengths: list[int], cost: Cost) -> None:
+    batches = partition(lengths, cost, BatchLimits(max_rows=3, equal_lengths=True))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len({lengths[i] for i in batch}) == 1 for batch in batches)
+    assert all(len(batch) <= 3 for batch in batches)
+
+
+def test_equal_lengths_still_share_a_batch() -> None:
+    assert partition([5, 4, 5, 5], DEAR_CALLS, BatchLimits(equal_lengths=True)) == [[1], [0, 2, 3]]

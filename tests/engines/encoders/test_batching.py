@@ -9,10 +9,9 @@ from concurrent.futures import CancelledError, wait
 import pytest
 
 from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
-from pilotlight.engines.encoders.batching import SpecialTokens, measure
+from pilotlight.engines.encoders.batching import measure
 from pilotlight.engines.encoders.fake import FakeEncoder, FakeNetwork
-from pilotlight.engines.encoders.types import Encoded, Rows, TextRequest
-from pilotlight.engines.text.fake import CharacterCodec
+from pilotlight.engines.encoders.types import Encoded, Padding, Row, Rows, Task, TextRequest, TextRules
 from pilotlight.errors import EngineBusyError, EngineError, EngineStoppedError, InputError, WeightsError
 
 # Joining always pays, and nobody waits for it: batches are made of what queues up while another one runs.
@@ -101,7 +100,7 @@ def test_a_bad_text_fails_alone() -> None:
 
 
 class Broken(FakeNetwork):
-    def compute(self, rows: Rows) -> list[list[float]]:
+    def compute(self, rows: Rows, *, pad_left: bool = False) -> list[list[float]]:
         return [[float("nan")] if len(row) == 3 else [1.0] for row in rows]
 
 
@@ -194,35 +193,14 @@ def test_many_threads_with_cancels_lose_nothing() -> None:
     engine.close()
 
 
-class Framed(CharacterCodec):
-    """Puts < and > around a text; or, where it is broken, changes the text too."""
-
-    def __init__(self, *, broken: bool = False) -> None:
-        super().__init__()
-        self._broken = broken
-
-    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
-        ids = super().encode(text)
-        return [60, *([7] if self._broken else ids), 62] if special_tokens else ids
-
-
-def test_special_tokens_stay_when_a_text_is_cut() -> None:
-    frame = SpecialTokens.of(Framed())
-    assert frame == SpecialTokens((60,), (62,))
-    assert frame.around([1, 2, 3], 5) == ([60, 1, 2, 3, 62], 0)
-    assert frame.around([1, 2, 3], 4) == ([60, 1, 2, 62], 1)
-    assert SpecialTokens.of(CharacterCodec()) == SpecialTokens((), ())
-    with pytest.raises(WeightsError, match="the tokenizer reads 'a' as"):
-        SpecialTokens.of(Framed(broken=True))
-
-
 def test_the_cost_is_measured_within_the_model_s_limit() -> None:
     network = FakeNetwork(("a",))
-    cost = measure(network, max_tokens=16)
+    cost = measure(network, lambda tokens: Row([7] * min(tokens, 16)), max_rows=2)
     assert cost.call_s >= 0
     assert cost.token_s >= 0
     assert cost != Cost(0.0, 0.0)
     assert max(len(row) for batch in network.batches for row in batch) == 16
+    assert max(map(len, network.batches)) == 2
 
 
 def test_a_network_that_fails_at_the_start_fails_the_start() -> None:
@@ -231,3 +209,60 @@ def test_a_network_that_fails_at_the_start_fails_the_start() -> None:
 
     with pytest.raises(RuntimeError, match="no kernel"):
         FakeEncoder(before=fail, cost=Cost(0.0, 0.0))
+
+
+class Leaking(FakeNetwork):
+    """Counts the padding too, so that a text's numbers depend on its batch."""
+
+    def compute(self, rows: Rows, *, pad_left: bool = False) -> list[list[float]]:
+        longest = max(map(len, rows))
+        return [[one[0], float(longest)] for one in super().compute(rows)]
+
+
+def test_texts_of_a_model_that_reads_its_padding_share_a_batch_only_with_their_own_length(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = Gate()
+    gate.opened.set()
+    network = Leaking(("a", "b"), gate)
+    engine = FakeEncoder(network=network, padding=None, **TOGETHER)
+    assert engine.info.padding is Padding.NONE
+    assert "only texts with the same number of tokens share a batch" in caplog.text
+    network.batches.clear()
+    gate.reached.clear()
+    gate.opened.clear()
+    first = engine.submit(requests("a"))
+    assert gate.reached.wait(DEADLINE_S)
+    later = engine.submit(requests("aa", "b", "bb", "aaa", "ba"))
+    gate.opened.set()
+    wait([*first, *later], DEADLINE_S)
+    assert sorted([len(row) for row in batch] for batch in network.batches) == [[1], [1], [2, 2, 2], [3]]
+    assert [future.result().values for future in later] == [(2, 2), (0, 1), (0, 2), (3, 3), (1, 2)]
+    engine.close()
+
+
+def test_a_classifier_with_another_number_of_scores_than_labels_is_refused() -> None:
+    with pytest.raises(WeightsError, match="fake gives 3 numbers for its 2 labels"):
+        FakeEncoder(network=FakeNetwork(("a", "b", "c")), padding=None)
+
+
+def test_a_prompt_precedes_the_text_as_its_rules_say() -> None:
+    rules = TextRules({"query": "aa ", "none": ""}, "query", lower_case=True, strip=True)
+    engine = FakeEncoder(task=Task.EMBED, rules=rules)
+    asked = [("A b ", ""), ("a", "none"), ("B", "query")]
+    futures = engine.submit([TextRequest(text, prompt_name=name) for text, name in asked])
+    assert [future.result(DEADLINE_S).values for future in futures] == [(3, 1), (1, 0), (2, 1)]
+    with pytest.raises(InputError, match="prompt_name: is 'other', which is not a prompt of this model; those are"):
+        engine.submit([TextRequest("a", prompt_name="other")])
+    engine.close()
+
+
+def test_a_pair_is_for_models_that_compare() -> None:
+    engine = FakeEncoder()
+    [pair] = engine.submit([TextRequest("ab", pair="a")])
+    assert pair.result(DEADLINE_S) == Encoded((2, 1), 4, 0)
+    engine.close()
+    engine = FakeEncoder(task=Task.EMBED)
+    with pytest.raises(InputError, match="text: is a pair of texts; this model takes single ones"):
+        engine.submit([TextRequest("ab", pair="a")])
+    engine.close()

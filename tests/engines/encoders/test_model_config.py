@@ -34,6 +34,18 @@ def folder(tmp_path: Path, config: dict[str, Any], **others: dict[str, Any]) -> 
         ({"max_position_embeddings": 512}, {"sentence_bert_config": {"max_seq_length": 256}}, 256),
         ({"max_position_embeddings": 514, "model_type": "roberta", "pad_token_id": 1}, {}, 512),
         ({"max_position_embeddings": 514, "model_type": "bert", "pad_token_id": 1}, {}, 514),
+        ({"max_position_embeddings": 514, "model_type": "ibert", "pad_token_id": 1}, {}, 512),
+        ({"max_position_embeddings": 514, "model_type": "roberta-prelayernorm", "pad_token_id": 1}, {}, 512),
+        ({"max_position_embeddings": 514, "model_type": "xlm-roberta"}, {}, 512),
+        ({"max_position_embeddings": 4098, "model_type": "longformer", "pad_token_id": 1}, {}, 4096),
+        ({"max_position_embeddings": 514, "model_type": "mpnet", "pad_token_id": 0}, {}, 512),
+        ({"max_position_embeddings": None, "n_positions": 1024, "model_type": "gpt2"}, {}, 1024),
+        ({"n_positions": 512, "model_type": "t5"}, {"tokenizer_config": {"model_max_length": 2048}}, 2048),
+        (
+            {"max_position_embeddings": None, "model_type": "x", "text_config": {"max_position_embeddings": 256}},
+            {},
+            256,
+        ),
     ],
 )
 def test_the_longest_text(config: dict[str, Any], others: dict[str, Any], expected: int, tmp_path: Path) -> None:
@@ -74,18 +86,85 @@ def test_labels_with_a_gap_are_refused(tmp_path: Path) -> None:
 )
 def test_pooling_is_that_of_the_folder(stated: dict[str, bool] | None, pooling: Pooling, tmp_path: Path) -> None:
     path = folder(tmp_path, {"architectures": ["BertModel"]}, **({"1_Pooling__config": stated} if stated else {}))
-    assert read_encoder(path, Task.EMBED).pooling is pooling
-    assert read_encoder(path, Task.EMBED, pooling="cls").pooling is Pooling.CLS
+    assert read_encoder(path, Task.EMBED).pooling == (pooling,)
+    assert read_encoder(path, Task.EMBED, pooling="cls").pooling == (Pooling.CLS,)
 
 
 def test_pooling_that_we_do_not_have_is_refused_by_name(tmp_path: Path) -> None:
     path = folder(
-        tmp_path, {"architectures": ["BertModel"]}, **{"1_Pooling__config": {"pooling_mode_max_tokens": True}}
+        tmp_path, {"architectures": ["BertModel"]}, **{"1_Pooling__config": {"pooling_mode_median_tokens": True}}
     )
-    with pytest.raises(ConfigError, match="pools by pooling_mode_max_tokens"):
+    with pytest.raises(WeightsError, match="pools by pooling_mode_median_tokens"):
         read_encoder(path, Task.EMBED)
+    assert read_encoder(path, Task.EMBED, pooling="max").pooling == (Pooling.MAX,)
     with pytest.raises(ConfigError, match="PILOTLIGHT_POOLING is 'sum'"):
         read_encoder(path, Task.EMBED, pooling="sum")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["BertForTokenClassification"], r"was trained for another task \(BertForTokenClassification\)"),
+        (["RobertaForQuestionAnswering"], r"was trained for another task \(RobertaForQuestionAnswering\)"),
+        (["LlamaForCausalLM"], "is not an encoder"),
+        (["T5ForConditionalGeneration"], "is not an encoder"),
+        ([], r"is not an encoder \(its architecture is none\)"),
+    ],
+)
+def test_a_model_for_another_task_embeds_only_where_the_pooling_is_set(
+    names: list[str], message: str, tmp_path: Path
+) -> None:
+    path = folder(tmp_path, {"architectures": names})
+    with pytest.raises(WeightsError, match=message):
+        read_encoder(path, Task.EMBED)
+    if names:
+        assert "embeds with its body" in read_encoder(path, Task.EMBED, pooling="last").note
+
+
+def test_a_head_that_is_not_used_is_noted(tmp_path: Path) -> None:
+    assert (
+        "BertForMaskedLM embeds with its body"
+        in read_encoder(folder(tmp_path, {"architectures": ["BertForMaskedLM"]}), Task.EMBED).note
+    )
+    assert read_encoder(folder(tmp_path, {"architectures": ["BertModel"]}), Task.EMBED).note == ""
+
+
+def test_an_encoder_decoder_embeds_only_where_its_files_say_how(tmp_path: Path) -> None:
+    config = {"architectures": ["BartModel"], "model_type": "bart", "is_encoder_decoder": True}
+    with pytest.raises(WeightsError, match="is an encoder-decoder"):
+        read_encoder(folder(tmp_path, config), Task.EMBED)
+    read_encoder(folder(tmp_path, config, **{"1_Pooling__config": {"pooling_mode": "mean"}}), Task.EMBED)
+
+
+@pytest.mark.parametrize("kind", ["BertModel", "BertForMaskedLM", "BertForTokenClassification"])
+def test_what_has_no_head_for_it_does_not_classify(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=f"is not a classifier: its architecture is {kind}"):
+        read_encoder(folder(tmp_path, {"architectures": [kind]}), Task.CLASSIFY)
+
+
+@pytest.mark.parametrize(
+    ("stated", "activation"),
+    [
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}, Activation.NONE),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}, Activation.SIGMOID),
+        ({"sentence_transformers": {"version": "4.0.1"}}, Activation.SIGMOID),
+        ({"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, Activation.NONE),
+    ],
+)
+def test_a_cross_encoder_s_scores_are_made_as_its_files_say(
+    stated: dict[str, Any], activation: Activation, tmp_path: Path
+) -> None:
+    config = {**CLASSIFIER, "id2label": {"0": "LABEL_0"}, **stated}
+    assert read_encoder(folder(tmp_path, config), Task.CLASSIFY).activation is activation
+    newest = {"config_sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}
+    path = folder(tmp_path, {**CLASSIFIER, "num_labels": 1}, **newest)
+    assert read_encoder(path, Task.CLASSIFY).activation is Activation.NONE
+
+
+def test_another_activation_is_refused_by_name(tmp_path: Path) -> None:
+    config = {**CLASSIFIER, "sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Softplus"}}
+    with pytest.raises(WeightsError, match=r"makes its scores by torch\.nn\.modules\.activation\.Softplus"):
+        read_encoder(folder(tmp_path, config), Task.CLASSIFY)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +175,7 @@ def test_pooling_that_we_do_not_have_is_refused_by_name(tmp_path: Path) -> None:
         (["MPNetModel"], Task.EMBED),
         (["LlamaForCausalLM"], None),
         (["GPT2LMHeadModel"], None),
+        (["BertForTokenClassification"], None),
         ([], None),
     ],
 )

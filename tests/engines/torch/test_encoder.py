@@ -143,5 +143,5 @@ def test_what_is_not_for_the_task_is_refused(tmp_path: Path) -> None:
         TorchEncoder(tiny_embedder(tmp_path), Task.CLASSIFY)
     with pytest.raises(WeightsError, match=r"is not an encoder \(its architecture is LlamaForCausalLM\)"):
         TorchEncoder(tiny_model("llama", tmp_path), Task.EMBED)
-    with pytest.raises(ConfigError, match="PILOTLIGHT_POOLING is 'max'; expected auto, mean or cls"):
-        TorchEncoder(tiny_embedder(tmp_path), Task.EMBED, pooling="max")
+    with pytest.raises(ConfigError, match="PILOTLIGHT_POOLING is 'median'; expected auto, mean, cls, last, max"):
+        TorchEncoder(tiny_embedder(tmp_path), Task.EMBED, pooling="median")
