@@ -20,7 +20,7 @@ from pilotlight.engines.encoders.types import Activation, Task, TextRules
 from pilotlight.errors import ConfigError, WeightsError
 from pilotlight.loading.files.loadable import read_json
 
-__all__ = ["SPLIT", "EncoderFacts", "Pooling", "native_task", "read_encoder", "require_tokenizer"]
+__all__ = ["SPLIT", "EncoderFacts", "Pooling", "native_task", "read_encoder"]
 
 CLASSIFIER = "ForSequenceClassification"
 GENERATORS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
@@ -28,10 +28,6 @@ GENERATORS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 EMBEDDABLE = ("Model", "ForMaskedLM", "ForPreTraining", CLASSIFIER)
 # Encoder-decoders whose encoder transformers loads by itself. The vectors of any other would be the decoder's.
 SPLIT = frozenset({"mt5", "t5", "umt5"})
-# A tokenizer's vocabulary is in one of these, or in a file with one of these endings.
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "tokenizer.tiktoken")
-VOCABULARY_ENDINGS = (".model", ".tiktoken", ".vocab")
-WITHOUT_VOCABULARY = frozenset({"canine", "perceiver"})  # they read characters or bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +114,6 @@ def native_task(folder: Path) -> Task | None:
         return Task.EMBED
     embeds = [name.endswith(EMBEDDABLE) and not name.endswith(GENERATORS) for name in names]
     return Task.EMBED if names and all(embeds) else None
-
-
-def require_tokenizer(folder: Path) -> None:
-    """Refuse a folder without a vocabulary, for which transformers would make a tokenizer that knows no word.
-
-    Raises:
-        WeightsError: it has none.
-    """
-    names = {path.name for path in folder.iterdir()}
-    if names.intersection(VOCABULARIES) or any(name.endswith(VOCABULARY_ENDINGS) for name in names):
-        return
-    if read_json(folder / "config.json").get("model_type") not in WITHOUT_VOCABULARY:
-        raise WeightsError(f"{folder} has no tokenizer (none of {', '.join(VOCABULARIES)}): fetch it again")
 
 
 def _architectures(config: dict[str, Any]) -> list[str]:

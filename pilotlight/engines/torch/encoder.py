@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from pilotlight.config.encoder import DEFAULT_ENCODER
 from pilotlight.engines.encoders.batch_planner import BatchLimits, Cost
 from pilotlight.engines.encoders.batching import BatchingEncoder
 from pilotlight.engines.encoders.layers import Layers
-from pilotlight.engines.encoders.model_config import SPLIT, EncoderFacts, read_encoder, require_tokenizer
+from pilotlight.engines.encoders.model_config import SPLIT, EncoderFacts, read_encoder
 from pilotlight.engines.encoders.padding import pad
 from pilotlight.engines.encoders.pooling import pool
 from pilotlight.engines.encoders.types import EncoderCodec, EncoderInfo, Rows, Task
@@ -22,22 +21,22 @@ from pilotlight.engines.torch.lean_transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     AutoModelForTextEncoding,
-    AutoTokenizer,
     transformers_logging,
 )
 from pilotlight.engines.torch.load import pick_device, pick_dtype
-from pilotlight.engines.torch.load_mapped import load_mapped
+from pilotlight.engines.torch.load_mapped import load_model
 from pilotlight.engines.torch.threads import single_threaded
-from pilotlight.errors import WeightsError
+from pilotlight.engines.torch.tokenizer import open_tokenizer
+from pilotlight.errors import PilotlightError, WeightsError
 from pilotlight.tracing import stage
 
 __all__ = ["TorchEncoder", "TorchNetwork"]
 
-LOCAL = {"local_files_only": True, "trust_remote_code": False}
-# Tensors that some checkpoints lack and an embedder does not use: it pools by itself.
-UNUSED = "pooler."
-# The name of a tensor in a numbered layer: the part before the number.
-LAYER = re.compile(r"(.*?\b(?:layers?|h|blocks?|groups?))\.\d+\.")
+# Patterns of tensors. An embedder pools by itself and needs no pooler. A body is loaded from a checkpoint with any
+# head, but not from one with more layers; the encoder of an encoder-decoder leaves the decoder.
+POOLER = r"^pooler\."
+NO_LAYER = r"^(?!.*\b(?:layers?|h|blocks?|groups?)\.\d+\.)"
+DECODER = r"|^(?:transformer\.)?decoder\."
 
 
 class TorchEncoder(BatchingEncoder):
@@ -152,21 +151,22 @@ def _load(facts: EncoderFacts, task: Task, *, device: str, dtype: str) -> tuple[
     transformers_logging.disable_progress_bar()  # a bar in a server's log is noise
     place, folder = pick_device(device), facts.body
     precision = pick_dtype(dtype, place)
-    require_tokenizer(folder)
+    hold = NO_LAYER + (DECODER if facts.model_type in SPLIT else "")
+    lack = POOLER if task is Task.EMBED else ""
     try:
         with stage("weights"):
-            tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+            tokenizer = open_tokenizer(folder)
             auto = _class_for(task, facts.model_type)
-            model = load_mapped(folder, precision, auto=auto)
-            if model is None:
-                model, found = auto.from_pretrained(
-                    folder, dtype=precision, use_safetensors=True, output_loading_info=True, **LOCAL
-                )
-                _require_whole(folder, model, found["missing_keys"], found["unexpected_keys"])
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
-        raise WeightsError(f"{folder}: transformers cannot load it as an encoder: {error}") from error
+            model = load_model(folder, precision, auto=auto, may_lack=lack, may_hold=hold, device=place)
+    except PilotlightError:
+        raise
+    except Exception as error:  # transformers and safetensors raise many kinds, some of them bare
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WeightsError(f"{folder}: transformers cannot load it as an encoder: {reason}") from error
     with stage("device"):
-        model = model.eval().requires_grad_(False).to(place)
+        model = model.eval().requires_grad_(False)
+        if not getattr(model, "is_quantized", False):  # quantised weights are where they belong, and may not be moved
+            model = model.to(place)
     if facts.model_type == "big_bird":
         # Its own code goes over to this for good at the first short text; so that no text's numbers depend on it:
         model.base_model.set_attention_type("original_full")
@@ -185,24 +185,3 @@ def _takes_types(model: Any, tokenizer: Any) -> bool:
     parameters = inspect.signature(model.forward).parameters
     has_table = (getattr(model.config, "type_vocab_size", 0) or 0) > 1 or model.config.model_type == "xlnet"
     return has_table and "token_type_ids" in parameters and "token_type_ids" in tokenizer.model_input_names
-
-
-def _require_whole(folder: Path, model: Any, missing: set[str], unexpected: set[str]) -> None:
-    """Refuse a checkpoint that is not the model: tensors that it lacks, or layers beyond those of its configuration."""
-    lacking = sorted(name for name in missing if not name.startswith(UNUSED))
-    if lacking:
-        raise WeightsError(
-            f"{folder} lacks {len(lacking)} of the model's tensors, such as {lacking[0]}: fetch it again"
-        )
-    stems = {match[1] for name in model.state_dict() if (match := LAYER.match(name))}
-    prefix = f"{model.base_model_prefix}."
-    surplus = sorted(
-        name
-        for name in unexpected
-        if (match := LAYER.match(name)) and {match[1], match[1].removeprefix(prefix), prefix + match[1]} & stems
-    )
-    if surplus:
-        raise WeightsError(
-            f"{folder} has {len(surplus)} tensors of layers beyond those in its config.json, such as {surplus[0]}: "
-            "fetch it again"
-        )
