@@ -5,6 +5,8 @@
     exported_classifier(arch: str, folder: Path) -> tuple[Path, Artifact]
     exported_embedder(arch: str, folder: Path) -> tuple[Path, Artifact]
         A model folder below ``folder`` and its fp32 artifact, which no manifest lists.
+    exported_minilm(precision: str) -> tuple[Path, Artifact]
+        all-MiniLM-L6-v2 and its artifact, both under ``.cache``.
 
 What the exporter makes of them is kept in the project's ``.cache``, as ``exported.py`` does it.
 """
@@ -27,8 +29,9 @@ from scripts.train import train_classifier
 from tests import encoders
 from tests.encoders import ARCHITECTURES, tiny_classifier, tiny_embedder
 from tests.engines.exported import CACHE, ENVIRON, LOADING
+from tests.real_models import minilm
 
-__all__ = ["exported_classifier", "exported_embedder"]
+__all__ = ["exported_classifier", "exported_embedder", "exported_minilm"]
 
 SCRIPT = "convert_encoder.py"
 
@@ -41,6 +44,19 @@ def exported_classifier(arch: str, folder: Path) -> tuple[Path, Artifact]:
 def exported_embedder(arch: str, folder: Path) -> tuple[Path, Artifact]:
     """See the top of this file."""
     return _with_artifact(tiny_embedder(folder, arch))
+
+
+def exported_minilm(precision: str) -> tuple[Path, Artifact]:
+    """See the top of this file."""
+    model = minilm()
+    kept = CACHE / f"test-minilm-{_stamp()}" / artifact_name("openvino", precision, "cpu")
+    with folder_lock(CACHE / "test-minilm", on_wait=lambda: None):
+        if not kept.is_dir():
+            draft = kept.with_suffix(".new")
+            shutil.rmtree(draft, ignore_errors=True)
+            openvino_files([(model, draft)], precision, ENVIRON, Silent(), script=SCRIPT)
+            draft.rename(kept)
+    return model, Artifact(kept, "openvino", precision, "cpu")
 
 
 def _with_artifact(model: Path) -> tuple[Path, Artifact]:

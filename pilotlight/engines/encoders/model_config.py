@@ -44,6 +44,7 @@ class EncoderFacts:
         layers: of an embedder, over the pooled vector.
         pad_id: the padding token; ``None`` where the model has none.
         vocab_size: token ids of the model; ``None`` where it has no table of them.
+        typed: whether the tokenizer makes token types, by its files.
         rules: about the texts.
         note: what a user should know of how the model is used; may be empty.
     """
@@ -57,6 +58,7 @@ class EncoderFacts:
     layers: tuple[Dense | Normalize, ...]
     pad_id: int | None
     vocab_size: int | None
+    typed: bool
     rules: TextRules = field(default_factory=TextRules)
     note: str = ""
 
@@ -96,6 +98,7 @@ def read_encoder(folder: Path, task: Task, *, pooling: str = "auto") -> EncoderF
         layers=layout.layers if task is Task.EMBED else (),
         pad_id=merged.get("pad_token_id"),
         vocab_size=merged.get("vocab_size"),
+        typed=_makes_types(tokenizer),
         rules=replace(rules, cut_left=tokenizer.get("truncation_side") == "left"),
         note=note,
     )
@@ -114,6 +117,14 @@ def native_task(folder: Path) -> Task | None:
         return Task.EMBED
     embeds = [name.endswith(EMBEDDABLE) and not name.endswith(GENERATORS) for name in names]
     return Task.EMBED if names and all(embeds) else None
+
+
+def _makes_types(tokenizer: dict[str, Any]) -> bool:
+    """Whether a tokenizer gives the model token types, by transformers' rules; its generic classes do not."""
+    stated = tokenizer.get("model_input_names")
+    if isinstance(stated, list):
+        return "token_type_ids" in stated
+    return tokenizer.get("tokenizer_class") not in ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 
 def _architectures(config: dict[str, Any]) -> list[str]:

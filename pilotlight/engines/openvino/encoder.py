@@ -114,10 +114,11 @@ class OpenVINONetwork:
         numpy = self._numpy
         padded = pad(rows, self._facts.pad_id or 0, left=pad_left)
         mask = numpy.array(padded.mask, dtype=numpy.int64)
+        types = numpy.array(padded.types, dtype=numpy.int64)
         given = {
             "input_ids": numpy.array(padded.ids, dtype=numpy.int64),
             "attention_mask": mask,
-            "token_type_ids": numpy.array(padded.types, dtype=numpy.int64),
+            "token_type_ids": types if self._facts.typed else numpy.zeros_like(types),
         }
         self._request.infer({name: value for name, value in given.items() if name in self._inputs})
         output = self._request.get_tensor(OUTPUTS[self._task]).data

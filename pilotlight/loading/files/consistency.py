@@ -81,7 +81,9 @@ def require_consistent(folder: Path, config: dict[str, Any], checkpoint: Checkpo
     generates = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures(config))
     if family in UNIFORM and generates:
         _require_layers(folder, config, tensors, alike=not quantized)
-        _require_head(folder, config, tensors)
+        # sentence-transformers saves the body of such a model, which embeds.
+        embeds = any((place / "modules.json").is_file() for place in (folder, folder.parent))
+        _require_head(folder, config, tensors, embeds=embeds)
         if not quantized:
             _require_vocabulary(folder, config, tensors)
 
@@ -129,10 +131,10 @@ def _require_layers(folder: Path, config: dict[str, Any], tensors: dict[str, Ten
         raise WeightsError(f"{folder} lacks {tensors_of(lacking)} that other layers have: fetch it again")
 
 
-def _require_head(folder: Path, config: dict[str, Any], tensors: dict[str, TensorInfo]) -> None:
+def _require_head(folder: Path, config: dict[str, Any], tensors: dict[str, TensorInfo], *, embeds: bool) -> None:
     stated = config.get("tie_word_embeddings")
     tied = stated if isinstance(stated, bool) else UNIFORM[str(config["model_type"])]
-    if not tied and not any(_ends(name, HEADS) for name in tensors):
+    if not tied and not embeds and not any(_ends(name, HEADS) for name in tensors):
         raise WeightsError(
             f"{folder} lacks lm_head.weight, the output layer: config.json does not tie it to the embedding "
             "(tie_word_embeddings is false); fetch it again, or set that to true if the model was trained so"

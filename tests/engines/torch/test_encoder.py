@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-from pilotlight.engines.encoders.types import EncoderEngine, Task, TextRequest
+from pilotlight.engines.encoders.types import Activation, EncoderEngine, Task, TextRequest
 from pilotlight.engines.torch.encoder import TorchEncoder
 from pilotlight.errors import ConfigError, InputError, WeightsError
 from tests.encoders import ARCHITECTURES, LABELS, MAX_TOKENS, tiny_classifier, tiny_embedder
+from tests.engines.encoder_sweep import CASES, make_model
 from tests.models import tiny_model
 
 TEXTS = [
@@ -34,18 +36,18 @@ def expected_logits(folder: Path, texts: list[str]) -> torch.Tensor:
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     with torch.inference_mode():
-        return torch.cat([model(**_inputs(tokenizer, text)).logits for text in texts])
+        return torch.cat([model(**inputs(tokenizer, text)).logits for text in texts])
 
 
 def expected_hidden(folder: Path, texts: list[str]) -> list[torch.Tensor]:
     model = AutoModel.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     with torch.inference_mode():
-        return [model(**_inputs(tokenizer, text)).last_hidden_state[0] for text in texts]
+        return [model(**inputs(tokenizer, text)).last_hidden_state[0] for text in texts]
 
 
-def _inputs(tokenizer, text: str):
-    return tokenizer(text, return_tensors="pt", truncation=True, max_length=MAX_TOKENS, return_token_type_ids=False)
+def inputs(tokenizer, text: str, limit: int = MAX_TOKENS):
+    return tokenizer(text, return_tensors="pt", truncation=True, max_length=limit, return_token_type_ids=False)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -145,3 +147,136 @@ def test_what_is_not_for_the_task_is_refused(tmp_path: Path) -> None:
         TorchEncoder(tiny_model("llama", tmp_path), Task.EMBED)
     with pytest.raises(ConfigError, match="PILOTLIGHT_POOLING is 'median'; expected auto, mean, cls, last, max"):
         TorchEncoder(tiny_embedder(tmp_path), Task.EMBED, pooling="median")
+
+
+def test_a_decoder_with_pooling_modules_embeds_by_its_last_token(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "qwen3")
+    model = make_model(case, tmp_path, AutoModel)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": ["Qwen3ForCausalLM"]}))
+    modules(tmp_path, ("Pooling", {"pooling_mode_lasttoken": True}), ("Normalize", None))
+    prompts = {"prompts": {"query": "one two three: "}, "default_prompt_name": None}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    engine = TorchEncoder(tmp_path, Task.EMBED, device="cpu", dtype="float32")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+        with torch.inference_mode():
+            states = [model(**inputs(tokenizer, text.strip(), 40)).last_hidden_state[0] for text in TEXTS]
+            asked = model(**inputs(tokenizer, f"one two three: {TEXTS[0]}", 40)).last_hidden_state[0, -1]
+        assert torch.allclose(rows(engine, TEXTS), torch.stack([state[-1] for state in states]), atol=1e-5)
+        [found] = engine.submit([TextRequest(TEXTS[0], prompt_name="query")])
+        assert torch.allclose(torch.tensor(found.result(120).values), asked, atol=1e-5)
+    finally:
+        engine.close()
+
+
+def test_a_dense_layer_follows_two_poolings_and_a_prompt_may_not_count(tmp_path: Path) -> None:
+    folder = tiny_embedder(tmp_path, "bert")
+    linear = torch.nn.Linear(64, 5)
+    modules(
+        folder,
+        ("Pooling", {"pooling_mode": ["cls", "mean"], "include_prompt": False}),
+        ("Dense", {"activation_function": "torch.nn.modules.activation.Tanh"}),
+    )
+    tensors = {f"linear.{name}": one.detach() for name, one in linear.named_parameters()}
+    save_file(tensors, folder / "2_Dense/model.safetensors")
+    prompts = {"prompts": {"document": "def "}, "default_prompt_name": "document"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    tokenizer, texts = AutoTokenizer.from_pretrained(folder), ["main(args):", "x", "one two three " * 40]
+    hidden = len(tokenizer("def ", add_special_tokens=False).input_ids) + 1
+    engine = TorchEncoder(folder, Task.EMBED, device="cpu", dtype="float32")
+    try:
+        counted = [state[hidden:] for state in expected_hidden(folder, [f"def {text}".strip() for text in texts])]
+        with torch.inference_mode():
+            pooled = torch.stack([torch.cat([state[0], state.mean(0)]) for state in counted])
+            assert torch.allclose(rows(engine, texts), linear(pooled).tanh(), atol=1e-5)
+    finally:
+        engine.close()
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_found(tmp_path: Path) -> None:
+    inner = tiny_embedder(tmp_path / "model", "bert")
+    inner.rename(tmp_path / "model/0_Transformer")
+    modules(tmp_path / "model", ("Pooling", {"pooling_mode_mean_tokens": True}), body="0_Transformer")
+    engine = TorchEncoder(tmp_path / "model", Task.EMBED, device="cpu", dtype="float32")
+    try:
+        states = expected_hidden(tmp_path / "model/0_Transformer", [text.strip() for text in TEXTS])
+        assert torch.allclose(rows(engine, TEXTS), torch.stack([state.mean(0) for state in states]), atol=1e-5)
+    finally:
+        engine.close()
+
+
+def test_a_pair_is_scored_with_its_token_types_as_transformers_does(tmp_path: Path) -> None:
+    section = {"activation_fn": "torch.nn.modules.linear.Identity"}
+    folder = tiny_classifier(tmp_path, "bert", ("relevance",), sentence_transformers=section)
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    single = content["post_processor"]["single"]
+    second = [{"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}]
+    content["post_processor"]["pair"] = [*single, *second]
+    path.write_text(json.dumps(content))
+    path = folder / "tokenizer_config.json"
+    names = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **names}))
+    pairs = [("one two", "def main(args):"), ("x", "three"), ("The quick brown fox " * 10, "one two three " * 9)]
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    engine = TorchEncoder(folder, Task.CLASSIFY, device="cpu", dtype="float32")
+    try:
+        assert engine.info.activation is Activation.NONE
+        with torch.inference_mode():
+            expected = torch.cat(
+                [
+                    model(**tokenizer(*pair, return_tensors="pt", truncation=True, max_length=MAX_TOKENS)).logits
+                    for pair in pairs
+                ]
+            )
+        futures = engine.submit([TextRequest(first, pair=second) for first, second in pairs])
+        found = torch.tensor([future.result(120).values for future in futures])
+        assert torch.allclose(found, expected, atol=1e-5)
+        plain = tokenizer(*pairs[0], return_tensors="pt", return_token_type_ids=False)
+        with torch.inference_mode():
+            assert not torch.allclose(model(**plain).logits, expected[:1], atol=1e-4), "the types matter"
+    finally:
+        engine.close()
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    folder = tiny_embedder(tmp_path, "bert")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(WeightsError, match="has no tokenizer"):
+        TorchEncoder(folder, Task.EMBED, device="cpu", dtype="float32")
+
+
+def test_a_checkpoint_with_more_layers_than_its_configuration_is_refused(tmp_path: Path) -> None:
+    folder = tiny_embedder(tmp_path, "bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
+    with pytest.raises(WeightsError, match=r"encoder\.layer\.1\."):
+        TorchEncoder(folder, Task.EMBED, device="cpu", dtype="float32")
+
+
+def test_a_token_beyond_the_embedding_fails_its_text_alone(tmp_path: Path) -> None:
+    folder = tiny_embedder(tmp_path, "bert")
+    content = json.loads((folder / "tokenizer.json").read_text())
+    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    content["added_tokens"].append({"id": 400, "content": "<new>", **added})
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    engine = TorchEncoder(folder, Task.EMBED, device="cpu", dtype="float32")
+    try:
+        with pytest.raises(InputError, match="text: holds token 400, and the model has 400"):
+            engine.submit([TextRequest("a <new>")])
+        assert torch.isfinite(rows(engine, TEXTS)).all()
+    finally:
+        engine.close()
+
+
+def modules(folder: Path, *others: tuple[str, dict[str, object] | None], body: str = "") -> None:
+    """Write the files of sentence-transformers beside a transformer in ``body``."""
+    listed = [{"path": body, "type": "sentence_transformers.models.Transformer"}]
+    for i, (kind, config) in enumerate(others, 1):
+        listed.append({"path": f"{i}_{kind}", "type": f"sentence_transformers.models.{kind}"})
+        if config is not None:
+            (folder / f"{i}_{kind}").mkdir()
+            (folder / f"{i}_{kind}/config.json").write_text(json.dumps(config))
+    (folder / "modules.json").write_text(json.dumps(listed))
