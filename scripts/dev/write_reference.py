@@ -1,5 +1,6 @@
 #!/usr/bin/env python
-"""Write docs/reference/ from the code: commands, inputs, errors, doctor's rules, settings, HTTP routes.
+"""Write docs/reference/ from the code: commands, inputs, errors, doctor's rules, settings, HTTP routes,
+architectures.
 
 With --check nothing is written; the exit status is 1 where a page differs from the code.
 """
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # scripts import e
 
 from pilotlight.config import settings_reference
 from pilotlight.gateway.reference import http_reference
+from scripts.dev.reference_architectures import architectures_page
 from scripts.dev.reference_cli import cli_page
 from scripts.dev.reference_errors import errors_page
 from scripts.dev.reference_rules import rules_page
@@ -28,6 +30,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "doctor-rules.md": rules_page,
     "settings.md": settings_reference,
     "http.md": http_reference,
+    "architectures.md": architectures_page,
 }
 
 
