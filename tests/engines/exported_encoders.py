@@ -5,6 +5,8 @@
     exported_classifier(arch: str, folder: Path) -> tuple[Path, Artifact]
     exported_embedder(arch: str, folder: Path) -> tuple[Path, Artifact]
         A model folder below ``folder`` and its fp32 artifact, which no manifest lists.
+    exported_case(case: Case) -> tuple[Path, Artifact]
+        A classifier of the sweep and its fp32 artifact, both under ``.cache``.
     exported_minilm(precision: str) -> tuple[Path, Artifact]
         all-MiniLM-L6-v2 and its artifact, both under ``.cache``.
 
@@ -28,10 +30,11 @@ from pilotlight.loading.progress import Silent
 from scripts.train import train_classifier
 from tests import encoders
 from tests.encoders import ARCHITECTURES, tiny_classifier, tiny_embedder
+from tests.engines.encoder_sweep import Case, make_model
 from tests.engines.exported import CACHE, ENVIRON, LOADING
 from tests.real_models import minilm
 
-__all__ = ["exported_classifier", "exported_embedder", "exported_minilm"]
+__all__ = ["exported_case", "exported_classifier", "exported_embedder", "exported_minilm"]
 
 SCRIPT = "convert_encoder.py"
 
@@ -44,6 +47,20 @@ def exported_classifier(arch: str, folder: Path) -> tuple[Path, Artifact]:
 def exported_embedder(arch: str, folder: Path) -> tuple[Path, Artifact]:
     """See the top of this file."""
     return _with_artifact(tiny_embedder(folder, arch))
+
+
+def exported_case(case: Case) -> tuple[Path, Artifact]:
+    """See the top of this file."""
+    kept = CACHE / f"test-encoder-{case.model_type}-{_stamp()}"
+    with folder_lock(CACHE / "test-encoder-case", on_wait=lambda: None):
+        if not kept.is_dir():
+            draft = kept.with_suffix(".new")
+            shutil.rmtree(draft, ignore_errors=True)
+            make_model(case, draft)
+            out = draft / artifact_name("openvino", "fp32", "cpu")
+            openvino_files([(draft, out)], "fp32", ENVIRON, Silent(), script=SCRIPT)
+            draft.rename(kept)
+    return kept, Artifact(kept / artifact_name("openvino", "fp32", "cpu"), "openvino", "fp32", "cpu")
 
 
 def exported_minilm(precision: str) -> tuple[Path, Artifact]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.engines.encoders.batch_planner import BatchLimits
-from pilotlight.engines.encoders.types import Encoded, EncoderEngine, Task, TextRequest
+from pilotlight.engines.encoders.types import Encoded, EncoderEngine, Padding, Task, TextRequest
 from pilotlight.engines.openvino.encoder import OpenVINOEncoder
 from pilotlight.engines.quality_encoder import check_encoder, pieces
 from pilotlight.engines.select import EngineOptions
@@ -19,7 +19,8 @@ from pilotlight.engines.torch.encoder import TorchEncoder
 from pilotlight.errors import UsageError, WeightsError
 from pilotlight.loading.files.manifest import write_manifest
 from tests.encoders import ARCHITECTURES
-from tests.engines.exported_encoders import exported_classifier, exported_embedder
+from tests.engines.encoder_sweep import CASES
+from tests.engines.exported_encoders import exported_case, exported_classifier, exported_embedder
 from tests.loading.artifact_entries import list_artifact
 
 # The first run makes the exporter's environment and the artifacts; see exported.py.
@@ -53,6 +54,15 @@ def test_vectors_are_those_of_torch(arch: str, pooling: str, tmp_path: Path) -> 
     model, artifact = exported_embedder(arch, tmp_path)
     ours = encode(OpenVINOEncoder(model, artifact, Task.EMBED, pooling=pooling))
     theirs = encode(TorchEncoder(model, Task.EMBED, device="cpu", dtype="float32", pooling=pooling))
+    assert ours == [replace(one, values=pytest.approx(one.values, abs=1e-4)) for one in theirs]
+
+
+def test_a_model_that_reads_its_padding_is_right_in_any_company() -> None:
+    model, artifact = exported_case(next(case for case in CASES if case.name == "mobilebert"))
+    engine = OpenVINOEncoder(model, artifact, Task.CLASSIFY)
+    assert engine.info.padding is Padding.NONE
+    ours = encode(engine)
+    theirs = encode(TorchEncoder(model, Task.CLASSIFY, device="cpu", dtype="float32"))
     assert ours == [replace(one, values=pytest.approx(one.values, abs=1e-4)) for one in theirs]
 
 
