@@ -1,0 +1,1 @@
+"""Builds OpenVINO models of Llama-like language models from their tensors, with numpy and OpenVINO alone."""
