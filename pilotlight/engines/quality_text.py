@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from pilotlight.engines.select import open_artifact
 from pilotlight.engines.text.model_config import read_facts
@@ -16,6 +19,7 @@ from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.errors import UsageError, WeightsError
 from pilotlight.loading.files.artifacts import Artifact
 from pilotlight.loading.files.manifest import ArtifactCheck
+from pilotlight.loading.progress import Silent
 
 __all__ = ["SampleText", "agreement", "check", "require_enough"]
 
@@ -26,6 +30,8 @@ WINDOW_TOKENS = 512
 PROMPTS = 8
 PROMPT_CHARS = 200
 GREEDY_TOKENS = 32
+SourceEngine = Literal["torch", "openvino"]
+Outputs = list[tuple[list[int], list[int]]]  # (prompt, output) of each prompt, in tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,22 @@ class SampleText:
     content: str
 
 
-def check(model: Path, artifact: Artifact, text: SampleText) -> ArtifactCheck:
-    """Compare ``artifact`` with ``model``, which torch computes in float32; ``require_enough`` has accepted the text.
+def check(
+    model: Path, artifact: Artifact, text: SampleText, *, source_engine: SourceEngine | None = None
+) -> ArtifactCheck:
+    """Compare ``artifact`` with ``model`` computed in float32; ``require_enough`` has accepted the text.
 
     An artifact of the openvino engine gets its first stage here, compiled by the runtime that will serve it.
 
+    Args:
+        model: the model folder.
+        artifact: made from it.
+        text: to read.
+        source_engine: what computes the model; default: torch where it is installed, else openvino, with a float32
+            model that is built for it.
+
     Raises:
+        UnsupportedModelError: torch is not installed, and the builder does not know this model.
         WeightsError: the model's tokenizer gives other tokens without transformers.
     """
     codec = TokenizerCodec(model)
@@ -60,8 +76,9 @@ def check(model: Path, artifact: Artifact, text: SampleText) -> ArtifactCheck:
     greedy = _greedy(engine, prompts)
     engine.close()
     early = _first_stage_greedy(model, artifact, prompts)
-    theirs = _source_probabilities(model, windows)
-    reference = _source_greedy(model, prompts)
+    by: SourceEngine = source_engine or ("torch" if find_spec("torch") else "openvino")
+    compute = _torch_source if by == "torch" else _openvino_source
+    theirs, reference = compute(model, windows, prompts)
     _require_same_tokens(reference, greedy)
     read = codec.decode(ids).encode()
     return ArtifactCheck(
@@ -73,6 +90,7 @@ def check(model: Path, artifact: Artifact, text: SampleText) -> ArtifactCheck:
         greedy_tokens=sum(len(output) for _, output in reference),
         greedy_agreement=_agreement(reference, greedy),
         stages_agreement=None if early is None else _agreement(greedy, early),
+        source_engine=by,
     )
 
 
@@ -100,7 +118,7 @@ def agreement(reference: Sequence[Sequence[int]], outputs: Sequence[Sequence[int
     return same / total if total else 1.0
 
 
-def _agreement(reference: list[tuple[list[int], list[int]]], found: list[tuple[list[int], list[int]]]) -> float:
+def _agreement(reference: Outputs, found: Outputs) -> float:
     return agreement([output for _, output in reference], [output for _, output in found])
 
 
@@ -118,9 +136,7 @@ def _artifact_probabilities(artifact: Artifact, windows: list[list[int]], vocab_
     )
 
 
-def _first_stage_greedy(
-    model: Path, artifact: Artifact, prompts: list[str]
-) -> list[tuple[list[int], list[int]]] | None:
+def _first_stage_greedy(model: Path, artifact: Artifact, prompts: list[str]) -> Outputs | None:
     """Return the first stage's outputs, after compiling it; ``None`` where the artifact can have none."""
     if artifact.engine != "openvino":
         return None
@@ -138,24 +154,36 @@ def _first_stage_greedy(
     return outputs
 
 
-def _source_probabilities(model: Path, windows: list[list[int]]) -> list[list[float]]:
+def _torch_source(model: Path, windows: list[list[int]], prompts: list[str]) -> tuple[list[list[float]], Outputs]:
+    """Return what torch makes of the windows and the prompts."""
     from pilotlight.engines.torch import logprobs as torch_logprobs
+    from pilotlight.engines.torch.engine import TorchEngine
     from pilotlight.engines.torch.load import load
 
     loaded = load(model, device="cpu", dtype="float32")
-    return [torch_logprobs.log_probabilities(loaded.model, window) for window in windows]
-
-
-def _source_greedy(model: Path, prompts: list[str]) -> list[tuple[list[int], list[int]]]:
-    from pilotlight.engines.torch.engine import TorchEngine
-
+    probabilities = [torch_logprobs.log_probabilities(loaded.model, window) for window in windows]
     engine = TorchEngine(model, device="cpu", dtype="float32", slots=PROMPTS)
     outputs = _greedy(engine, prompts)
     engine.close()
-    return outputs
+    return probabilities, outputs
 
 
-def _greedy(engine: Engine, prompts: list[str]) -> list[tuple[list[int], list[int]]]:
+def _openvino_source(model: Path, windows: list[list[int]], prompts: list[str]) -> tuple[list[list[float]], Outputs]:
+    """Return what a float32 artifact, built for this and removed after it, makes of the windows and the prompts."""
+    from pilotlight.loading.export.graph.build import graph_files
+
+    vocab_size = read_facts(model, TokenizerCodec(model).token_id).vocab_size
+    with tempfile.TemporaryDirectory(prefix="pilotlight-") as scratch:
+        built = Artifact(Path(scratch) / "fp32", "openvino", "fp32", "cpu")
+        graph_files([(model, built.folder)], built.precision, {}, Silent())
+        probabilities = _artifact_probabilities(built, windows, vocab_size)
+        engine = open_artifact(model, built, slots=PROMPTS, queue_size=PROMPTS)
+        outputs = _greedy(engine, prompts)
+        engine.close()
+    return probabilities, outputs
+
+
+def _greedy(engine: Engine, prompts: list[str]) -> Outputs:
     """Return (prompt, output) of each prompt in tokens, computed together."""
     rules = Sampling(temperature=0, max_tokens=GREEDY_TOKENS)
     running = [engine.submit(GenerationRequest(prompt, rules)) for prompt in prompts]
@@ -164,9 +192,7 @@ def _greedy(engine: Engine, prompts: list[str]) -> list[tuple[list[int], list[in
     return [(generation.prompt_ids, generation.output_ids) for generation in running]
 
 
-def _require_same_tokens(
-    reference: list[tuple[list[int], list[int]]], found: list[tuple[list[int], list[int]]]
-) -> None:
+def _require_same_tokens(reference: Outputs, found: Outputs) -> None:
     for (expected, _), (prompt, _) in zip(reference, found, strict=True):
         if expected != prompt:
             raise WeightsError(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pilotlight.errors import ConfigError, PilotlightError, UsageError
 from pilotlight.loading.export.environment import ExporterError, environment, run_logged
+from pilotlight.loading.export.graph.build import graph_files, require_graph
+from pilotlight.loading.export.graph.shape import UnsupportedModelError
 from pilotlight.loading.files.artifacts import PRECISIONS, Artifact, artifact_name
 from pilotlight.loading.files.loadable import check_loadable
 from pilotlight.loading.files.lock import folder_lock
@@ -27,7 +29,18 @@ from pilotlight.loading.files.manifest import (
 from pilotlight.loading.files.names import MANIFEST_NAME
 from pilotlight.loading.progress import Watcher
 
-__all__ = ["KINDS", "Converter", "Exported", "LossError", "export", "onnx_files", "openvino_files", "require_kind"]
+__all__ = [
+    "CONVERTERS",
+    "KINDS",
+    "Converter",
+    "Exported",
+    "LossError",
+    "built_files",
+    "export",
+    "onnx_files",
+    "openvino_files",
+    "require_kind",
+]
 
 # What can be made: the precisions for each engine and device. onnxruntime computes in float32 on a processor.
 KINDS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -58,7 +71,7 @@ def export(
     precision: str,
     device: str,
     max_loss: float,
-    check: Callable[[Artifact], ArtifactCheck | EncoderCheck],
+    check: Callable[[Artifact], ArtifactCheck | EncoderCheck | None],
     environ: Mapping[str, str],
     watcher: Watcher,
     convert: Converter | None = None,
@@ -73,10 +86,10 @@ def export(
         precision: one of those that ``KINDS`` has for them.
         device: ``cpu``.
         max_loss: by how much more than the source the artifact may spend on the check's text; 0.03 is three percent.
-        check: measures a finished artifact that is not in its place yet.
+        check: measures a finished artifact that is not in its place yet; may add files to it. ``None``: not measured.
         environ: where the exporter's environment goes, and for the programs that run in it.
         watcher: told what happens.
-        convert: what makes the files; default: ``openvino_files`` or ``onnx_files``.
+        convert: what makes the files; default: ``built_files`` or ``onnx_files``.
 
     Raises:
         ConfigError: nothing makes this kind of artifact.
@@ -95,9 +108,9 @@ def export(
         shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
         try:
             versions = (convert or CONVERTERS[engine])([(model, draft)], precision, environ, watcher)
-            watcher.note("checking it against the source")
             checked = check(Artifact(draft, engine, precision, device))
-            _require(checked, max_loss)
+            if checked is not None:
+                _require(checked, max_loss)
             manifest = _manifest(model)
             entry = ManifestArtifact(
                 name=name,
@@ -136,6 +149,24 @@ def require_kind(engine: str, precision: str, device: str) -> None:
         )
 
 
+def built_files(
+    folders: Sequence[tuple[Path, Path]], precision: str, environ: Mapping[str, str], watcher: Watcher
+) -> dict[str, str]:
+    """Write models as OpenVINO IR with our own builder, or with the exporter where the builder does not know one.
+
+    Arguments and errors as of ``openvino_files``.
+    """
+    try:
+        for model, _ in folders:
+            require_graph(model)
+        return graph_files(folders, precision, environ, watcher)
+    except UnsupportedModelError as error:
+        watcher.note(f"using the exporter: {error}")
+    for _, out in folders:
+        shutil.rmtree(out, ignore_errors=True)
+    return openvino_files(folders, precision, environ, watcher)
+
+
 def openvino_files(
     folders: Sequence[tuple[Path, Path]],
     precision: str,
@@ -144,7 +175,7 @@ def openvino_files(
     *,
     script: str = "convert_openvino.py",
 ) -> dict[str, str]:
-    """Write models in ``precision`` as OpenVINO IR; the versions of what made them.
+    """Write models in ``precision`` as OpenVINO IR, with the exporter; return the versions of what made them.
 
     Args:
         folders: (model, folder to make) of each.
@@ -166,7 +197,7 @@ def onnx_files(
     return _convert("onnx.txt", "convert_onnx.py", folders, precision, environ, watcher)
 
 
-CONVERTERS: dict[str, Converter] = {"openvino": openvino_files, "onnx": onnx_files}
+CONVERTERS: dict[str, Converter] = {"openvino": built_files, "onnx": onnx_files}
 
 
 def _convert(

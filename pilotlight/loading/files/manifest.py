@@ -51,6 +51,7 @@ class ArtifactCheck(_Strict):
         greedy_tokens: how many tokens both were asked to go on by, all prompts together.
         greedy_agreement: the share of them that came before the first difference of their prompt.
         stages_agreement: the same of the artifact's first stage beside its batching one; ``None`` where it has none.
+        source_engine: what computed the source: ``torch``, or ``openvino`` where torch is not installed.
     """
 
     text: str
@@ -61,6 +62,7 @@ class ArtifactCheck(_Strict):
     greedy_tokens: Annotated[int, Field(ge=0)]
     greedy_agreement: Annotated[float, Field(ge=0, le=1)]
     stages_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
+    source_engine: Literal["torch", "openvino"] = "torch"
 
     @property
     def loss(self) -> float:
@@ -93,12 +95,13 @@ class EncoderCheck(_Strict):
 
 
 class ManifestArtifact(_Strict):
-    """One folder that an engine loads, made from the weights by ``pilotlight export``.
+    """One folder that an engine loads, made from the weights by ``pilotlight export`` or at set-up.
 
     Attributes:
         name: of its folder; its files are among the manifest's.
         made_from: sha256 of each weight file it was made from: with other weights it is of another model.
         made_with: versions of the packages that made it.
+        check: how it compares with the weights; ``None`` where that was not measured.
     """
 
     name: Annotated[str, Field(pattern="^[a-z0-9-]+$")]
@@ -108,7 +111,7 @@ class ManifestArtifact(_Strict):
     created_at: datetime
     made_from: dict[str, str]
     made_with: dict[str, str]
-    check: ArtifactCheck | EncoderCheck
+    check: ArtifactCheck | EncoderCheck | None = None
 
 
 class Manifest(_Strict):

@@ -34,7 +34,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "weights")
-    done = run("export", model, "--engine", "openvino", "--precision", "int8")
+    done = run("export", model, "--engine", "openvino", "--precision", "int8", "--exporter")
     first, second, third = done.stdout.splitlines()
     assert first.startswith(f"{model}/openvino-int8-cpu: ")
     assert "bits per byte on pilotlight's own source, the model itself " in second
@@ -57,6 +57,28 @@ def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -
     assert set(entry["made_with"]) == {"optimum-intel", "nncf", "openvino", "torch", "transformers"}
     assert "every byte as the manifest says" in run("weights", "verify", model).stdout
     assert "torch, openvino" in run("weights", "list", "--weights-dir", model.parent).stdout
+
+
+def test_a_llama_is_built_without_the_exporter(tmp_path: Path) -> None:
+    model = tiny_model("llama", tmp_path / "weights")
+    done = run("export", model)
+    assert done.stderr.splitlines() == ["building llama-0 in int8", "checking it against the source"]
+    (artifact,) = find_artifacts(model)
+    assert names(artifact.folder) == ["first_stage.blob", "openvino_model.bin", "openvino_model.xml"]
+    assert (artifact.folder / "openvino_model.bin").stat().st_size < 0.4 * (model / "model.safetensors").stat().st_size
+    (entry,) = json.loads((model / "manifest.json").read_text())["artifacts"]
+    assert abs(entry["check"]["artifact_bits_per_byte"] / entry["check"]["source_bits_per_byte"] - 1) < 0.03
+    assert set(entry["made_with"]) == {"openvino"}
+
+
+def test_a_model_that_the_builder_does_not_know_goes_to_the_exporter(tmp_path: Path) -> None:
+    model = tiny_model("gpt2", tmp_path / "weights")
+    done = run("export", model)
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("using the exporter: no builder for model_type 'gpt2': there is llama, ")
+    assert "converting gpt2-0 to int8" in lines
+    (entry,) = json.loads((model / "manifest.json").read_text())["artifacts"]
+    assert "optimum-intel" in entry["made_with"]
 
 
 def test_the_onnx_engine_gets_its_own(tmp_path: Path) -> None:
@@ -83,7 +105,9 @@ def test_an_architecture_that_the_exporter_does_not_take_is_one_message(tmp_path
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path)
     before = names(model)
-    with subprocess.Popen([*COMMAND, "export", model], env=ENVIRON, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, "export", model, "--exporter"], env=ENVIRON, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("converting"):
