@@ -172,7 +172,7 @@ def _openvino_source(model: Path, windows: list[list[int]], prompts: list[str]) 
     """Return what a float32 artifact, built for this and removed after it, makes of the windows and the prompts."""
     from pilotlight.loading.export.graph.build import graph_files
 
-    vocab_size = read_facts(model, TokenizerCodec(model).token_id).vocab_size
+    vocab_size = read_facts(model, TokenizerCodec(model)).vocab_size
     with tempfile.TemporaryDirectory(prefix="pilotlight-") as scratch:
         built = Artifact(Path(scratch) / "fp32", "openvino", "fp32", "cpu")
         graph_files([(model, built.folder)], built.precision, {}, Silent())
