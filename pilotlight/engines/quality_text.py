@@ -195,10 +195,18 @@ def _greedy(engine: Engine, prompts: list[str]) -> Outputs:
 def _require_same_tokens(reference: Outputs, found: Outputs) -> None:
     for (expected, _), (prompt, _) in zip(reference, found, strict=True):
         if expected != prompt:
+            at = next((i for i, (a, b) in enumerate(zip(expected, prompt, strict=False)) if a != b), None)
+            at = min(len(expected), len(prompt)) if at is None else at
             raise WeightsError(
-                "without transformers this model's tokenizer gives other tokens for the same text "
-                f"({prompt[:5]} for {expected[:5]}): serve it with the torch engine"
+                "without transformers this model's tokenizer gives other tokens for the same text: "
+                f"{len(prompt)} for {len(expected)}, which differ from token {at} on ({_around(prompt, at)} for "
+                f"{_around(expected, at)}); serve it with the torch engine"
             )
+
+
+def _around(tokens: Sequence[int], at: int) -> str:
+    """Return the tokens from one before ``at`` on, as many as say what differs."""
+    return str(list(tokens[max(0, at - 1) : at + 4]) or "nothing")
 
 
 def _prompts(content: str) -> list[str]:

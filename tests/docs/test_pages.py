@@ -32,7 +32,7 @@ def paths(text: str) -> list[str]:
         r"(?<![\w/.-])((?:[\w.-]+/)+[\w.-]+\.(?:py|md|json|Dockerfile))\b", re.sub(r"\]\([^)]*\)", "]", text)
     )
     named += re.findall(r"(?<![\w/.-])(scripts/(?:[\w-]+/)*[\w-]+)(?=[` ])", text)
-    return [path for path in named if not path.startswith(("path/", "TMPDIR/"))]
+    return [path for path in named if not path.startswith(("path/", "MODEL/", "TMPDIR/"))]
 
 
 def anchors(text: str) -> set[str]:

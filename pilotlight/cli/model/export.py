@@ -101,7 +101,10 @@ def command(
     from pilotlight.engines.quality_encoder import check_encoder, pieces
     from pilotlight.engines.quality_text import SampleText, check, require_enough
     from pilotlight.loading.export.build import CONVERTERS, Converter, export, openvino_files, require_kind
+    from pilotlight.loading.files.architecture import require_generator
+    from pilotlight.loading.files.exportable import require_exportable
     from pilotlight.loading.files.loadable import check_loadable
+    from pilotlight.loading.files.tokenizer_files import require_tokenizer
     from pilotlight.loading.files.verify import resolve_folder
 
     require_kind(engine, precision, device)
@@ -111,6 +114,7 @@ def command(
         text = SampleText(text_file.name, _read(text_file))
 
     check_loadable(folder)
+    require_exportable(folder)
     encodes = native_task(folder) is not None
     convert: Converter
     if encodes:
@@ -119,6 +123,8 @@ def command(
         pieces(text.content)
         convert = partial(openvino_files, script="convert_encoder.py")
     else:
+        require_generator(folder)
+        require_tokenizer(folder)
         require_enough(folder, text)
         convert = openvino_files if use_exporter and engine == "openvino" else CONVERTERS[engine]
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from pilotlight.cli.common.transfer_view import watching
 from pilotlight.cli.model.weights_convert import command as convert_command
-from pilotlight.errors import UsageError, WeightsError
+from pilotlight.errors import PilotlightError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from pilotlight.loading.fetch.model import Fetched
@@ -219,7 +219,8 @@ def _show_known(weights_dir: Path) -> None:
 @_as_json
 @click.pass_context
 def verify(ctx: click.Context, models: tuple[str, ...], weights_dir: Path, jobs: int, as_json: bool) -> None:
-    """Read every byte of the models (all under --weights-dir by default) and compare it with their manifests.
+    """Read every byte of the models (all under --weights-dir by default) and compare it with their manifests; compare
+    the tensors in the files' headers with the index and config.json.
 
     Exit status 1 if anything differs.
     """
@@ -239,6 +240,7 @@ def verify(ctx: click.Context, models: tuple[str, ...], weights_dir: Path, jobs:
 
 def _verify(folder: Path, *, jobs: int, quiet: bool) -> dict[str, Any]:
     """Verify one folder and return the findings in the form that ``--json`` prints."""
+    from pilotlight.loading.files.loadable import check_loadable
     from pilotlight.loading.files.verify import verify_folder
 
     try:
@@ -246,11 +248,18 @@ def _verify(folder: Path, *, jobs: int, quiet: bool) -> dict[str, Any]:
             reports = verify_folder(folder, jobs=jobs, watcher=watcher)
     except WeightsError as error:
         return {"folder": str(folder), "ok": False, "problem": str(error), "files": []}
+    problem = None
+    if all(one.ok for one in reports):  # every byte is as fetched; whether that is a whole model is another question
+        try:
+            check_loadable(folder)
+        except PilotlightError as error:
+            problem = str(error)
     files = [
         {"name": one.name, "finding": one.finding, "expected": one.expected or None, "actual": one.actual or None}
         for one in reports
     ]
-    return {"folder": str(folder), "ok": all(one.ok for one in reports), "problem": None, "files": files}
+    ok = problem is None and all(one.ok for one in reports)
+    return {"folder": str(folder), "ok": ok, "problem": problem, "files": files}
 
 
 def _show_findings(results: Sequence[dict[str, Any]]) -> None:

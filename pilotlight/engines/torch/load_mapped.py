@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # The logger to which transformers reports a load, and the lines of that report for tensors that it could not convert.
 REPORTER = "transformers.modeling_utils"
-UNCONVERTED = re.compile(r"^(\S+) +\| +(?:\x1b\[\d+m)?CONVERSION", re.MULTILINE)
+UNCONVERTED = re.compile(r"^(\S.*?) +\| +(?:\x1b\[\d+m)?CONVERSION", re.MULTILINE)
 # Tensors that a checkpoint may hold and the model need not have: buffers that older versions saved and every version
 # computes anew, and the value head of a training by reinforcement.
 HARMLESS = re.compile(
@@ -230,7 +230,7 @@ def _require_same(
     if surplus:
         parts.append(f"it holds {tensors_of(surplus)} that the model has no place for")
     if shapes:
-        parts.append(f"{len(shapes)} differ in shape ({some(shapes)})")
+        parts.append(f"{len(shapes)} of its tensors differ in shape ({some(shapes)})")
     if found["error_msgs"]:
         parts.append("; ".join(str(one) for one in found["error_msgs"]))
     if parts:

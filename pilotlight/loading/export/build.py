@@ -13,6 +13,7 @@ from pilotlight.loading.export.environment import ExporterError, environment, ru
 from pilotlight.loading.export.graph.build import graph_files, require_graph
 from pilotlight.loading.export.graph.shape import UnsupportedModelError
 from pilotlight.loading.files.artifacts import PRECISIONS, Artifact, artifact_name
+from pilotlight.loading.files.exportable import require_exportable
 from pilotlight.loading.files.loadable import check_loadable
 from pilotlight.loading.files.lock import folder_lock
 from pilotlight.loading.files.manifest import (
@@ -94,12 +95,13 @@ def export(
     Raises:
         ConfigError: nothing makes this kind of artifact.
         UsageError: this folder is not to be written into.
-        WeightsError: the model is incomplete or damaged.
+        WeightsError: the model is incomplete or damaged, or no exporter reads it.
         ExporterError: the exporter failed, mostly because it does not know the architecture.
         LossError: the artifact is worse than ``max_loss`` allows.
     """
     require_kind(engine, precision, device)
     weights = check_loadable(model)
+    require_exportable(model)
     if model.resolve().parent.name == "snapshots":
         raise UsageError(f"{model} belongs to a shared cache: copy the model first, with pilotlight weights fetch")
     name = artifact_name(engine, precision, device)

@@ -67,7 +67,10 @@ def require_consistent(folder: Path, config: dict[str, Any], checkpoint: Checkpo
     Raises:
         WeightsError: naming the tensors.
     """
-    plain = plain_names(checkpoint.tensors)
+    try:
+        plain = plain_names(checkpoint.tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{folder}: {error}") from error
     tensors = {plain[name]: info for name, info in checkpoint.tensors.items() if not BUFFERS.search(name)}
     adapters = sorted(name for name in tensors if ".lora_A." in name or ".lora_B." in name)
     if adapters:

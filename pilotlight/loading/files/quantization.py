@@ -101,7 +101,7 @@ def require_kernels(
         raise WeightsError(f"{folder} is quantised with {method.label}, which transformers does not load: {other}")
     missing = [package for package in method.packages if not installed(package)]
     if missing:
-        needs = f"pip install {' '.join(missing)}{' on a machine with a CUDA GPU' if method.cuda else ''}"
+        needs = f"pip install {' '.join(method.packages)}{' on a machine with a CUDA GPU' if method.cuda else ''}"
         raise WeightsError(
             f"{folder} is quantised with {method.label}, whose kernels are not installed: {needs} (for the {served} "
             f"engine), or {other}"
