@@ -59,7 +59,7 @@ def fetch_known(
             watcher=watcher,
             check=_require_something,
         )
-        draft = arriving / "model"
+        draft = arriving / folder.name  # the name that messages show
         shutil.rmtree(draft, ignore_errors=True)  # of a fetch that was interrupted here
         ggufs = list(fetched.folder.glob("*.gguf"))
         if ggufs:
@@ -68,12 +68,12 @@ def fetch_known(
         else:
             shutil.copytree(fetched.folder, draft, copy_function=shutil.move)
         _add_generation(draft, model.generation)
-        manifest = write_manifest(draft, source=fetched.manifest.source, revision=fetched.manifest.revision)
+        write_manifest(draft, source=fetched.manifest.source, revision=fetched.manifest.revision)
         finish(draft)
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
         shutil.rmtree(arriving)
-    return Fetched(folder, manifest, fetched.files)
+    return Fetched(folder, read_manifest(folder), fetched.files)
 
 
 def _require_something(folder: Path) -> None:

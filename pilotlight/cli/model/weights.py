@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from pilotlight.cli.common.transfer_view import watching
 from pilotlight.cli.model.weights_convert import command as convert_command
-from pilotlight.errors import PilotlightError, UsageError, WeightsError
+from pilotlight.errors import ConfigError, PilotlightError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from pilotlight.loading.fetch.model import Fetched
@@ -149,7 +150,25 @@ def _fetch(
     from pilotlight.loading.prepare import fetch_known
 
     known = find_known(source, weights_dir)
-    return fetch_known(known, folder=into or weights_dir / known.name, jobs=jobs, environ=os.environ, watcher=watcher)
+    folder = into or weights_dir / known.name
+    finish = partial(_make_artifact, watcher=watcher)
+    return fetch_known(known, folder=folder, jobs=jobs, environ=os.environ, watcher=watcher, finish=finish)
+
+
+def _make_artifact(folder: Path, watcher: Watcher) -> None:
+    """Make the artifact that a processor serves fastest, of a model that pilotlight can build one of."""
+    from pilotlight.engines.openvino.make import make_artifact
+    from pilotlight.loading.export.graph.build import require_graph
+    from pilotlight.loading.export.graph.shape import UnsupportedModelError
+
+    try:
+        require_graph(folder)
+    except UnsupportedModelError:
+        return  # a classifier or an embedder, or a model for `pilotlight export`
+    try:
+        make_artifact(folder, watcher=watcher)
+    except ConfigError as error:  # OpenVINO is not installed
+        watcher.note(f"{folder.name} gets no OpenVINO artifact: {error}")
 
 
 @command.command(name="list", epilog="Example: pilotlight weights list --json")

@@ -25,7 +25,7 @@ TIME_LIMIT_S = 5.0
 CHECK_TIME = "pilotlight_check_time"  # the variable of a template that it calls in every loop
 # Put at the end of a text that the model continues, to find where to cut; the space tells whether it was trimmed.
 END_MARK = "END_OF_THE_TEXT_TO_CONTINUE "
-PROBE = "PILOTLIGHT_PROBE"
+PROBE = "PROBE-OF-THE-TEMPLATE"
 MAX_REASON_CHARS = 500
 
 
