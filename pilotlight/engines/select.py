@@ -136,7 +136,10 @@ def open_engine(model: Path, options: EngineOptions, *, slots: int, queue_size: 
     )
     log.info("engine: %s (%s)", choice.engine, choice.why)
     if choice.engine == "torch" and "torch" not in installed:
-        raise ConfigError(f"torch and transformers are not installed, and {choice.why}: install requirements.txt")
+        raise ConfigError(
+            f"torch and transformers are not installed, and {choice.why}: make an artifact with `pilotlight export "
+            f"{model}`, or install requirements.txt (in a clone: scripts/setup-venv run)"
+        )
     Prefetch(model if choice.artifact is None else choice.artifact.folder)
     with paused_collector():
         return _open(model, choice, options, slots=slots, queue_size=queue_size)

@@ -48,7 +48,9 @@ def open_encoder(
     choice = choose(options, artifacts, accelerator=find_accelerator(), installed=installed, model=str(model))
     log.info("engine: %s (%s)", choice.engine, choice.why)
     if choice.engine == "torch" and "torch" not in installed:
-        raise ConfigError(f"torch and transformers are not installed, and {choice.why}: install requirements.txt")
+        raise ConfigError(
+            f"torch and transformers are not installed, and {choice.why}: install requirements.txt (in a clone: scripts/setup-venv run)"
+        )
     Prefetch(model if choice.artifact is None else choice.artifact.folder)
     with paused_collector():
         # Imported here: each engine brings its own heavy packages.

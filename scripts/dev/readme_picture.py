@@ -10,14 +10,16 @@ import argparse
 import html
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = ["scripts/predict", "-i", "prompt=def main(args):", "-i", "temperature=0", "-i", "repetition_penalty=1.25"]
-SHOWN = '$ scripts/predict -i prompt="def main(args):" -i temperature=0 -i repetition_penalty=1.25'
+COMMAND = ["scripts/predict", "-i", "prompt=Why is the sky blue?"]
+SHOWN = '$ scripts/predict -i prompt="Why is the sky blue?"'
+COLUMNS = 100
 LINE_PX, CHARACTER_PX, MARGIN_PX, BAR_PX = 20, 8.4, 20, 34
 DOTS = ("#ff5f57", "#febc2e", "#28c840")
-LABEL = "A terminal: the first command and the completion it printed"
+LABEL = "A terminal: the first command and the answer it printed"
 STYLE = (
     "text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; white-space: pre }"
 )
@@ -54,7 +56,8 @@ def main() -> None:
     if done.returncode:
         sys.exit(f"the command failed:\n{done.stderr}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(draw([SHOWN, *done.stdout.rstrip().splitlines()]))
+    printed = [part for line in done.stdout.rstrip().splitlines() for part in textwrap.wrap(line, COLUMNS) or [""]]
+    args.out.write_text(draw([SHOWN, *printed]))
     print(args.out)
 
 
