@@ -49,7 +49,8 @@ def open_encoder(
     log.info("engine: %s (%s)", choice.engine, choice.why)
     if choice.engine == "torch" and "torch" not in installed:
         raise ConfigError(
-            f"torch and transformers are not installed, and {choice.why}: install requirements.txt (in a clone: scripts/setup-venv run)"
+            f"torch and transformers are not installed, and {choice.why}: install requirements.txt (in a clone: "
+            "scripts/setup-venv run)"
         )
     Prefetch(model if choice.artifact is None else choice.artifact.folder)
     with paused_collector():
