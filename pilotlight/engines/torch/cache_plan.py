@@ -162,7 +162,9 @@ class _Maker:
 
     def _fixed_bytes(self, text: Any, item_bytes: int) -> int:
         tokens, slots = self._config.max_batch_tokens, self._config.max_requests_per_batch
-        feed_forward = 3 * tokens * (getattr(text, "intermediate_size", None) or 4 * text.hidden_size) * item_bytes
+        widths = getattr(text, "intermediate_size", None) or 4 * text.hidden_size
+        widest = max(widths) if isinstance(widths, list | tuple) else widths  # of Gemma 3n, one for each layer
+        feed_forward = 3 * tokens * widest * item_bytes
         return int(
             self._handler.fixed_overhead_bytes
             + tokens * self._handler.bytes_per_batch_token

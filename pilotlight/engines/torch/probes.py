@@ -35,7 +35,7 @@ def own_attention(model: Any) -> Generator[None]:
 
 @torch.inference_mode()
 def batched_logits(model: Any, samples: Sequence[Sample]) -> list[torch.Tensor]:
-    """Compute the samples together by continuous batching, the second one from the first one's second step on.
+    """Compute the samples together by continuous batching.
 
     The cache is a small one, made for this.
 
@@ -66,7 +66,6 @@ def batched_logits(model: Any, samples: Sequence[Sample]) -> list[torch.Tensor]:
         processor = manager.batch_processor
         for request_id, recorder in recorders.items():
             manager.add_request(list(recorder.sample.prompt), request_id=request_id, max_new_tokens=STEPS)
-            _step(processor, model)
         while _step(processor, model):
             pass
     if failures:

@@ -15,7 +15,7 @@ from pilotlight.engines.memory.machine import free_memory_bytes
 __all__ = ["Recorder", "Sample", "compare", "compare_generate", "in_float32", "make_samples", "plain_logits"]
 
 # Logits that are compared per sample: those after the prompt, and those of the decoding steps after it.
-STEPS = 4
+STEPS = 3
 SHORT_PROMPT_TOKENS = 7
 LONG_PROMPT_TOKENS = 23
 SEED = 20_240_229
@@ -85,7 +85,7 @@ class Recorder:
 
 
 def make_samples(model: Any, context_tokens: int) -> tuple[Sample, Sample]:
-    """Return a long and a short sample of random tokens, the same for the same model.
+    """Return a long sample of random tokens, and one that is its beginning; the same for the same model.
 
     The long one outgrows the model's attention window where that is small. Tokens with a meaning for the architecture
     (padding, images) do not occur.
@@ -99,22 +99,34 @@ def make_samples(model: Any, context_tokens: int) -> tuple[Sample, Sample]:
     chance = random.Random(SEED)  # noqa: S311 - nothing secret
     usable = [token for token in range(_vocab_size(model, config)) if token not in special] or [0]
 
-    def sample(length: int) -> Sample:
-        length = max(1, min(length, context_tokens - STEPS))
-        tokens = chance.choices(usable, k=length + STEPS)
-        return Sample(tuple(tokens[:length]), tuple(tokens[length:]))
+    tokens = chance.choices(usable, k=max(1, min(long, context_tokens - STEPS)) + STEPS)
+    short = min(SHORT_PROMPT_TOKENS, len(tokens) - STEPS)
+    return _cut(tokens, len(tokens) - STEPS), _cut(tokens, short)
 
-    return sample(long), sample(SHORT_PROMPT_TOKENS)
+
+def _cut(tokens: list[int], prompt: int) -> Sample:
+    return Sample(tuple(tokens[:prompt]), tuple(tokens[prompt : prompt + STEPS]))
 
 
 @torch.inference_mode()
-def plain_logits(model: Any, ids: Sequence[int], steps: int = STEPS) -> torch.Tensor:
-    """Return the last logits of one forward pass without a cache, float32, shape (steps, vocab_size)."""
+def plain_logits(model: Any, ids: Sequence[int], ends: Sequence[int], steps: int = STEPS) -> list[torch.Tensor]:
+    """Return logits of one forward pass over ``ids``, without a cache.
+
+    Args:
+        model: a causal language model.
+        ids: the tokens.
+        ends: for each part of the result, after how many tokens it ends.
+        steps: logits of a part.
+
+    Returns:
+        For each end the logits after the last ``steps`` tokens before it, float32, shape (steps, vocab_size).
+    """
     tokens = torch.tensor([list(ids)], device=model.device)
-    options: dict[str, Any] = {"logits_to_keep": steps} if _keeps_logits(model) else {}
-    logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, **options).logits
-    kept: torch.Tensor = logits[0, -steps:].float()
-    return kept
+    first = min(ends) - steps
+    options: dict[str, Any] = {"logits_to_keep": len(ids) - first} if _keeps_logits(model) else {}
+    logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, **options).logits[0]
+    skipped = len(ids) - len(logits)
+    return [logits[end - steps - skipped : end - skipped].float() for end in ends]
 
 
 def compare(reference: torch.Tensor, found: torch.Tensor, dtype: torch.dtype) -> str:
