@@ -20,9 +20,11 @@ from tests.test_layering import MODULES, PACKAGE, imports, module_name
 # paths below pilotlight/, of which the first that fits counts; a module that fits none gets along without extras.
 EXTRAS = (
     ("engines/text/*", ("torch", "openvino", "onnx")),
+    ("engines/memory/*", ("torch", "openvino", "onnx")),
     ("engines/torch/*", ("torch",)),
     ("engines/openvino/*", ("openvino",)),
     ("engines/onnx/*", ("onnx",)),
+    ("loading/export/graph/*", ("openvino",)),
     ("loading/gguf/*", ("torch", "openvino")),
     ("loading/export/convert_openvino.py", ("export openvino",)),
     ("loading/export/convert_encoder.py", ("export openvino",)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import AutoModelForCausalLM, Gemma3TextConfig
 from transformers.initialization import no_init_weights
 
 from pilotlight.engines.torch.cache_plan import planned_cache
@@ -35,7 +35,7 @@ def gemma() -> Loaded:
         attn_implementation="sdpa",
     )
     with no_init_weights():
-        model = Gemma3ForCausalLM._from_config(config, dtype=torch.bfloat16).eval()
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
     no_codec: Any = None  # a cache is planned and made without one
     return Loaded(model, no_codec, CONTEXT, (1,), config.vocab_size)
 
