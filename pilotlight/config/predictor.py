@@ -31,7 +31,8 @@ class EngineOptions:
         engine: one of ``ENGINES``.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         dtype: a precision, as torch calls it or as an artifact does.
-        staged: whether an engine that can do so answers, one request at a time, before all of it is loaded.
+        staged: ``1`` where an engine that can do so answers, one request at a time, before all of it is loaded; ``0``:
+            it waits for all; ``first``: it loads no more.
         cache: the folder for what is found out once and used again; ``None`` keeps nothing.
         cache_gb: memory for keys and values, where it is set by hand.
     """
@@ -39,7 +40,7 @@ class EngineOptions:
     engine: str = ENGINE.default
     device: str = DEVICE.default
     dtype: str = DTYPE.default
-    staged: bool = STAGED.default
+    staged: str = STAGED.default
     cache: Path | None = None
     cache_gb: float | None = CACHE_GB.default
 

@@ -163,10 +163,11 @@ CACHE_GB: Variable[float | None] = Variable(
 )
 STAGED = Variable(
     "PILOTLIGHT_STAGED",
-    flag,
-    "1, or 0 to be ready only once all of it is up",
-    True,
-    "Whether an engine that can do so answers, one request at a time, before all of it is loaded; `0` waits for all.",
+    one_of("1", "0", "first"),
+    "1, 0 to be ready only once all of it is up, or first to load no more than the first stage",
+    "1",
+    "Whether an engine that can do so answers, one request at a time, before all of it is loaded: `0` waits for all, "
+    "`first` loads no more, as `pilotlight predict` does.",
     "predictor",
 )
 COG_MAX_CONCURRENCY = Variable(

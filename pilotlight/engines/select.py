@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -174,7 +175,7 @@ def open_artifact(
     *,
     slots: int,
     queue_size: int,
-    staged: bool = False,
+    staged: str = "0",
     cache_bytes: int | None = None,
 ) -> BackendEngine:
     """Open the engine of an artifact; ``staged`` and ``cache_bytes`` as in ``EngineOptions``.
@@ -189,9 +190,15 @@ def open_artifact(
 
         return OnnxEngine(model, artifact, slots=slots, queue_size=queue_size, cache_bytes=cache_bytes)
     from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
+    from pilotlight.engines.openvino.stateful import StageUnfitError
 
-    stages = Stages.BOTH if staged else Stages.BATCHING
-    return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size, stages=stages, cache_bytes=cache_bytes)
+    stages = {"1": Stages.BOTH, "0": Stages.BATCHING, "first": Stages.FIRST}[staged]
+    open_stages = partial(OpenVINOEngine, model, artifact, slots=slots, queue_size=queue_size, cache_bytes=cache_bytes)
+    try:
+        return open_stages(stages=stages)
+    except StageUnfitError as error:
+        log.info("no first stage: %s", error)
+        return open_stages(stages=Stages.BATCHING)
 
 
 def find_accelerator(root: Path = Path("/")) -> str | None:

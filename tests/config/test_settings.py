@@ -46,7 +46,7 @@ def test_a_text_predictor_reads_its_variables() -> None:
         "PILOTLIGHT_QUEUE": "9",
         "COG_MAX_CONCURRENCY": "32",
     }
-    engine = EngineOptions("torch", "cuda:1", "bfloat16", staged=False, cache=Path("/caches"))
+    engine = EngineOptions("torch", "cuda:1", "bfloat16", staged="0", cache=Path("/caches"))
     assert TextSettings.from_env(environ) == TextSettings("org/model", engine, slots=4, queue_size=9)
     del environ["PILOTLIGHT_SLOTS"], environ["PILOTLIGHT_QUEUE"]
     assert TextSettings.from_env(environ) == TextSettings("org/model", engine, slots=32, queue_size=None)

@@ -62,7 +62,7 @@ def test_a_variable_that_is_not_set_or_empty_has_its_default() -> None:
     assert table.BATCH.read({}) == table.BATCH.read({"PILOTLIGHT_BATCH": ""}) == 32
     assert table.BATCH.read({"PILOTLIGHT_BATCH": "7"}) == 7
     assert table.HOME.read({"PILOTLIGHT_HOME": "/srv/home"}) == Path("/srv/home")
-    assert table.STAGED.read({"PILOTLIGHT_STAGED": "0"}) is False
+    assert table.STAGED.read({"PILOTLIGHT_STAGED": "0"}) == "0"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_variable_that_is_not_set_or_empty_has_its_default() -> None:
         ("BATCH_WAIT_MS", "inf", "a number of at least 0"),
         ("ENGINE", "tensorrt", "one of auto, openvino, onnx, torch"),
         ("POOLING", "median", "auto, mean, cls, last, max, weighted or sqrt"),
-        ("STAGED", "no", "1, or 0 to be ready only once all of it is up"),
+        ("STAGED", "no", "1, 0 to be ready only once all of it is up, or first to load no more than the first stage"),
         ("READ_AHEAD", "off", "1, or 0 to leave reading to the predictor"),
         ("SERVE_ON", "heroku", "one of cog, runpod, vertex, sagemaker, ray"),
     ],

@@ -55,7 +55,9 @@ def opener(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return TorchEngine(model, device="cpu", dtype="float32", slots=slots, queue_size=queue_size, serial=serial)
 
     def exported_engine(slots: int, queue_size: int) -> BackendEngine:
-        return open_artifact(model, artifact, slots=slots, queue_size=queue_size, staged=request.param == "staged")
+        return open_artifact(
+            model, artifact, slots=slots, queue_size=queue_size, staged="1" if request.param == "staged" else "0"
+        )
 
     def first_stage(slots: int, queue_size: int) -> BackendEngine:
         return OpenVINOEngine(model, artifact, slots=slots, queue_size=queue_size, stages=Stages.FIRST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -23,6 +24,7 @@ from pilotlight.cli.common.options import (
 )
 from pilotlight.cli.common.output import Printer
 from pilotlight.cli.common.values import inputs_from_flags, inputs_from_json
+from pilotlight.config.variables import STAGED
 from pilotlight.errors import PredictionCanceledError, PredictionFailedError, UsageError, WorkerTimeoutError
 from pilotlight.runtime import Completed, Log, LogLine, Output, Project, ServerOptions, Worker, schema_for
 from pilotlight.runtime.predictor_schema import PredictorSchema
@@ -82,7 +84,9 @@ def command(
         inputs = inputs_from_json(json_input, schema)
     printer = Printer(schema.output.kind, output)
     with _progress() as progress:
-        options = ServerOptions(python=python, env=env, on_log=lambda line: _tell_setup(line, progress))
+        # A single prediction has nothing to batch with.
+        single = {} if STAGED.name in os.environ else {STAGED.name: "first"}
+        options = ServerOptions(python=python, env={**single, **env}, on_log=lambda line: _tell_setup(line, progress))
         worker = Worker(project, options)
         show = None if json_input is not None else printer
         prediction = asyncio.run(_predict(worker, inputs, setup_timeout_s, timeout_s, show, progress))
