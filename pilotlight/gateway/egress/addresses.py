@@ -15,17 +15,13 @@ from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 from pilotlight.errors import UsageError
+from pilotlight.gateway.egress.special_networks import Address, is_public, reached
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # The longest that browsers and proxies accept; data: URLs may be longer, and no request is made for them.
 LONGEST_URL = 2048
 
-# In these networks the last 32 bits are an IPv4 address: the old "compatible" form, and that of translators.
-_EMBEDDING = tuple(ipaddress.IPv6Network(text) for text in ("::/96", "64:ff9b::/96"))
-# A translator's own network, which Python before 3.11.10 classified as public.
-_TRANSLATOR = ipaddress.IPv6Network("64:ff9b:1::/48")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?")
 # What WHATWG's URL standard reads as an IPv4 address in other notations: 2130706433, 0x7f.1, 0177.0.0.1.
 _NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
@@ -63,11 +59,10 @@ class EgressPolicy:
         return cls(everything, tuple(parsed))
 
     def allows(self, address: Address) -> bool:
-        """Return whether an address may be reached; an IPv4 address embedded in an IPv6 one is checked as IPv4 too."""
-        plain = _unwrapped(address)
-        if self.everything or any(one in network for network in self.networks for one in (address, plain)):
-            return True
-        return plain.is_global and not plain.is_multicast and plain not in _TRANSLATOR
+        """Return whether an address may be reached; one that leads to an IPv4 address is checked as that, too."""
+        forms = {address, reached(address)}
+        named = any(one in network for network in self.networks for one in forms)
+        return self.everything or named or is_public(address)
 
 
 def check_url(text: str, policy: EgressPolicy) -> SplitResult:
@@ -130,11 +125,3 @@ def _check_host(host: str, policy: EgressPolicy) -> None:
         raise RefusedUrlError(f"{host!r} is not in the standard notation of IPv4: give four decimal numbers, or a name")
     elif _NAME.fullmatch(host) is None:
         raise RefusedUrlError(f"{host[:100]!r} is not the name of a host")
-
-
-def _unwrapped(address: Address) -> Address:
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if any(address in network for network in _EMBEDDING) and int(address) > 1:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)

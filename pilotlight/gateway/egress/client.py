@@ -19,7 +19,8 @@ from urllib.parse import urljoin
 import httpcore2
 
 from pilotlight.errors import PilotlightError
-from pilotlight.gateway.egress.addresses import Address, EgressPolicy, as_address, check_url, require_allowed
+from pilotlight.gateway.egress.addresses import EgressPolicy, as_address, check_url, require_allowed
+from pilotlight.gateway.egress.special_networks import Address
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 

@@ -96,12 +96,6 @@ def test_of_what_a_name_leads_to_only_the_public_is_left():
         require_allowed("name", [], EgressPolicy(everything=True))
 
 
-@given(st.ip_addresses(v=4, network="10.0.0.0/8") | st.ip_addresses(v=4, network="127.0.0.0/8"))
-def test_no_way_to_wrap_a_private_address_makes_it_public(address):
-    wrapped = [f"::ffff:{address}", f"::{address}", f"64:ff9b::{address}"]
-    assert not any(PUBLIC.allows(ipaddress.ip_address(one)) for one in (str(address), *wrapped))
-
-
 @given(st.text(max_size=40))
 def test_any_text_is_judged(text):
     for url in (text, f"http://{text}"):
