@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pilotlight.errors import StoreError, UsageError
 from pilotlight.util.files import write_atomically
+from pilotlight.util.private import make_private_folder
 
 _NAME = "tokens.json"
 _PREFIX = "plt_"
@@ -152,7 +153,7 @@ class Tokens:
     def _changing(self) -> Iterator[None]:
         """Hold the lock that writers take; the system releases it when the process ends."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -56,7 +56,7 @@ class Blobs:
         """
         part = self._folder / f"{secrets.token_hex(8)}{_PART}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             cloned = _cloned(source, part)
             linked = not cloned and link and source.stat().st_size > LARGE_BYTES and _linked(source, part)
             shared = cloned or linked

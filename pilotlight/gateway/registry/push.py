@@ -93,7 +93,7 @@ def push(
         snapshot = take_snapshot(project, registry.blobs, link=link, watcher=watcher)
         folder = registry.folder(snapshot.id)
         if not folder.is_dir():
-            registry.folders.mkdir(exist_ok=True)
+            registry.folders.mkdir(mode=0o700, exist_ok=True)
             restore(snapshot, registry.blobs, folder)
         # In the folder that workers run from, so that no start has to import the predictor for its schema again.
         copy = Project.load(folder)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pilotlight.errors import StoreError
 from pilotlight.util.migrations import Migration, format_of, migrate
+from pilotlight.util.private import make_private_file
 
 # Other processes hold the database for as long as a commit takes.
 _BUSY_S = 30.0
@@ -120,6 +121,7 @@ def connect(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> sqlite3
     Raises:
         sqlite3.Error: the database cannot be read, written or migrated.
     """
+    make_private_file(path)  # SQLite gives its log files the permissions of the database
     database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
     try:
         database.row_factory = sqlite3.Row

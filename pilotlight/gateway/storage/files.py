@@ -149,7 +149,8 @@ class Files:
     def drafting(self, name: str, content_type: str) -> Iterator[Draft]:
         """Open a file to write while in this context; where the context raises, the file is removed."""
         folder = self._folder / secrets.token_hex(20)
-        folder.mkdir(mode=0o700, parents=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
         try:
             with (folder / safe_name(name)).open("xb") as file:
                 yield Draft(folder / safe_name(name), file, content_type)

@@ -21,6 +21,7 @@ from pilotlight.errors import StoreError
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.storage.tables import INSERT, MIGRATIONS, SELECT, UPDATE, from_row, to_changes, to_row
 from pilotlight.util.migrations import Migration, migrate
+from pilotlight.util.private import make_private_file
 
 T = TypeVar("T")
 
@@ -211,6 +212,8 @@ class _Connection:
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
+            # SQLite gives its log files the permissions of the database.
+            make_private_file(self._path)
             self._db = sqlite3.connect(self._path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
