@@ -119,10 +119,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Account": record(type=TEXT, username=TEXT, name=TEXT, github_url=nullable(TEXT)),
     "Health": record(
-        {"error": TEXT, "logs": TEXT},
         status={"type": "string", "enum": ["ready", "starting", "idle", "empty", "stopping", "crash-looping"]},
-        running=COUNT,
-        waiting=COUNT,
     ),
     "PlainPrediction": record(
         {"detail": list_of(_MISTAKE)},

@@ -56,7 +56,8 @@ async def health(request: Request) -> Response:
     """200 while a prediction would be served: by a worker that is ready, or after a cold start where none runs.
 
     503 while the first worker starts, after workers could not be started, with nothing to serve, and while the gateway
-    ends. Of several pushed models it tells how they stand together.
+    ends. Of several pushed models it tells how they stand together. Anyone may ask, so the answer is one word: numbers
+    and the error of a failed setup are in ``/status``, what the setup printed in ``/logs``.
     """
     gateway = gateway_of(request)
     versions = gateway.catalog.projects[:1] or gateway.catalog.current
@@ -64,15 +65,14 @@ async def health(request: Request) -> Response:
     pool = gateway.pool(versions[0]) if len(versions) == 1 else None
     gauges = gateway.gauges() if pool is None else pool.gauges
     state = "ready" if gauges.ready_workers else "starting" if gauges.starting_workers else "idle"
-    body: dict[str, Any] = {"status": state, "running": gauges.running, "waiting": gauges.waiting}
     if gateway.closing:
-        body["status"] = "stopping"
+        state = "stopping"
     elif not versions:
-        body["status"] = "empty"
+        state = "empty"
     elif pool is not None and pool.last_error is not None:
-        body |= {"status": "crash-looping", "error": str(pool.last_error), "logs": getattr(pool.last_error, "logs", "")}
-    well = body["status"] in ("ready", "idle")
-    return JSONResponse(body, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+        state = "crash-looping"
+    well = state in ("ready", "idle")
+    return JSONResponse({"status": state}, HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @ROUTES.add_with_body(

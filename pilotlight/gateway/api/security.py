@@ -4,12 +4,17 @@ All of them look at the declaration of the route that the router has found, and 
 
 Without tokens only callers on this machine can reach the gateway. The danger is then a web page in a browser on this
 machine, which can send requests to a loopback address. So the name in ``Host`` has to be one of this machine: a page
-cannot change it, even where its own name resolves to 127.0.0.1. And a body has to be sent with its content type, for
-which a browser asks the gateway's permission first (CORS); the gateway never gives it.
+cannot change it, even where its own name resolves to 127.0.0.1. A request that may change something has to come from
+the gateway's own page or from a program, by the headers ``Origin`` and ``Sec-Fetch-Site``, which browsers set and
+programs do not. And a route that takes JSON has to be called with that content type, also without a body, for which a
+browser asks the gateway's permission first (CORS); the gateway never gives it.
+
+Where a token is needed, no page can send it: the browser does not keep it, and a header needs that permission too.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Collection
@@ -19,15 +24,19 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
+from pilotlight.errors import StoreError
 from pilotlight.gateway.api.errors import ApiError, bad_request, respond
 from pilotlight.gateway.api.rate_limit import Buckets, Rate
 from pilotlight.gateway.api.routing import JSON, MatchingRouter, RouteSpec
 from pilotlight.gateway.api.tokens import Token, Tokens
 from pilotlight.gateway.clock import Clock
 
+_log = logging.getLogger(__name__)
+
 _PORT = re.compile(r":\d*$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FORM = "multipart/form-data"
+_READING = ("GET", "HEAD", "OPTIONS")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -72,6 +81,7 @@ class SecurityMiddleware:
         try:
             _check_path(scope["path"])
             self._check_host(request)
+            self._check_origin(request)
             route = self._router.match(scope)
             self._check_caller(request, route)
             self._check_body(request, route)
@@ -89,6 +99,20 @@ class SecurityMiddleware:
                 "or start it with a token.",
             )
 
+    def _check_origin(self, request: Request) -> None:
+        """Refuse what a page of another origin sends, where no token shows that the caller knows it."""
+        if self._tokens is not None or request.method in _READING:
+            return
+        site = request.headers.get("sec-fetch-site", "none").lower()
+        origin = request.headers.get("origin")
+        if site in ("same-origin", "none") and (origin is None or _is_own(origin, request.headers.get("host", ""))):
+            return
+        raise ApiError(
+            HTTPStatus.FORBIDDEN,
+            f"This request was sent by a page of {(origin or 'another origin')[:100]!r}: this gateway, which asks for "
+            "no token, takes requests from programs and from its own page only.",
+        )
+
     def _check_caller(self, request: Request, route: RouteSpec | None) -> None:
         """Check the token, its scope and the rate. A path without a route needs a token of any scope."""
         if route is not None and route.scope is None:
@@ -103,7 +127,16 @@ class SecurityMiddleware:
 
     def _token(self, request: Request, tokens: Tokens) -> Token:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        token = tokens.find(given.strip()) if scheme.lower() in ("bearer", "token") else None
+        try:
+            token = tokens.find(given.strip()) if scheme.lower() in ("bearer", "token") else None
+        except StoreError as error:
+            # The caller is not known: what is wrong, and in which file, is for the log.
+            _log.error("%s", error)
+            raise ApiError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The gateway cannot read its tokens; its log says why.",
+                headers={"Retry-After": "5"},
+            ) from None
         if token is None:
             raise ApiError(
                 HTTPStatus.UNAUTHORIZED,
@@ -134,7 +167,9 @@ class SecurityMiddleware:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         # A page may send a form without asking, but not with this header, which every client of Replicate's sends.
         form = route is not None and _FORM in route.takes and "authorization" in request.headers
-        if sent and kind != JSON and not (form and kind == _FORM):
+        # A page may send an empty request without asking, and a route with defaults for all inputs would run it.
+        takes_json = route is not None and route.body is not None
+        if (sent or takes_json) and kind != JSON and not (form and kind == _FORM):
             raise ApiError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"Content-Type {kind[:100]!r}: send the body as application/json with that Content-Type. "
@@ -160,6 +195,12 @@ class SecurityMiddleware:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"The body is larger than the {self._max_body_bytes:,} bytes that this gateway accepts.",
         )
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Return whether ``origin`` is that of a page of this gateway, which was called as ``host``."""
+    scheme, _, address = origin.lower().partition("://")
+    return scheme in ("http", "https") and address == host.lower()
 
 
 def _check_path(path: str) -> None:

@@ -85,11 +85,13 @@ class ModelStatus(Activity):
         model: ``owner/name``.
         version: the id of the current version.
         slots: predictions that one worker of that holds at once.
+        last_error: why its workers cannot be started; ``None`` where they can.
     """
 
     model: str
     version: str
     slots: int
+    last_error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,10 +158,12 @@ def percentiles(values: Iterable[float]) -> Percentiles:
 
 def _model(gateway: Gateway, version: Version, gauges: Mapping[ServingKey, Gauges]) -> ModelStatus:
     now = Gauges.sum(one for key, one in gauges.items() if key.model == version.model)
+    last_error = gateway.pool(version).last_error
     return ModelStatus(
         model=version.model,
         version=version.id,
         slots=version.project.max_concurrency,
+        last_error=None if last_error is None else str(last_error),
         **_activity(now, gateway.metrics.of_model(version.model)),
     )
 

@@ -167,7 +167,7 @@ def test_a_wrong_input_is_explained(tmp_path):
         ),
         ("/v1/models/local/model1/predictions", {"input": []}, 422, "input: Input should be a valid dict"),
         ("/v1/models/local/model1/predictions", [], 422, "body: Input should be a valid dict"),
-        ("/v1/models/local/model1/predictions", None, 422, "input.prompt: Field required"),
+        ("/v1/models/local/model1/predictions", {}, 422, "input.prompt: Field required"),
         ("/v1/predictions/none/cancel", None, 404, "There is no prediction"),
         ("/v1/nothing", {}, 404, "There is no route /v1/nothing here"),
         ("/v1/account", {}, 405, "/v1/account takes GET, HEAD, not POST"),
