@@ -62,6 +62,7 @@ class GatewaySettings:
         rate_limit: how often each caller may ask, such as ``600/min``; ``None`` for no limit.
         allow_private_urls: whether webhooks may go to, and inputs come from, addresses that are not public.
         allow_networks: the same for the addresses in these networks only.
+        trusted_proxies: networks of reverse proxies whose ``X-Forwarded-*`` headers are believed.
         max_body_bytes: the largest request.
         min_workers: workers kept ready for each model; 0 lets a model be idle without any.
         max_workers: workers of each model at most.
@@ -82,6 +83,7 @@ class GatewaySettings:
     rate_limit: str | None = None
     allow_private_urls: bool = False
     allow_networks: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: int = 100 << 20
     min_workers: int = 0
     max_workers: int = 1

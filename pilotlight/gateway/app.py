@@ -16,6 +16,7 @@ from pilotlight.gateway.api import plain as plain_routes
 from pilotlight.gateway.api.context import BackgroundServices
 from pilotlight.gateway.api.errors import ApiError, answer
 from pilotlight.gateway.api.openai import routes as openai_routes
+from pilotlight.gateway.api.proxies import TrustedProxies
 from pilotlight.gateway.api.rate_limit import Rate
 from pilotlight.gateway.api.replicate import account as account_routes
 from pilotlight.gateway.api.replicate import deployments as deployment_routes
@@ -57,6 +58,7 @@ def create_app(
     hosts: Collection[str] | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     rate: Rate | None = None,
+    proxies: TrustedProxies | None = None,
 ) -> Starlette:
     """Return the application; its caller opens and closes the gateway, the files and the services.
 
@@ -68,6 +70,7 @@ def create_app(
         hosts: the names under which the gateway may be called; ``None`` for any.
         max_body_bytes: the largest body of a request.
         rate: how often a token or an address may call; ``None`` for no limit.
+        proxies: whose ``X-Forwarded-*`` headers are believed; ``None`` for nobody's.
     """
     router = MatchingRouter(ROUTES)
     security = Middleware(
@@ -78,6 +81,7 @@ def create_app(
         max_body_bytes=max_body_bytes,
         rate=rate,
         clock=gateway.clock,
+        proxies=proxies or TrustedProxies(),
     )
     app = Starlette(
         middleware=[security],

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from pilotlight.config.serving import GatewaySettings
 from pilotlight.errors import UsageError
 from pilotlight.gateway.api.context import BackgroundServices
+from pilotlight.gateway.api.proxies import TrustedProxies
 from pilotlight.gateway.api.rate_limit import Rate
 from pilotlight.gateway.api.security import LOOPBACK_NAMES
 from pilotlight.gateway.api.tokens import Tokens
@@ -130,6 +131,7 @@ async def open_gateway(
                         hosts=None if guarded else LOOPBACK_NAMES,
                         max_body_bytes=settings.max_body_bytes,
                         rate=parts.rate,
+                        proxies=parts.proxies,
                     )
                     async with serving(app, listener):
                         try:
@@ -156,6 +158,7 @@ class _Parts:
     limits: Limits
     rate: Rate | None
     egress: EgressPolicy
+    proxies: TrustedProxies
     retention: RetentionPolicy
 
     @classmethod
@@ -169,6 +172,7 @@ class _Parts:
             ),
             rate=None if settings.rate_limit is None else Rate.parse(settings.rate_limit),
             egress=EgressPolicy.of(settings.allow_networks, everything=settings.allow_private_urls),
+            proxies=TrustedProxies.of(settings.trusted_proxies),
             retention=RetentionPolicy(settings.keep_s, settings.keep_bytes),
         )
 

@@ -55,6 +55,14 @@ _OPTIONS = (
         help="As --allow-private-urls, but only for addresses in this network; can be repeated.",
     ),
     click.option(
+        "--trusted-proxy",
+        "trusted_proxies",
+        multiple=True,
+        metavar="CIDR",
+        help="Believe the X-Forwarded-For, -Proto and -Host of reverse proxies in this network, such as 127.0.0.1; can "
+        "be repeated. By default nobody's.",
+    ),
+    click.option(
         "--keep",
         "keep_s",
         type=DURATION,

@@ -26,6 +26,7 @@ from starlette.types import Scope as Connection
 
 from pilotlight.errors import StoreError
 from pilotlight.gateway.api.errors import ApiError, bad_request, respond
+from pilotlight.gateway.api.proxies import TrustedProxies
 from pilotlight.gateway.api.rate_limit import Buckets, Rate
 from pilotlight.gateway.api.routing import JSON, MatchingRouter, RouteSpec
 from pilotlight.gateway.api.tokens import Token, Tokens
@@ -52,6 +53,7 @@ class SecurityMiddleware:
         max_body_bytes: the largest body of a request.
         rate: how often each token may call, or each address where there are no tokens; ``None`` for no limit.
         clock: returns seconds.
+        proxies: whose word on a caller's address, scheme and host is believed.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class SecurityMiddleware:
         max_body_bytes: int,
         rate: Rate | None,
         clock: Clock,
+        proxies: TrustedProxies,
     ) -> None:
         self._app = app
         self._router = router
@@ -72,11 +75,13 @@ class SecurityMiddleware:
         self._max_body_bytes = max_body_bytes
         self._buckets = None if rate is None else Buckets(rate)
         self._clock = clock
+        self._proxies = proxies
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = self._proxies.resolve(scope)
         request = Request(scope)
         try:
             _check_path(scope["path"])

@@ -16,8 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pilotlight.errors import UsageError
 from pilotlight.gateway.egress.special_networks import Address, is_public, reached
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from pilotlight.util.networks import Network, parse_networks
 
 # The longest that browsers and proxies accept; data: URLs may be longer, and no request is made for them.
 LONGEST_URL = 2048
@@ -50,13 +49,7 @@ class EgressPolicy:
         Raises:
             UsageError: a text is not a network.
         """
-        parsed: list[Network] = []
-        for text in networks:
-            try:
-                parsed.append(ipaddress.ip_network(text))
-            except ValueError as error:
-                raise UsageError(f"{text!r} is not a network: {error}; give one such as 192.168.1.0/24") from None
-        return cls(everything, tuple(parsed))
+        return cls(everything, parse_networks(networks))
 
     def allows(self, address: Address) -> bool:
         """Return whether an address may be reached; one that leads to an IPv4 address is checked as that, too."""

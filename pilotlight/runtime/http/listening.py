@@ -42,6 +42,7 @@ async def serving(app: Starlette, listener: socket.socket, *, grace_s: float = L
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # else uvicorn believes every process of this machine
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )

@@ -46,7 +46,7 @@ def test_every_setting_has_an_option(parse):
         *("--allow-private-urls", "--allow-network", "10.0.0.0/8", "--allow-network", "fd00::/8", "--max-body", "1KiB"),
         *("--min-workers", "1", "--max-workers", "2", "--idle-timeout", "3", "--max-waiting", "4"),
         *("--setup-timeout", "5", "--grace", "6", "-e", "A=1", "--python", sys.executable),
-        *("--keep", "7s", "--keep-size", "8KiB", "--no-fsync"),
+        *("--keep", "7s", "--keep-size", "8KiB", "--no-fsync", "--trusted-proxy", "10.0.0.0/8"),
     )
     assert given == GatewaySettings(
         projects=(Path("a"), Path("b")),
@@ -57,6 +57,7 @@ def test_every_setting_has_an_option(parse):
         rate_limit="9/s",
         allow_private_urls=True,
         allow_networks=("10.0.0.0/8", "fd00::/8"),
+        trusted_proxies=("10.0.0.0/8",),
         max_body_bytes=1024,
         min_workers=1,
         max_workers=2,
