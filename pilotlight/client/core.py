@@ -38,7 +38,7 @@ class AsyncClient:
     Args:
         target: a target string as ``targets`` describes, or an open connection, which this client then closes.
         token: the target's API token; by default from ``REPLICATE_API_TOKEN``, ``RUNPOD_API_KEY``,
-            ``CLOUDSDK_AUTH_ACCESS_TOKEN`` or ``PILOTLIGHT_TOKEN``. boto3 finds SageMaker's credentials.
+            ``CLOUDSDK_AUTH_ACCESS_TOKEN`` or ``PILOTLIGHT_API_TOKEN``. boto3 finds SageMaker's credentials.
         url: the target's API URL, if it is not the default one.
         timeouts: time limits; ``timeout_s`` of a call replaces ``total_s``.
         retry: when a request is sent again. A prediction is sent again only when it cannot have begun.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pilotlight.config.variables import GATEWAY_PORT, HOME, LOOPBACK, SERVE_HOST, SERVE_ON, SERVE_PORT, TOKEN
+from pilotlight.config.tokens import gateway_token
+from pilotlight.config.variables import GATEWAY_PORT, HOME, LOOPBACK, SERVE_HOST, SERVE_ON, SERVE_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ class GatewaySettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **given: Any) -> GatewaySettings:
-        """Read ``PILOTLIGHT_HOME`` and ``PILOTLIGHT_TOKEN``; fields that are ``given`` win.
+        """Read ``PILOTLIGHT_HOME`` and ``PILOTLIGHT_GATEWAY_TOKEN``; fields that are ``given`` win.
 
         Raises:
             ConfigError: a value is not allowed.
         """
-        return replace(cls(home=HOME.read(environ), token=TOKEN.read(environ)), **given)
+        return replace(cls(home=HOME.read(environ), token=gateway_token(environ)), **given)

@@ -276,13 +276,30 @@ HOME = Variable(
     "The folder of a gateway: its database, uploads, tokens, and all that was pushed.",
     "gateway",
 )
+GATEWAY_TOKEN: Variable[str | None] = Variable(
+    "PILOTLIGHT_GATEWAY_TOKEN",
+    str,
+    "a token",
+    None,
+    "What callers of this gateway must send, besides the tokens of `pilotlight token`.",
+    "gateway",
+    shown="none",
+)
+API_TOKEN: Variable[str | None] = Variable(
+    "PILOTLIGHT_API_TOKEN",
+    str,
+    "a token",
+    None,
+    "The token that the client, and commands that call a gateway, send to it.",
+    "commands that call a gateway",
+    shown="none",
+)
 TOKEN: Variable[str | None] = Variable(
     "PILOTLIGHT_TOKEN",
     str,
     "a token",
     None,
-    "For `pilotlight gateway`, a token that callers may send; for the client and for commands that call a gateway, "
-    "the token to send.",
+    "The old name of both `PILOTLIGHT_GATEWAY_TOKEN` and `PILOTLIGHT_API_TOKEN`, for where they are not set.",
     "gateway, client",
     shown="none",
 )
@@ -385,6 +402,8 @@ VARIABLES: tuple[Variable[object], ...] = (
     FULL_IMPORTS,
     CACHE,
     HOME,
+    GATEWAY_TOKEN,
+    API_TOKEN,
     TOKEN,
     URL,
     SERVE_HOST,

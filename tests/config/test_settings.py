@@ -71,7 +71,7 @@ def test_a_number_that_is_none_is_refused(name: str) -> None:
 
 
 def test_what_is_given_to_a_gateway_wins_over_the_environment() -> None:
-    environ = {"PILOTLIGHT_HOME": "/srv/a", "PILOTLIGHT_TOKEN": "secret"}
+    environ = {"PILOTLIGHT_HOME": "/srv/a", "PILOTLIGHT_GATEWAY_TOKEN": "secret"}
     assert GatewaySettings.from_env(environ) == GatewaySettings(home=Path("/srv/a"), token="secret")
     given = GatewaySettings.from_env(environ, home=Path("/srv/b"), port=0)
     assert given == GatewaySettings(home=Path("/srv/b"), token="secret", port=0)

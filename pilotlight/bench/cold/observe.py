@@ -21,6 +21,7 @@ from pilotlight.bench.harness.gpus import GpuMemory
 from pilotlight.bench.harness.memory import default_limit_bytes, within_memory
 from pilotlight.bench.harness.proc import Counters, group_counters
 from pilotlight.bench.harness.targets import StartOptions
+from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import WorkerTimeoutError
 from pilotlight.runtime import Completed, Health, Output, Project, ServerOptions, Worker, raise_for_status
 
@@ -96,7 +97,7 @@ async def observe(
     gpu = await asyncio.to_thread(GpuMemory)
     with tempfile.TemporaryDirectory(prefix="pilotlight-") as name:
         folder = Path(name)
-        environ = {**os.environ, **project.server_environment(), **options.env}
+        environ = {**predictor_environment(os.environ), **project.server_environment(), **options.env}
         hook = hook_environment(folder, project.predict_file, environ, note_files=note_files)
         env = {**options.env, **hook, **_fresh_caches(conditions, folder)}
         worker = Worker(project, ServerOptions(python=options.python, env=env))

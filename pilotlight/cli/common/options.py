@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from pilotlight.config.serving import WorkerSettings
+from pilotlight.config.tokens import renamed
+from pilotlight.config.variables import Variable
 from pilotlight.errors import UsageError
 
 
@@ -20,6 +25,20 @@ def parse_variables(ctx: click.Context, param: click.Parameter, given: tuple[str
             raise UsageError(f"{param.opts[0]} {pair!r}: give it as NAME=VALUE")
         variables[name] = value
     return variables
+
+
+def note_old_name(
+    new: Variable[str | None],
+) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Return a click callback for an option with a token: says so where the old variable has set it."""
+
+    def check(ctx: click.Context, param: click.Parameter, given: str | None) -> str | None:
+        from_environment = ctx.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+        if from_environment and (note := renamed(os.environ, new)) is not None:
+            click.echo(f"Note: {note}", err=True)
+        return given
+
+    return check
 
 
 project_option = click.option(

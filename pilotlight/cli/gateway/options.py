@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import click
 
 from pilotlight.cli.common.durations import DURATION
-from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.common.options import environment_option, note_old_name, python_option, setup_timeout_option
 from pilotlight.cli.common.sizes import SIZE
 from pilotlight.cli.gateway.home import home_option
 from pilotlight.config.serving import GatewaySettings, WorkerSettings
-from pilotlight.config.variables import TOKEN
+from pilotlight.config.variables import GATEWAY_TOKEN, TOKEN
 
 R = TypeVar("R")
 
@@ -32,8 +32,9 @@ _OPTIONS = (
     ),
     click.option(
         "--token",
-        envvar=TOKEN.name,
+        envvar=[GATEWAY_TOKEN.name, TOKEN.name],
         show_envvar=True,
+        callback=note_old_name(GATEWAY_TOKEN),
         help="What callers must send as Authorization: Bearer TOKEN, besides the tokens of `pilotlight token`. "
         "One or the other is required for a --host that others can reach.",
     ),

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from pilotlight.cli.common.options import note_old_name
 from pilotlight.client.connection import Timeouts
 from pilotlight.client.http import Http, Retry
-from pilotlight.config.variables import TOKEN, URL
+from pilotlight.config.variables import API_TOKEN, TOKEN, URL
 from pilotlight.errors import TargetUnavailableError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,7 +28,11 @@ def remote_options(command: F) -> F:
         help="Where the gateway listens.",
     )
     token = click.option(
-        "--token", envvar=TOKEN.name, show_envvar=True, help="A token of the gateway, if it requires one."
+        "--token",
+        envvar=[API_TOKEN.name, TOKEN.name],
+        show_envvar=True,
+        callback=note_old_name(API_TOKEN),
+        help="A token of the gateway, if it requires one.",
     )
     return url(token(command))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from pilotlight.client.connection import Connection, Timeouts
@@ -12,8 +13,11 @@ from pilotlight.client.targets.replicate import ReplicateConnection
 from pilotlight.client.targets.runpod import RunPodConnection
 from pilotlight.client.targets.sagemaker import SageMakerConnection
 from pilotlight.client.targets.vertex import VertexConnection
-from pilotlight.config.variables import TOKEN
+from pilotlight.config.tokens import api_token, renamed
+from pilotlight.config.variables import API_TOKEN
 from pilotlight.errors import UsageError
+
+_log = logging.getLogger(__name__)
 
 # The variable that gcloud itself reads.
 _GCLOUD_VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN"
@@ -45,8 +49,10 @@ def connect(
             key = _require_token(token or os.environ.get(_GCLOUD_VARIABLE), target, _GCLOUD_VARIABLE)
             return VertexConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)
         case "gateway":
-            key = token or TOKEN.read(os.environ) or ""
-            key = _require_token(key, target, TOKEN.name) if key else ""
+            if not token and (note := renamed(os.environ, API_TOKEN)) is not None:
+                _log.warning("%s", note)
+            key = token or api_token(os.environ) or ""
+            key = _require_token(key, target, API_TOKEN.name) if key else ""
         case _:
             key = _require_token(token or os.environ.get("REPLICATE_API_TOKEN"), target, "REPLICATE_API_TOKEN")
     return ReplicateConnection(target, token=key, timeouts=timeouts, retry=retry, url=url)

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from pilotlight.bench.harness.targets import InputMaker, StartOptions
+from pilotlight.config.tokens import predictor_environment
 from pilotlight.doctor.observe.fuzz import cases
 from pilotlight.doctor.observe.session import Session
 from pilotlight.doctor.observe.small_inputs import with_small_work
@@ -176,4 +177,4 @@ def _failed(start: Start, made_up: tuple[str, ...]) -> str:
 
 
 def _environment(plan: Plan) -> dict[str, str]:
-    return {**os.environ, **plan.project.server_environment(), **plan.options.env}
+    return {**predictor_environment(os.environ), **plan.project.server_environment(), **plan.options.env}

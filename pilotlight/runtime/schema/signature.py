@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, WorkerTimeoutError
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.document import Input, Signature
@@ -126,7 +127,7 @@ def _digest(path: Path) -> str | None:
 
 
 def _probe(project: Project, python: Path, limit_s: float) -> Findings:
-    environment = {**os.environ, **project.server_environment()}
+    environment = {**predictor_environment(os.environ), **project.server_environment()}
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment.get('PATH', '')}"
     refs = [project.predict_ref, *([project.train_ref] if project.train_ref else [])]
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import ConfigError, SetupFailedError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.loading.start.start_files import read_ahead
 from pilotlight.runtime.health import Health, HealthStatus, setup_failure
@@ -209,7 +210,7 @@ def _environment(project: Project, options: ServerOptions) -> dict[str, str]:
     if not (folder / "python").exists():
         raise ConfigError(f"{folder} has no `python`, which Cog starts by that name; use a virtual environment's")
     return {
-        **os.environ,
+        **predictor_environment(os.environ),
         "COG_LOG_LEVEL": os.environ.get("COG_LOG_LEVEL", "warn"),
         **project.server_environment(),
         **options.env,

@@ -28,7 +28,7 @@ def parse():
     parsed = []
 
     def parse(*args, **variables):
-        environ = {"PILOTLIGHT_HOME": None, "PILOTLIGHT_TOKEN": None, **variables}
+        environ = {"PILOTLIGHT_HOME": None, "PILOTLIGHT_TOKEN": None, "PILOTLIGHT_GATEWAY_TOKEN": None, **variables}
         result = CliRunner().invoke(command, args, env=environ, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return parsed.pop()
@@ -78,3 +78,20 @@ def test_options_win_over_variables_and_an_empty_token_is_none(parse):
     given = parse("--home", "/srv/b", "--token", "o", PILOTLIGHT_HOME="/srv/a", PILOTLIGHT_TOKEN="v")
     assert (given.home, given.token) == (Path("/srv/b"), "o")
     assert parse(PILOTLIGHT_TOKEN="").token is None
+
+
+def test_the_new_name_of_the_token_wins_and_the_old_one_is_noted(capfd):
+    @click.command()
+    @click.argument("projects", nargs=-1, type=click.Path(path_type=Path))
+    @settings_options
+    def command(settings):
+        click.echo(settings.token)
+
+    def call(**environ):
+        blank = {"PILOTLIGHT_TOKEN": None, "PILOTLIGHT_GATEWAY_TOKEN": None}
+        result = CliRunner().invoke(command, [], env={**blank, **environ}, catch_exceptions=False)
+        return result.stdout.strip(), "set PILOTLIGHT_GATEWAY_TOKEN here" in result.stderr
+
+    assert call(PILOTLIGHT_TOKEN="old") == ("old", True)
+    assert call(PILOTLIGHT_GATEWAY_TOKEN="new", PILOTLIGHT_TOKEN="old") == ("new", False)
+    assert call() == ("", False)

@@ -24,7 +24,7 @@ def gateway(tmp_path_factory):
 @pytest.fixture
 def pilotlight(gateway, monkeypatch, capsys):
     monkeypatch.setenv("PILOTLIGHT_URL", gateway.url)
-    monkeypatch.setenv("PILOTLIGHT_TOKEN", "t")
+    monkeypatch.setenv("PILOTLIGHT_API_TOKEN", "t")
 
     def call(*args):
         from pilotlight.cli import run
