@@ -28,6 +28,7 @@ from pilotlight.config.variables import STAGED
 from pilotlight.errors import PredictionCanceledError, PredictionFailedError, UsageError, WorkerTimeoutError
 from pilotlight.runtime import Completed, Log, LogLine, Output, Project, ServerOptions, Worker, schema_for
 from pilotlight.runtime.predictor_schema import PredictorSchema
+from pilotlight.runtime.schema.image_check import image_warning
 from pilotlight.types import Prediction, Status
 
 # Value of `--json` without an argument: print JSON, take the inputs from -i.
@@ -77,7 +78,11 @@ def command(
     if flags and json_input not in (None, _JSON_OUT):
         raise UsageError("give the inputs either with -i or with --json, not both")
     project = Project.load(project_root)
-    schema = PredictorSchema.of(schema_for(project, python=python))
+    document = schema_for(project, python=python)
+    warning = image_warning(project, document)
+    if warning is not None:
+        click.echo(f"Warning: {warning}", err=True)
+    schema = PredictorSchema.of(document)
     if json_input is None or json_input == _JSON_OUT:
         inputs = inputs_from_flags(flags, schema)
     else:

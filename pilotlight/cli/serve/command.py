@@ -22,6 +22,7 @@ from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError, Worke
 from pilotlight.runtime import LogLine, Project, ServerOptions, Worker
 from pilotlight.runtime.example_inputs import example_input
 from pilotlight.runtime.predictor_schema import PredictorSchema
+from pilotlight.runtime.schema.image_check import image_warning
 
 _DEFAULT = ServeSettings()
 _HEALTH_INTERVAL_S = 2.0
@@ -150,6 +151,9 @@ async def _serve(worker: Worker, setup_timeout_s: float, grace_s: float) -> int:
 async def _run(worker: Worker, setup_timeout_s: float) -> None:
     await worker.start()
     await worker.wait_ready(setup_timeout_s)
+    warning = image_warning(worker.project, worker.schema)
+    if warning is not None:
+        click.echo(f"Warning: {warning}", err=True)
     click.echo(f"Serving {worker.project.root} at {worker.url}", err=True)
     click.echo(f"Try: {_example(worker.url, worker.schema)}", err=True)
     while True:

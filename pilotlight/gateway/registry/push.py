@@ -15,6 +15,7 @@ from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.registry.snapshot import restore, take_snapshot
 from pilotlight.loading.progress import Watcher
 from pilotlight.runtime import Project, ensure_schema, schema_for
+from pilotlight.runtime.schema.image_check import build_refusal
 
 # Where Cog pushes to: `model: r8.im/owner/name` in cog.yaml is owner/name here.
 _REPLICATE = "r8.im/"
@@ -83,12 +84,15 @@ def push(
 
     Raises:
         IncompatibleError: the version would break callers of the one before it.
-        UsageError: the project cannot be pushed as it is.
+        UsageError: the project cannot be pushed as it is, or ``cog build`` would refuse it.
         SetupFailedError: the predictor's module could not be imported; carries what it printed.
         StoreError: it cannot be written.
     """
     project = Project.load(root)
     name = check_name(model or _own_name(project))
+    refusal = build_refusal(project)
+    if refusal is not None:
+        raise UsageError(refusal)
     with registry.lock(on_wait=lambda: watcher.note("waiting for another push or gc to end")):
         snapshot = take_snapshot(project, registry.blobs, link=link, watcher=watcher)
         folder = registry.folder(snapshot.id)

@@ -57,6 +57,16 @@ def test_text_appears_as_it_is_made():
         assert process.poll() is None
 
 
+def test_what_the_image_would_not_do_is_said_in_one_line(tmp_path):
+    (tmp_path / "cog.yaml").write_text("run: run.py:run\n")
+    source = "from cog import Input\n\ndef run(s: str = Input(default=str('a'))) -> str:\n    return s\n"
+    (tmp_path / "run.py").write_text(source)
+    done = predict(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "a\n")
+    assert done.stderr.startswith("Warning: the image that cog build makes would differ: s is required there")
+    assert done.stderr.count("\n") == 1
+
+
 def test_json_in_and_out():
     done = predict("run_text", "--json", "@-", input='{"prompt": "a", "count": 1}')
     assert done.returncode == 0

@@ -156,6 +156,16 @@ def test_what_cannot_be_imported_is_refused_with_its_reason(project, registry):
     assert registry.models() == []
 
 
+def test_what_cog_build_would_refuse_is_refused_before_anything_is_stored(project, registry):
+    edit(project, "Input(default=1, le=9)", "Input(default=1, choices=(1, 2))")
+    with pytest.raises(
+        UsageError, match=r"cog build refuses this predictor: predict\.py:5: parameter n: the choices \(1, 2\)"
+    ):
+        pushed(project, registry)
+    assert registry.models() == []
+    assert not registry.folders.exists()
+
+
 def test_a_predictor_that_is_left_out_is_told(project, registry):
     (project / ".dockerignore").write_text("*.py\n")
     with pytest.raises(ConfigError, match=r"predict\.py would be no part of the version"):
