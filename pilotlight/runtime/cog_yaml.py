@@ -105,6 +105,9 @@ class BuildYaml(_Section):
     pre_install: list[str] | None = None
     run: Annotated[list[RunItemYaml] | None, BeforeValidator(_commands)] = None
     sdk_version: Text | None = None
+    # Of older releases, and still in many projects; Cog 0.23.1 takes both and looks at neither.
+    fast: Annotated[bool | None, Field(deprecated=True)] = None
+    cog_runtime: Annotated[bool | None, Field(deprecated=True)] = None
 
     @pydantic.model_validator(mode="after")
     def _one_way_to_install(self) -> Self:
@@ -269,7 +272,7 @@ def _known_keys(keys: list[int | str]) -> list[str]:
     for key in keys:
         if isinstance(key, str):
             section = next(iter(_sections(section.model_fields[key].annotation)))
-    return list(section.model_fields)
+    return [name for name, found in section.model_fields.items() if not found.deprecated]
 
 
 def _sections(annotation: Any) -> Iterable[type[BaseModel]]:

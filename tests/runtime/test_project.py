@@ -268,3 +268,11 @@ def test_a_missing_file_or_folder_is_named(tmp_path: Path) -> None:
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "cog.yaml").write_bytes("model: é".encode("latin-1"))
     assert "cannot be read" in problem(tmp_path)
+
+
+def test_keys_of_older_cog_releases_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text("def run() -> str: ...\n")
+    (tmp_path / "cog.yaml").write_text(
+        "run: run.py:run\nbuild: {python_version: '3.11', fast: false, cog_runtime: true}\n"
+    )
+    assert Project.load(tmp_path).python_version == "3.11"
