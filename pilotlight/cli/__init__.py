@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import click
 
+from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.cli.common.lazy import LazyGroup
 from pilotlight.config.variables import unknown_variables
 from pilotlight.errors import PilotlightError, UsageError, WorkerError
@@ -99,6 +100,6 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def _report(error: PilotlightError) -> int:
     if isinstance(error, WorkerError) and error.logs:
-        click.echo(error.logs.rstrip("\n"), err=True)
-    click.echo(f"Error: {error}", err=True)
+        echo_foreign(error.logs.rstrip("\n"), err=True)
+    echo_foreign(f"Error: {error}", err=True)
     return 2 if isinstance(error, UsageError) else 1

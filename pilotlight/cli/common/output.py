@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.errors import UsageError
 from pilotlight.runtime.predictor_schema import OutputKind
 from pilotlight.types import Prediction
@@ -69,7 +70,7 @@ class Printer:
         }
         text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
         if self._path is None:
-            click.echo(text, nl=False)
+            echo_foreign(text, nl=False)
         else:
             path = self._path.with_suffix(".json") if saved else self._path
             path.write_text(text, encoding="utf-8")
@@ -78,7 +79,7 @@ class Printer:
     def _write(self, text: str) -> None:
         self._text.append(text)
         if self._path is None:
-            click.echo(text, nl=False)  # flushes
+            echo_foreign(text, nl=False)
 
 
 def _writable(path: Path | None) -> Path | None:
@@ -102,7 +103,7 @@ def _save_all(output: Any, path: Path | None) -> Any:
 def _save(output: Any, path: Path | None, number: str) -> Any:
     """Save a data: URL to a file and return its path; any other value is printed."""
     if not isinstance(output, str) or not output.startswith("data:"):
-        click.echo(output if isinstance(output, str) else json.dumps(output, ensure_ascii=False))
+        echo_foreign(output if isinstance(output, str) else json.dumps(output, ensure_ascii=False))
         return output
     head, _, content = output.removeprefix("data:").partition(",")
     data = base64.b64decode(content) if head.endswith(";base64") else urllib.parse.unquote_to_bytes(content)

@@ -14,6 +14,7 @@ from rich.table import Table
 from pilotlight.config.variables import HOME
 from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.storage import home
+from pilotlight.util.terminal import escaped
 
 home_option = click.option(
     "--home",
@@ -49,6 +50,7 @@ def local_time(time_s: float) -> str:
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: fitted to the width of a terminal, elsewhere with every row on one line, for grep."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    terminal = sys.stdout.isatty()
     for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 10_000).print(table)
+        table.add_row(*(escaped(cell, one_line=True) if terminal else cell for cell in row))
+    Console(highlight=False, markup=False, width=None if terminal else 10_000).print(table)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pilotlight.cli.common.echo import echo_foreign, shown
 from pilotlight.cli.gateway.remote import remote, remote_options
 from pilotlight.client.http import Http
 from pilotlight.errors import TargetMissingError, UsageError
@@ -83,14 +84,14 @@ async def _of_prediction(http: Http, prediction_id: str, *, follow: bool, as_jso
 
 def _show(line: dict[str, Any], *, as_json: bool, named: bool) -> None:
     if as_json:
-        click.echo(json.dumps(line, ensure_ascii=False))
+        echo_foreign(json.dumps(line, ensure_ascii=False))
         return
     at = datetime.fromtimestamp(line["at"]).astimezone()
     model = f" {line['model']}" if named else ""
     prediction = f" {line['prediction'][:8]}" if line["prediction"] else ""
-    click.echo(f"{click.style(f'{at:%H:%M:%S}{model}{prediction}', dim=True)} {line['text']}")
+    click.echo(f"{click.style(f'{at:%H:%M:%S}{shown(model + prediction)}', dim=True)} {shown(line['text'])}")
 
 
 def _show_text(text: str, prediction_id: str, *, as_json: bool) -> None:
     for line in text.splitlines():
-        click.echo(json.dumps({"prediction": prediction_id, "text": line}, ensure_ascii=False) if as_json else line)
+        echo_foreign(json.dumps({"prediction": prediction_id, "text": line}, ensure_ascii=False) if as_json else line)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.cli.gateway.banner import introduce
 from pilotlight.cli.gateway.options import settings_options
 from pilotlight.config.serving import GatewaySettings
@@ -66,7 +67,7 @@ async def _run(settings: GatewaySettings) -> int:
 
 
 async def _serve(settings: GatewaySettings, signals: _Signals) -> None:
-    async with open_gateway(settings, on_line=lambda text: click.echo(text, err=True)) as opened:
+    async with open_gateway(settings, on_line=lambda text: echo_foreign(text, err=True)) as opened:
         signals.on_first = None
         introduce(opened)
         await signals.next()

@@ -19,6 +19,7 @@ from pilotlight.cli.gateway.remote import remote, remote_options
 from pilotlight.client.http import Http
 from pilotlight.errors import TargetUnavailableError
 from pilotlight.gateway.ui.format import seconds
+from pilotlight.util.terminal import escaped
 
 _EXAMPLES = """\b
 Examples:
@@ -67,9 +68,10 @@ async def _top(console: Console, *, once: bool, as_json: bool, every_s: float, u
         if as_json:
             click.echo(json.dumps(status, indent=1))
         elif once or not console.is_terminal:
+            status = _escaped(status) if console.is_terminal else status
             console.print(render(status, url, console.width))
         else:
-            await _watch(http, console, status, every_s=every_s, url=url)
+            await _watch(http, console, _escaped(status), every_s=every_s, url=url)
 
 
 async def _watch(http: Http, console: Console, status: dict[str, Any], *, every_s: float, url: str) -> NoReturn:
@@ -79,7 +81,7 @@ async def _watch(http: Http, console: Console, status: dict[str, Any], *, every_
         while True:
             await asyncio.sleep(every_s)
             try:
-                status, last_error = await _status(http), ""
+                status, last_error = _escaped(await _status(http)), ""
             except TargetUnavailableError:
                 last_error = "the gateway does not answer"
             live.update(render(status, url, console.width, last_error=last_error), refresh=True)
@@ -88,6 +90,15 @@ async def _watch(http: Http, console: Console, status: dict[str, Any], *, every_
 async def _status(http: Http) -> dict[str, Any]:
     found: dict[str, Any] = await http.call("GET", "/status")
     return found
+
+
+def _escaped(value: Any) -> Any:
+    """Return a JSON value whose texts can be shown on a terminal: names of models come from whoever pushed them."""
+    if isinstance(value, str):
+        return escaped(value, one_line=True)
+    if isinstance(value, dict):
+        return {key: _escaped(one) for key, one in value.items()}
+    return [_escaped(one) for one in value] if isinstance(value, list) else value
 
 
 def render(status: Mapping[str, Any], url: str, width: int, *, last_error: str = "") -> Group:

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.cli.common.options import (
     environment_option,
     inputs_option,
@@ -30,6 +31,7 @@ from pilotlight.runtime import Completed, Log, LogLine, Output, Project, ServerO
 from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.runtime.schema.image_check import image_warning
 from pilotlight.types import Prediction, Status
+from pilotlight.util.terminal import escaped
 
 # Value of `--json` without an argument: print JSON, take the inputs from -i.
 _JSON_OUT = "\0"
@@ -127,7 +129,7 @@ async def _predict(
                     if isinstance(event, Log | Output):
                         progress(None)
                     if isinstance(event, Log):
-                        click.echo(event.text, err=True, nl=False)
+                        echo_foreign(event.text, err=True, nl=False)
                     if isinstance(event, Output) and printer is not None:
                         printer.chunk(event.chunk)
         except TimeoutError:
@@ -161,4 +163,4 @@ def _progress() -> Iterator[Callable[[str | None], None]]:
 
 def _tell_setup(line: LogLine, progress: Callable[[str | None], None]) -> None:
     if line.predictor:
-        progress(f"Setting up: {line.text}")
+        progress(f"Setting up: {escaped(line.text, one_line=True)}")

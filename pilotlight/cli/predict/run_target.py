@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.cli.common.options import inputs_option, output_option
 from pilotlight.cli.common.output import Printer
 from pilotlight.cli.common.values import inputs_from_flags
@@ -89,10 +90,10 @@ async def _run(
                 printer.end_line()
             await handle.abandon()
     if as_json:
-        click.echo(json.dumps(_document(result), ensure_ascii=False, indent=2))
+        echo_foreign(json.dumps(_document(result), ensure_ascii=False, indent=2))
         return 0 if result.status is Status.SUCCEEDED else 1
     if result.logs:
-        click.echo(result.logs, err=True, nl=not result.logs.endswith("\n"))
+        echo_foreign(result.logs, err=True, nl=not result.logs.endswith("\n"))
     if result.status is Status.FAILED:
         raise PredictionFailedError(result.error or "the prediction failed without a message")
     result.raise_for_status()

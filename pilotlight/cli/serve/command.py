@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.cli.common.options import environment_option, project_option, python_option, setup_timeout_option
 from pilotlight.cli.serve.ray_options import RayOptions, ray_options
 from pilotlight.config.serving import ServeSettings
@@ -172,7 +173,7 @@ def _example(url: str, document: Mapping[str, Any]) -> str:
 def _echo(line: LogLine) -> None:
     """Print the predictor's output and the server's warnings; the server's other messages are not shown."""
     if line.predictor or line.level != "INFO":
-        click.echo(line.text, err=True)
+        echo_foreign(line.text, err=True)
 
 
 def _address(host: str) -> str:
