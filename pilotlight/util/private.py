@@ -34,7 +34,11 @@ def make_private_file(path: Path) -> None:
         UsageError: it exists, and cannot be closed.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    except FileExistsError as error:
+        # It is not opened: to close it again would end the locks that this process holds on it, as SQLite does.
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise StoreError(f"{path} cannot be read or written: permission denied") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be read or written: {error.strerror}") from error
     require_private(path)

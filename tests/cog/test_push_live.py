@@ -168,7 +168,6 @@ KINDS = (
     "run_async",
     "run_broken",
     "run_files",
-    "types_inputs",
     "types_outputs",
 )
 
@@ -178,3 +177,9 @@ def test_projects_of_every_kind_can_be_pushed(home, capsys):
         push(capsys, home, PROJECTS / name, f"acme/{name}")
     _, out, _ = pilotlight(capsys, "versions", "--home", home)
     assert [line.split()[0] for line in out.splitlines()[1:]] == [f"acme/{name}" for name in KINDS]
+
+
+def test_what_cogs_build_would_refuse_is_not_pushed(home, capsys):
+    status, _, err = pilotlight(capsys, "push", str(PROJECTS / "types_inputs"), "acme/types", "--home", home)
+    assert status == 2
+    assert "cog build refuses this predictor: predict.py:24: parameter color: the choices COLORS are not read" in err

@@ -1,7 +1,11 @@
 """Files and folders of their owner alone."""
 
+import fcntl
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +66,14 @@ def test_what_cannot_be_closed_is_refused(tmp_path, monkeypatch, fails):
 def test_a_file_that_cannot_be_created_says_which_and_why(tmp_path):
     with pytest.raises(StoreError, match=r"none/file cannot be read or written: No such file"):
         make_private_file(tmp_path / "none" / "file")
+
+
+def test_an_existing_file_keeps_the_locks_of_this_process(tmp_path: Path) -> None:
+    """Closing any descriptor of a file ends the POSIX locks that the process has on it."""
+    file = tmp_path / "file"
+    with file.open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        make_private_file(file)
+        attempt = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        other = subprocess.run([sys.executable, "-c", attempt, file], stderr=subprocess.PIPE, text=True, check=False)
+        assert "BlockingIOError" in other.stderr
