@@ -22,13 +22,24 @@ def rows(text: str) -> list[list[float]]:
     return [[float(re.sub(r"[^\d.]", "", cell)) for cell in line.split("|")[2:5]] for line in table]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/engines.md"])
-def test_the_table_is_that_of_the_measured_run(page: str) -> None:
-    result = ComparisonResult.model_validate_json((ROOT / "docs/engines-135m.json").read_bytes())
+def measured(file: str, figures: int) -> list[list[float]]:
+    """The medians of the first figures of a result."""
+    result = ComparisonResult.model_validate_json((ROOT / file).read_bytes())
+    return [[median(values(result, name, figure)) for name in COLUMNS] for figure in figures_of(result)[:figures]]
+
+
+@pytest.mark.parametrize(
+    ("page", "files"),
+    [
+        ("README.md", {"docs/engines-135m.json": 5}),
+        ("docs/engines.md", {"docs/engines-135m.json": 5, "docs/engines-smollm2.json": 4}),
+    ],
+)
+def test_the_tables_are_those_of_the_measured_runs(page: str, files: dict[str, int]) -> None:
     shown = rows((ROOT / page).read_text())
-    measured = [[median(values(result, name, figure)) for name in COLUMNS] for figure in figures_of(result)[:5]]
-    assert len(shown) == len(measured) == 5
-    for row, expected in zip(shown, measured, strict=True):
+    there = [row for file, figures in files.items() for row in measured(file, figures)]
+    assert len(shown) == len(there) == sum(files.values())
+    for row, expected in zip(shown, there, strict=True):
         assert row == pytest.approx(expected, rel=0.03)
 
 
