@@ -6,6 +6,7 @@ something that it could depend on has changed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, WorkerTimeoutError
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.document import Input, Signature
+from pilotlight.runtime.server.process import run_group
 from pilotlight.util.files import write_atomically
 
 __all__ = ["IMPORT_LIMIT_S", "Failure", "Findings", "Input", "Signature", "read_signatures"]
@@ -27,6 +29,8 @@ _PROBE = Path(__file__).with_name("probe")
 _CACHE_NAME = "pilotlight.json"
 _KNOWN_COG = "0.23.1"
 IMPORT_LIMIT_S = 600.0
+# A shell's exit status for a command that is no program, or is not there.
+_NOT_STARTED = (126, 127)
 # Weights that are read at import say nothing about the signature, and hashing them on every start costs seconds.
 _LARGEST_TRACKED_BYTES = 4 * 2**20
 
@@ -130,29 +134,23 @@ def _probe(project: Project, python: Path, limit_s: float) -> Findings:
     environment = {**predictor_environment(os.environ), **project.server_environment()}
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment.get('PATH', '')}"
     refs = [project.predict_ref, *([project.train_ref] if project.train_ref else [])]
+    if not os.access(python, os.X_OK):
+        problem = os.strerror(errno.EACCES if python.exists() else errno.ENOENT)
+        raise ConfigError(f"{python} cannot be run: {problem}; give the project's Python")
     with tempfile.TemporaryDirectory() as folder:
         result, log = Path(folder, "result.json"), Path(folder, "log")
         try:
-            # A file for the log, not a pipe: a process that the module leaves behind would keep a pipe open.
             with log.open("wb") as output:
-                status = subprocess.run(
-                    [python, _PROBE, result, *refs],
-                    cwd=project.root,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    timeout=limit_s,
-                    check=False,
-                ).returncode
-        except OSError as error:
-            raise ConfigError(f"{python} cannot be run: {error.strerror}; give the project's Python") from error
+                argv = [str(python), str(_PROBE), str(result), *refs]
+                status = run_group(argv, cwd=project.root, env=environment, output=output, timeout_s=limit_s)
         except subprocess.TimeoutExpired as error:
             logs = log.read_text(encoding="utf-8", errors="replace")
             message = f"{project.predict_ref} was not imported within {limit_s:g} s"
             raise WorkerTimeoutError(message, logs=logs) from error
         logs = log.read_text(encoding="utf-8", errors="replace")
         if not result.exists():
+            if status in _NOT_STARTED:
+                raise ConfigError(f"{python} cannot be run: {logs.strip()}; give the project's Python")
             message = f"{project.predict_ref} ended Python (status {status}) while it was imported"
             raise SetupFailedError(message, logs=logs)
         report = json.loads(result.read_text(encoding="utf-8"))

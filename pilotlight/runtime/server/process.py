@@ -12,9 +12,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from pilotlight.errors import WorkerCrashedError
 
@@ -28,6 +30,44 @@ _LONGEST_LINE_BYTES = 64 * 1024
 _READ_BYTES = 64 * 1024
 # After SIGKILL only the kernel is between us and the end of the group; what takes longer hangs in a driver.
 _KILL_S = 10.0
+
+
+def run_group(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: BinaryIO, timeout_s: float) -> int:
+    """Run ``argv`` as a process group until it ends, kill what it has left behind, and return its exit status.
+
+    The status is that of a shell, 126 or 127, where ``argv`` could not be started.
+
+    Args:
+        argv: the command.
+        cwd: its working directory.
+        env: its variables.
+        output: a file for both outputs; not a pipe, which a process that has left the group would keep open.
+        timeout_s: how long it may take.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer, and was killed with its group.
+        OSError: the shell could not be started.
+    """
+    input_end, lifeline = os.pipe()
+    try:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARDED, "sh", *argv],
+            stdin=input_end,
+            stdout=output,
+            stderr=output,
+            cwd=cwd,
+            env=dict(env),
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout_s)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(_KILL_S)
+    finally:
+        os.close(input_end)
+        os.close(lifeline)
 
 
 class ProcessGroup:

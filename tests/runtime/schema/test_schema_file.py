@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,13 @@ def test_a_python_without_cog_is_named(tmp_path: Path) -> None:
         ensure_schema(project, python=bare)
     with pytest.raises(ConfigError, match="cannot be run: No such file or directory"):
         ensure_schema(project, python=tmp_path / "nowhere")
+    bare.chmod(0o644)
+    with pytest.raises(ConfigError, match="cannot be run: Permission denied"):
+        ensure_schema(project, python=bare)
+    bare.write_text("#!/nowhere/python\n")
+    bare.chmod(0o755)
+    with pytest.raises(ConfigError, match=r"cannot be run: .+; give the project"):
+        ensure_schema(project, python=bare)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -366,3 +374,78 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / ".cog").write_text("a file where the folder should be")
     with pytest.raises(ConfigError, match=r"\.cog.pilotlight\.json cannot be written"):
         ensure_schema(project)
+
+
+AS_IN_A_WORKER = """
+    import argparse, sys, threading
+    from cog import BaseRunner
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=3)
+    STEPS = parser.parse_args().steps
+    NAME = sys.argv[1] if len(sys.argv) > 1 else "none"
+    SCRIPT = hasattr(sys.modules["__main__"], "__file__")
+    sys.stderr.close()
+
+    class Predictor(BaseRunner):
+        def run(self, steps: int = STEPS, name: str = NAME, script: bool = SCRIPT) -> str:
+            return name
+"""
+
+
+def test_a_module_is_imported_as_in_cogs_worker(tmp_path: Path) -> None:
+    properties = inputs_of(project_with(tmp_path, AS_IN_A_WORKER))["properties"]
+    assert {name: one["default"] for name, one in properties.items()} == {"steps": 3, "name": "none", "script": False}
+
+
+def test_threads_and_children_of_a_module_do_not_keep_the_reader_and_end_with_it(tmp_path: Path) -> None:
+    source = """
+        import subprocess, sys, threading
+        from pathlib import Path
+        from cog import BaseRunner
+
+        threading.Thread(target=threading.Event().wait).start()
+        child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+        Path("child.txt").write_text(str(child.pid))
+
+        class Predictor(BaseRunner):
+            def run(self, name: str) -> str:
+                return name
+        """
+    assert inputs_of(project_with(tmp_path, source))["required"] == ["name"]
+    stat = Path("/proc", (tmp_path / "child.txt").read_text(), "stat")
+    deadline = time.monotonic() + 120
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
+        assert time.monotonic() < deadline
+
+
+WITHOUT_WRAPS = """
+    from __future__ import annotations
+    from typing import Iterator
+    from cog import BaseRunner, Input, streaming
+
+    KINDS = ["a", "b"]
+
+    def timed(function):
+        def inner(self, **inputs):
+            return function(self, **inputs)
+        return inner
+
+    class Predictor(BaseRunner):
+        most = 9
+
+        {decorators}
+        def run(self, kind: str = Input(choices=KINDS), count: int = Input(default=2, le=most)) -> Iterator[str]:
+            yield kind
+"""
+
+
+@pytest.mark.parametrize("decorators", ["@timed", "@timed\n        @streaming", "@timed\n        @timed"])
+def test_a_decorator_without_wraps_hides_no_input(tmp_path: Path, decorators: str) -> None:
+    project = project_with(tmp_path, WITHOUT_WRAPS.format(decorators=decorators))
+    schema = inputs_of(project)
+    assert schema["required"] == ["kind"]
+    assert schema["properties"]["count"]["maximum"] == 9
+    _, signatures = read_signatures(project, Path(sys.executable))
+    assert signatures["predict"]["streaming"] == ("streaming" in decorators)
+    assert [one["choices"] for one in signatures["predict"]["inputs"]] == [["a", "b"], None]

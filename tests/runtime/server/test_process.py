@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import WorkerCrashedError
-from pilotlight.runtime.server.process import ProcessGroup
+from pilotlight.runtime.server.process import ProcessGroup, run_group
 
 # Prints its own id and that of a child which ignores SIGTERM, then waits.
 FAMILY = """
@@ -143,3 +143,40 @@ def test_what_cannot_be_started_is_an_error():
 
     with pytest.raises(WorkerCrashedError, match="could not start true in not/there"):
         asyncio.run(start())
+
+
+# Runs a command to its end, but is killed before.
+RUNNER = """
+import os, sys
+from pathlib import Path
+from pilotlight.runtime.server.process import run_group
+
+run_group([sys.executable, "-c", sys.argv[1]], cwd=Path(), env=os.environ, output=sys.stdout, timeout_s=600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_was_waited_for_does_not_outlive_us(number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, FAMILY], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    with process.stdout as output:
+        server, child = map(int, output.readline().split())
+    process.send_signal(number)
+    process.wait(120)
+    asyncio.run(ends(server, child))
+
+
+def test_what_a_finished_command_leaves_behind_is_killed(tmp_path):
+    leave = FAMILY.replace("signal.pause()\n", "")
+    with (tmp_path / "log").open("w+b") as log:
+        argv = [sys.executable, "-c", f"{leave}\nos._exit(3)"]
+        assert run_group(argv, cwd=tmp_path, env=os.environ, output=log, timeout_s=120) == 3
+    asyncio.run(ends(*map(int, (tmp_path / "log").read_text().split())))
+
+
+def test_a_command_that_takes_too_long_is_killed(tmp_path):
+    argv = [sys.executable, "-c", "import signal; signal.pause()"]
+    with (tmp_path / "log").open("w+b") as log, pytest.raises(subprocess.TimeoutExpired):
+        run_group(argv, cwd=tmp_path, env=os.environ, output=log, timeout_s=0.01)

@@ -18,9 +18,11 @@ import cog.input
 from cog._inspector import _create_input_field, _selected_predict_method, _strip_non_opaque_annotated
 
 if TYPE_CHECKING:
+    from pilotlight.runtime.schema.probe.probe_source import hidden_function
     from pilotlight.runtime.schema.probe.probe_types import Refused, input_schema, json_value, nullable, output_schema
     from pilotlight.runtime.schema.signature import Failure, Findings, Input, Signature
 else:  # the project's Python may not have pilotlight: only this folder is on its path
+    from probe_source import hidden_function
     from probe_types import Refused, input_schema, json_value, nullable, output_schema
 
 _STREAMING_MARK = "__pilotlight_streaming__"
@@ -87,7 +89,9 @@ class Examiner:
         """
         target = self._target(ref)
         handler, name = _handler(target, train=train)
-        function = inspect.unwrap(handler)
+        path, _, ref_name = ref.partition(":")
+        method = name.rpartition(".")[2].removesuffix("()") if inspect.isclass(target) else None
+        function, marked = hidden_function(self._modules[path], ref_name, handler, method)
         try:
             hints = typing.get_type_hints(function, include_extras=True)
         except Exception as error:
@@ -97,7 +101,7 @@ class Examiner:
         parameters = list(inspect.signature(function).parameters.values())[1 if inspect.isclass(target) else 0 :]
         named = [item for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
         output = output_schema(hints["return"])
-        streaming = hasattr(handler, _STREAMING_MARK)
+        streaming = marked or hasattr(handler, _STREAMING_MARK)
         if streaming and "x-cog-array-type" not in output:
             raise Refused(
                 f"@streaming on {name} requires the return type Iterator[...], AsyncIterator[...], "
