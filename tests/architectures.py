@@ -68,7 +68,7 @@ SMALL: dict[str, Any] = {
     **_same(0, "pad_token_id", "bos_token_id", "eos_token_id"),
     **_same(True, "is_decoder"),
 }
-# A setting that the class shall compute by itself.
+# A setting that the class computes by itself.
 COMPUTED = object()
 SLIDING: dict[str, Any] = {"layer_types": ["sliding_attention", "full_attention"]}
 LINEAR: dict[str, Any] = {"layer_types": ["linear_attention", "full_attention"]}

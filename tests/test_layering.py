@@ -50,7 +50,7 @@ CONFINED = {
     "openvino_tokenizers": OPENVINO,
     "onnxruntime": ONNX,
     "onnxruntime_genai": ONNX,
-    "jinja2": ("engines/text/chat_language.py", "gateway/ui/render.py"),
+    "jinja2": ("engines/text/tokens/chat_language.py", "gateway/ui/render.py"),
     "prometheus_client": ("gateway/scheduler/metrics.py",),
 }
 HEAVY = (

@@ -14,7 +14,7 @@ from typing import Literal
 from pilotlight.engines.select import open_artifact
 from pilotlight.engines.text.model_config import read_facts
 from pilotlight.engines.text.protocol import Engine
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.errors import UsageError, WeightsError
 from pilotlight.loading.files.artifacts import Artifact

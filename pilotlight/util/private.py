@@ -1,4 +1,4 @@
-"""Files and folders that nobody but their owner may read: created so, and checked where they exist."""
+"""Files and folders that only their owner may read: created so, and checked where they exist."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.engine import TorchEngine
 from scripts.checks.conversations import DATA, Answer, Conversation, Reference, conversations, differences

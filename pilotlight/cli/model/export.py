@@ -101,8 +101,8 @@ def command(
     from pilotlight.engines.quality_encoder import check_encoder, pieces
     from pilotlight.engines.quality_text import SampleText, check, require_enough
     from pilotlight.loading.export.build import CONVERTERS, Converter, export, openvino_files, require_kind
-    from pilotlight.loading.files.architecture import require_generator
-    from pilotlight.loading.files.exportable import require_exportable
+    from pilotlight.loading.files.checks.architecture import require_generator
+    from pilotlight.loading.files.checks.exportable import require_exportable
     from pilotlight.loading.files.loadable import check_loadable
     from pilotlight.loading.files.tokenizer_files import require_tokenizer
     from pilotlight.loading.files.verify import resolve_folder

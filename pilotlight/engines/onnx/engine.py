@@ -11,7 +11,7 @@ from pilotlight.engines.onnx.continuous import OnnxBackend
 from pilotlight.engines.onnx.model import OnnxModel
 from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.model_config import read_facts
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import EngineInfo
 from pilotlight.loading.files.artifacts import Artifact
 from pilotlight.loading.files.loadable import read_json

@@ -14,7 +14,7 @@ from pilotlight.engines.encoders.padding import pad
 from pilotlight.engines.encoders.pooling import pool
 from pilotlight.engines.encoders.types import EncoderInfo, Rows, Task
 from pilotlight.engines.openvino.runtime import Runtime, runtime
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.errors import WeightsError
 from pilotlight.loading.files.artifacts import Artifact
 from pilotlight.tracing import stage

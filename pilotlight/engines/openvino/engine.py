@@ -20,7 +20,7 @@ from pilotlight.engines.text.engine import BackendEngine, TextBackend
 from pilotlight.engines.text.fallback import FallbackBackend
 from pilotlight.engines.text.model_config import ModelFacts, read_facts
 from pilotlight.engines.text.staged import StagedBackend
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import EngineInfo
 from pilotlight.loading.files.artifacts import Artifact
 from pilotlight.tracing import stage

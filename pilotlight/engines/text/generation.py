@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 
 from pilotlight.engines.request_thread import CLOSED
-from pilotlight.engines.text.detokenize import TextStream
 from pilotlight.engines.text.handoff import ReaderHandoff
+from pilotlight.engines.text.tokens.detokenize import TextStream
 from pilotlight.engines.text.types import Chunk, FinishReason, GenerationRequest, TokenCodec, Usage
 from pilotlight.errors import EngineError, EngineStoppedError
 

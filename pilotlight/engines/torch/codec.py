@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pilotlight.engines.text.chat_template import ChatTemplate, Message, find_template
-from pilotlight.engines.text.tokenizer import BackendTokens, answer_ends
+from pilotlight.engines.text.tokens.chat_template import ChatTemplate, Message, find_template
+from pilotlight.engines.text.tokens.tokenizer import BackendTokens, answer_ends
 from pilotlight.loading.files.loadable import read_json
 
 __all__ = ["TransformersCodec"]

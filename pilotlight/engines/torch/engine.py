@@ -7,7 +7,7 @@ from pathlib import Path
 from pilotlight.config.predictor import DEFAULT_TEXT, ENGINE_QUEUE_SIZE
 from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.types import EngineInfo
-from pilotlight.engines.torch.choice import open_backend
+from pilotlight.engines.torch.check.choice import open_backend
 from pilotlight.engines.torch.load import load
 from pilotlight.engines.torch.threads import single_threaded
 

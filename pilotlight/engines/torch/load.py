@@ -17,7 +17,7 @@ from pilotlight.engines.torch.lean_transformers import (
 from pilotlight.engines.torch.load_mapped import load_model
 from pilotlight.engines.torch.tokenizer import open_tokenizer, require_embedded_vocabulary
 from pilotlight.errors import ConfigError, PilotlightError, WeightsError
-from pilotlight.loading.files.architecture import require_generator
+from pilotlight.loading.files.checks.architecture import require_generator
 from pilotlight.loading.files.tokenizer_files import require_tokenizer
 from pilotlight.tracing import stage
 

@@ -32,10 +32,10 @@ from pilotlight.engines.torch.lean_transformers import (
 )
 from pilotlight.engines.torch.text_half import OTHER_TENSORS, is_text_half, other_half, text_config
 from pilotlight.errors import WeightsError
-from pilotlight.loading.files.architecture import model_config, require_model_type
 from pilotlight.loading.files.checkpoint import Checkpoint, plain_names, read_checkpoint
-from pilotlight.loading.files.consistency import require_consistent
-from pilotlight.loading.files.quantization import quantization_of, require_kernels
+from pilotlight.loading.files.checks.architecture import model_config, require_model_type
+from pilotlight.loading.files.checks.consistency import require_consistent
+from pilotlight.loading.files.checks.quantization import quantization_of, require_kernels
 from pilotlight.loading.files.wording import some, tensors_of
 
 __all__ = ["load_mapped", "load_model"]

@@ -13,7 +13,7 @@ from pilotlight.loading.export.environment import ExporterError, environment, ru
 from pilotlight.loading.export.graph.build import graph_files, require_graph
 from pilotlight.loading.export.graph.shape import UnsupportedModelError
 from pilotlight.loading.files.artifacts import PRECISIONS, Artifact, artifact_name
-from pilotlight.loading.files.exportable import require_exportable
+from pilotlight.loading.files.checks.exportable import require_exportable
 from pilotlight.loading.files.loadable import check_loadable
 from pilotlight.loading.files.lock import folder_lock
 from pilotlight.loading.files.manifest import (

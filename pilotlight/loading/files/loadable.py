@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from pilotlight.errors import WeightsError
-from pilotlight.loading.files.architecture import model_config, require_model_type
 from pilotlight.loading.files.checkpoint import read_checkpoint
-from pilotlight.loading.files.consistency import require_consistent
+from pilotlight.loading.files.checks.architecture import model_config, require_model_type
+from pilotlight.loading.files.checks.consistency import require_consistent
+from pilotlight.loading.files.checks.quantization import quantization_of
 from pilotlight.loading.files.json_files import read_json
 from pilotlight.loading.files.names import MANIFEST_NAME, is_document
-from pilotlight.loading.files.quantization import quantization_of
 
 __all__ = ["check_loadable", "check_sizes", "read_json"]
 

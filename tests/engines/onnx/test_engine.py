@@ -16,7 +16,7 @@ from pilotlight.engines.onnx import logprobs as onnx_logprobs
 from pilotlight.engines.onnx.engine import OnnxEngine
 from pilotlight.engines.onnx.model import OnnxModel
 from pilotlight.engines.text.engine import BackendEngine
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
 from pilotlight.engines.torch import logprobs as torch_logprobs
 from pilotlight.engines.torch.engine import TorchEngine
@@ -219,7 +219,7 @@ from pathlib import Path
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.engines.onnx.engine import OnnxEngine
 from pilotlight.engines.onnx.model import OnnxModel
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.loading.files.artifacts import Artifact
 engine = OnnxEngine(Path({str(model)!r}), Artifact(Path({str(artifact.folder)!r}), "onnx", "fp32", "cpu"))
 assert engine.submit(GenerationRequest("one two", Sampling(max_tokens=3))).usage is not None

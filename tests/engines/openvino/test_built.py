@@ -12,7 +12,7 @@ from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
 from pilotlight.engines.openvino.make import make_artifact
 from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.model_config import read_facts
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.loading.files.artifacts import Artifact, find_artifacts
 from pilotlight.loading.files.manifest import read_manifest

@@ -28,7 +28,7 @@ from pilotlight.engines.openvino.stateful import (
 )
 from pilotlight.engines.text.engine import BackendEngine
 from pilotlight.engines.text.staged import StagedBackend
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampling
 from pilotlight.errors import EngineError
 from pilotlight.loading.files.artifacts import Artifact

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pilotlight.engines.text.model_config import limit_context, read_eos_ids, read_facts
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.torch.load import load
 from tests.architectures import tiny_architecture
 from tests.models import ARCHITECTURES, tiny_model

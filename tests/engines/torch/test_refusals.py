@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from pilotlight.engines.torch.load import load
 from pilotlight.errors import WeightsError
 from pilotlight.loading import check_loadable
-from pilotlight.loading.files.exportable import require_exportable
+from pilotlight.loading.files.checks.exportable import require_exportable
 from scripts.dev.write_refusals import CASES, base_model, config, page_table, renamed, sentence, tensors
 from tests.models import tiny_model
 

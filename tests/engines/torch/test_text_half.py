@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from pilotlight.engines.text.model_config import read_facts
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.engines.torch.engine import TorchEngine
 from pilotlight.engines.torch.load import load

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from pilotlight.engines.torch.cache_plan import CPU_PAGE_TOKENS
+from pilotlight.engines.torch.check.samples import STEPS, Recorder, Sample
 from pilotlight.engines.torch.continuous_hooks import Router, processor_list
 from pilotlight.engines.torch.lean_transformers import ContinuousBatchingConfig, GenerationConfig
-from pilotlight.engines.torch.samples import STEPS, Recorder, Sample
 from pilotlight.engines.torch.serial import run_generate
 
 __all__ = ["batched_logits", "own_attention", "serial_logits"]

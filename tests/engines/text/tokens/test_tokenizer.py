@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 from transformers import AutoTokenizer
 
 from pilotlight.engines.text.model_config import read_facts
-from pilotlight.engines.text.tokenizer import TokenizerCodec
+from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.torch.codec import TransformersCodec
 from pilotlight.engines.torch.load import load
 from pilotlight.errors import WeightsError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from pilotlight.engines.text.chat_template import ChatTemplate, Message, find_template
-from pilotlight.engines.text.tokenizer_files import TokenizerFiles, read_tokenizer_files
+from pilotlight.engines.text.tokens.chat_template import ChatTemplate, Message, find_template
+from pilotlight.engines.text.tokens.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from pilotlight.engines.text.types import TokenCodec
 from pilotlight.errors import WeightsError
 

@@ -13,11 +13,18 @@ from typing import Any
 
 import torch
 
-from pilotlight.engines.torch.check_records import AS_ASKED, CheckResult
+from pilotlight.engines.torch.check.check_records import AS_ASKED, CheckResult
+from pilotlight.engines.torch.check.probes import batched_logits, serial_logits
+from pilotlight.engines.torch.check.samples import (
+    Sample,
+    compare,
+    compare_generate,
+    in_float32,
+    make_samples,
+    plain_logits,
+)
 from pilotlight.engines.torch.continuous import UnsupportedModelError, require_paged_attention
 from pilotlight.engines.torch.load import Loaded
-from pilotlight.engines.torch.probes import batched_logits, serial_logits
-from pilotlight.engines.torch.samples import Sample, compare, compare_generate, in_float32, make_samples, plain_logits
 from pilotlight.errors import WeightsError
 
 __all__ = ["check_model"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pilotlight.errors import WeightsError
-from pilotlight.loading.files.architecture import model_config
 from pilotlight.loading.files.checkpoint import plain_names, read_checkpoint
-from pilotlight.loading.files.quantization import quantization_of
+from pilotlight.loading.files.checks.architecture import model_config
+from pilotlight.loading.files.checks.quantization import quantization_of
 from pilotlight.loading.files.weight_files import INDEX, WHOLE
 from pilotlight.loading.files.wording import some, tensors_of
 

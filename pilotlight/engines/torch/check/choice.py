@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from pilotlight.engines.text.engine import TextBackend
-from pilotlight.engines.torch.check_records import AS_ASKED, CheckResult, read_result, result_path, write_result
+from pilotlight.engines.torch.check.check_records import AS_ASKED, CheckResult, read_result, result_path, write_result
 from pilotlight.engines.torch.continuous import TorchBackend, UnsupportedModelError
 from pilotlight.engines.torch.load import Loaded
 from pilotlight.engines.torch.serial import TorchSerialBackend
@@ -68,7 +68,7 @@ def _check(loaded: Loaded, folder: Path, threads: int, *, serial: bool, cache: P
     if result is None:
         with stage("compile"):
             # Imported only here: most starts find the result of an earlier one.
-            from pilotlight.engines.torch.self_check import check_model
+            from pilotlight.engines.torch.check.self_check import check_model
 
             size = sum(one.numel() for one in loaded.model.parameters())
             result = on_own_thread(

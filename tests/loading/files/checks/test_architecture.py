@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from transformers import CONFIG_MAPPING
 
-from pilotlight.loading.files.architecture import Kind, kind_of
-from pilotlight.loading.files.consistency import UNIFORM
+from pilotlight.loading.files.checks.architecture import Kind, kind_of
+from pilotlight.loading.files.checks.consistency import UNIFORM
 
 
 @pytest.mark.parametrize(

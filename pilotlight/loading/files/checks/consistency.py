@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import WeightsError
-from pilotlight.loading.files.architecture import architectures
 from pilotlight.loading.files.checkpoint import Checkpoint, plain_names
+from pilotlight.loading.files.checks.architecture import architectures
 from pilotlight.loading.files.header import TensorInfo
 from pilotlight.loading.files.wording import some, tensors_of
 

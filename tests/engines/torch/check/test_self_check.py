@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from pilotlight.engines.text.types import GenerationRequest, Sampling
-from pilotlight.engines.torch.check_records import read_result, result_path
+from pilotlight.engines.torch.check.check_records import read_result, result_path
+from pilotlight.engines.torch.check.samples import STEPS, compare, compare_generate, in_float32, make_samples
 from pilotlight.engines.torch.engine import TorchEngine
 from pilotlight.engines.torch.load import load
-from pilotlight.engines.torch.samples import STEPS, compare, compare_generate, in_float32, make_samples
 from pilotlight.errors import WeightsError
 from pilotlight.loading.files.manifest import write_manifest
 from tests.architectures import tiny_architecture
@@ -102,7 +102,7 @@ def test_a_result_is_used_again_and_belongs_to_the_weights(
     def checked(*args: object, **kwargs: object) -> None:
         raise AssertionError("checked again")
 
-    monkeypatch.setattr("pilotlight.engines.torch.self_check.check_model", checked)
+    monkeypatch.setattr("pilotlight.engines.torch.check.self_check.check_model", checked)
     assert {folder: opened(folder, cache=cache) for folder in (llama, gemma2)} == first
     with pytest.raises(AssertionError, match="checked again"):
         opened(llama, cache=cache, dtype="bfloat16")

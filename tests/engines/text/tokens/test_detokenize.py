@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.engines.text.detokenize import Detokenizer, StopFilter, TextStream
-from pilotlight.engines.text.tokenizer import BackendTokens
+from pilotlight.engines.text.tokens.detokenize import Detokenizer, StopFilter, TextStream
+from pilotlight.engines.text.tokens.tokenizer import BackendTokens
 from tests.models import tiny_tokenizer
 from tests.tokenizers import byte_level_tokenizer, llama_tokenizer
 

@@ -191,7 +191,7 @@ def _default_of(value: object) -> str | None:
 
 
 def _compile(source: TemplateSource) -> Any:
-    from pilotlight.engines.text.chat_language import (
+    from pilotlight.engines.text.tokens.chat_language import (
         compile_template,
     )  # imports jinja2, for models with a template only
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from pilotlight.engines.text.chat_template import ChatTemplate, Message, TemplateSource, find_template
+from pilotlight.engines.text.tokens.chat_template import ChatTemplate, Message, TemplateSource, find_template
 from pilotlight.errors import InputError, WeightsError
 from tests.models import tiny_model
 
