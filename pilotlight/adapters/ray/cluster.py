@@ -149,6 +149,8 @@ def _variables() -> dict[str, str]:
         "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),
         # Disables gRPC's message about every process that a replica starts.
         "GRPC_ENABLE_FORK_SUPPORT": "0",
+        # A proxy that a busy machine starts slowly is killed after 5 s by default, and the command fails with it.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": os.environ.get("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60"),
         # Ray's own log goes to files; the predictor's output is printed.
         "RAY_SERVE_LOG_TO_STDERR": "0",
         # Keep identical lines of two replicas separate and without colors.

@@ -12,10 +12,10 @@ import pytest
 from tests.models import tiny_model
 
 DEADLINE_S = 300
-# Of other packages: 1,430 without optional ones such as PIL, 1,124 of them torch's. Of our own, which are small: 54.
+# Of other packages: 1,430 without optional ones such as PIL, 1,124 of them torch's. Of our own, which are small: 72.
 # Raise either for a reason only.
 MOST_MODULES = 1475
-MOST_OWN_MODULES = 72
+MOST_OWN_MODULES = 80
 LEFT_OUT = ("sympy", "mpmath", "scipy", "torch._inductor", "torch.distributed.tensor", "torch.distributed.fsdp")
 
 
