@@ -98,7 +98,7 @@ class AsyncClient:
         following.
         """
         for handle in self._running:
-            self._apart(handle.abandon())
+            self._start_closing_task(handle.abandon())
         while self._ending:
             await asyncio.wait(self._ending)
         for handle in list(self._handles):
@@ -187,7 +187,7 @@ class AsyncClient:
                 lambda within_s: self.run(given, timeout_s=within_s),
                 after_s=hedge_after_s,
                 total_s=total_s,
-                apart=self._apart,
+                start_task=self._start_closing_task,
             )
         async with self.running(inputs, timeout_s=timeout_s) as handle:
             return (await handle.wait()).raise_for_status()
@@ -240,9 +240,9 @@ class AsyncClient:
         finally:
             self._running.discard(handle)
             # Shielded, so that cancelling the caller does not cancel the request that cancels the prediction.
-            await asyncio.shield(self._apart(handle.abandon()))
+            await asyncio.shield(self._start_closing_task(handle.abandon()))
 
-    def _apart(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _start_closing_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start ``work`` as a task that ``close`` waits for."""
         task = asyncio.create_task(work)
         self._ending.add(task)
@@ -255,7 +255,9 @@ class AsyncClient:
         try:
             return await asyncio.shield(accepting)
         except asyncio.CancelledError:
-            await asyncio.shield(self._apart(_refuse(accepting, min(timeouts.answer_s, _LEAVE_S))))
+            await asyncio.shield(
+                self._start_closing_task(_cancel_when_accepted(accepting, min(timeouts.answer_s, _LEAVE_S)))
+            )
             raise
 
     def _finish(self, prediction: Prediction, total_s: float) -> Result:
@@ -267,7 +269,7 @@ class AsyncClient:
         return result_of(prediction, target=str(self.target), timing=times, cost_usd=cost)
 
 
-async def _refuse(accepting: asyncio.Task[Job], patience_s: float) -> None:
+async def _cancel_when_accepted(accepting: asyncio.Task[Job], patience_s: float) -> None:
     """Cancel a prediction whose caller has left, if its id arrives within ``patience_s`` seconds."""
     await asyncio.wait([accepting], timeout=patience_s)
     if accepting.done() and not accepting.cancelled() and accepting.exception() is None:

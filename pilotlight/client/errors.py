@@ -44,7 +44,7 @@ def mapped_errors(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def understood(who: object) -> Iterator[None]:
+def parse_errors(who: object) -> Iterator[None]:
     """Raise errors of parsing a target's answer as ``TargetError``; ``who`` describes the target in messages.
 
     Raises:
@@ -110,20 +110,20 @@ def raise_for_status(response: httpx2.Response) -> None:
 
 def _detail(response: httpx2.Response) -> str:
     """Return the error message of a response, or its reason phrase; long messages are cut."""
-    text = said_in(response.text).strip() or response.reason_phrase
+    text = error_message(response.text).strip() or response.reason_phrase
     return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]} ..."
 
 
-def said_in(said: Any) -> str:
+def error_message(said: Any) -> str:
     """Return the message in an error body, which is text or JSON; JSON inside a text is read too."""
     if isinstance(said, str):
         with suppress(ValueError):
             inner = json.loads(said)
             if isinstance(inner, Mapping):
-                return said_in(inner)
+                return error_message(inner)
         return said
     if isinstance(said, Mapping):
         for key in _WORDS_AT:
             if said.get(key):
-                return said_in(said[key])
+                return error_message(said[key])
     return json.dumps(said, ensure_ascii=False)

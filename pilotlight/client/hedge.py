@@ -14,7 +14,7 @@ async def hedged(
     *,
     after_s: float,
     total_s: float | None,
-    apart: Callable[[Coroutine[Any, Any, Any]], object],
+    start_task: Callable[[Coroutine[Any, Any, Any]], object],
 ) -> Result:
     """Return the first result that succeeds; if neither does, raise the first one's error.
 
@@ -22,7 +22,7 @@ async def hedged(
         run: runs the prediction once with a limit in seconds; cancelling it cancels the prediction.
         after_s: seconds after which the prediction is sent again.
         total_s: limit in seconds for both together.
-        apart: starts a coroutine as a task that the caller need not wait for: the end of the slower prediction.
+        start_task: starts a coroutine as a task that the caller need not wait for: the end of the slower prediction.
     """
     runs = [asyncio.create_task(run(total_s))]
     try:
@@ -38,7 +38,7 @@ async def hedged(
     finally:
         for one in runs:
             one.cancel()
-        apart(_settled(runs))
+        start_task(_settled(runs))
 
 
 async def _settled(runs: list[asyncio.Task[Result]]) -> None:

@@ -31,7 +31,7 @@ class _Front(Generic[C]):
     def __init__(self, make: Callable[[], C]) -> None:
         self._loop = LoopThread()
         try:
-            self._client: C = self._loop.run(_made(make))
+            self._client: C = self._loop.run(_call(make))
         except BaseException:
             self._loop.close()
             raise
@@ -180,6 +180,6 @@ class SyncHandle:
         return self._loop.each(self._handle.__aiter__())
 
 
-async def _made(make: Callable[[], C]) -> C:
+async def _call(make: Callable[[], C]) -> C:
     """Create a client on the event loop that it will use."""
     return make()

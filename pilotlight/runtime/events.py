@@ -107,7 +107,7 @@ def decode_event(name: str, data: str) -> Event | None:
             case "error":
                 raise WorkerError(f"the Cog server ended the stream: {body.get('error', body)}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WorkerError(f"the Cog server sent an event {name!r} that makes no sense: {data[:200]!r}") from error
+        raise WorkerError(f"the Cog server sent an event {name!r} that cannot be parsed: {data[:200]!r}") from error
     return None
 
 

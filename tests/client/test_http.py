@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from pilotlight.client import Retry, Timeouts
-from pilotlight.client.errors import following, mapped_errors, understood, unsent
+from pilotlight.client.errors import following, mapped_errors, parse_errors, unsent
 from pilotlight.client.http import Http, decoded, is_local
 from pilotlight.errors import (
     InputError,
@@ -165,7 +165,10 @@ def test_a_url_that_is_none_is_the_targets_mistake():
 
 @pytest.mark.parametrize("wrong", [{}, [], None, "text", {"a": 1}, {"a": {"b": "x"}}])
 def test_an_answer_of_another_shape_is_the_targets_mistake(wrong):
-    with pytest.raises(TargetError, match="the target sent an answer of an unexpected form"), understood("the target"):
+    with (
+        pytest.raises(TargetError, match="the target sent an answer of an unexpected form"),
+        parse_errors("the target"),
+    ):
         int(wrong["a"]["b"])
 
 

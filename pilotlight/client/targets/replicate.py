@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from pilotlight.client.connection import Timeouts
-from pilotlight.client.errors import following, understood, unsent
+from pilotlight.client.errors import following, parse_errors, unsent
 from pilotlight.client.http import Http, Retry
 from pilotlight.client.targets.names import Target
 from pilotlight.errors import TargetError, TargetMissingError
@@ -86,12 +86,12 @@ class ReplicateConnection:
 
     async def upload(self, name: str, content: bytes, content_type: str) -> str | None:
         answer = await self._http.call("POST", "/v1/files", files={"content": (name, content, content_type)})
-        with understood(self._target):
+        with parse_errors(self._target):
             url: str = answer["urls"]["get"]
         return url
 
     def _job(self, answer: Any) -> ReplicateJob:
-        with understood(self._target):
+        with parse_errors(self._target):
             return ReplicateJob(self._http, answer, decodes=_decoder(self._schema))
 
     async def _create_path(self) -> str:
@@ -104,7 +104,7 @@ class ReplicateConnection:
         """Return ``OWNER/NAME``; for a gateway target without a name, that of the first model it serves."""
         if not self._name:
             answer = await self._http.call("GET", "/v1/models")
-            with understood(self._target):
+            with parse_errors(self._target):
                 names = [f"{one['owner']}/{one['name']}" for one in answer["results"]]
             if not names:
                 raise TargetMissingError(f"{self._target} serves no model yet; push one, or name a project to serve")
@@ -115,7 +115,7 @@ class ReplicateConnection:
         """Return the version's OpenAPI document; Replicate's own official models do not provide it."""
         name, version = await self._model_name(), self._target.version
         try:
-            with understood(self._target):
+            with parse_errors(self._target):
                 if self._target.kind == "replicate-deployment":
                     release = (await self._http.call("GET", f"/v1/deployments/{name}"))["current_release"]
                     name, version = release["model"], release["version"]
@@ -171,7 +171,7 @@ class ReplicateJob:
                 break
             await asyncio.sleep(next(polls, _POLL_S))
             await self._look()
-        with understood(f"prediction {self.id}"):
+        with parse_errors(f"prediction {self.id}"):
             unseen, prediction = self._unseen(), prediction_of(self._answer)
         for event in unseen:
             yield event
@@ -199,7 +199,7 @@ class ReplicateJob:
 
     async def _streamed(self) -> AsyncGenerator[Output | Log, None]:
         """Yield the stream's events, if it has a stream. A broken stream is left: polling yields what is missing."""
-        with understood(f"prediction {self.id}"):
+        with parse_errors(f"prediction {self.id}"):
             url = (self._answer.get("urls") or {}).get("stream")
         if not url or self._status.terminal:
             return
@@ -235,7 +235,7 @@ class ReplicateJob:
             self._take(await self._http.call("GET", f"/v1/predictions/{self.id}"))
 
     def _take(self, answer: Any) -> None:
-        with understood(f"prediction {self.id}"):
+        with parse_errors(f"prediction {self.id}"):
             self._status = status_of(answer)
             self._answer = answer
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from pilotlight.client.connection import Timeouts
-from pilotlight.client.errors import following, understood
+from pilotlight.client.errors import following, parse_errors
 from pilotlight.client.http import Http, Retry
 from pilotlight.client.targets.names import Target
 from pilotlight.errors import InputError, TargetBusyError, TargetError, TargetUnavailableError
@@ -81,7 +81,7 @@ class RunPodConnection:
         return None
 
     def _job(self, answer: Any) -> RunPodJob:
-        with understood(self._target):
+        with parse_errors(self._target):
             return RunPodJob(self._http, answer)
 
 
@@ -122,7 +122,7 @@ class RunPodJob:
             else:
                 await asyncio.sleep(next(quiet, _POLL_S))
         answer = await self._look()
-        with understood(f"job {self.id}"):
+        with parse_errors(f"job {self.id}"):
             last = _prediction(answer, list(self._chunks), self._status)
             kept = answer.get("output")
         for chunk in self._unseen(kept):
@@ -143,7 +143,7 @@ class RunPodJob:
             except (TargetBusyError, TargetUnavailableError):
                 self._torn = True
             else:
-                with understood(f"job {self.id}"):
+                with parse_errors(f"job {self.id}"):
                     self._state = answer.get("status", self._state)
                     return [one["output"] for one in answer.get("stream") or []]
         await self._look()
@@ -168,7 +168,7 @@ class RunPodJob:
     async def _look(self) -> Mapping[str, Any]:
         with following(f"job {self.id}"):
             answer: Mapping[str, Any] = await self._http.call("GET", f"/status/{self.id}")
-        with understood(f"job {self.id}"):
+        with parse_errors(f"job {self.id}"):
             self._state = answer["status"]
         return answer
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.client.connection import TargetState
-from pilotlight.client.errors import said_in
+from pilotlight.client.errors import error_message
 from pilotlight.client.targets.names import Target
 from pilotlight.errors import (
     InputError,
@@ -61,7 +61,7 @@ def error_for(target: Target, response: Mapping[str, Any]) -> PilotlightError:
 def _of_the_container(response: Mapping[str, Any], words: str) -> PilotlightError:
     """Convert an error response of pilotlight's container, which SageMaker forwards."""
     status = int(response.get("OriginalStatusCode") or 500)
-    said = said_in(response.get("OriginalMessage") or words)
+    said = error_message(response.get("OriginalMessage") or words)
     if status in _REFUSED:
         return InputError("input", said)
     return TargetBusyError(said) if status == _BUSY else TargetUnavailableError(said)

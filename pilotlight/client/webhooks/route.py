@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.client.errors import understood
+from pilotlight.client.errors import parse_errors
 from pilotlight.client.targets.replicate import prediction_of
 from pilotlight.client.webhooks.deliveries import Deliveries
 from pilotlight.client.webhooks.verify import TOLERANCE_S, header_parts, verified
@@ -149,7 +149,7 @@ def notice_from(webhook_id: str, body: bytes) -> Notice:
     Raises:
         TargetError: the body is not a prediction.
     """
-    with understood(f"webhook {webhook_id}"):
+    with parse_errors(f"webhook {webhook_id}"):
         document = json.loads(body)
         found = prediction_of(document)
         return Notice(

@@ -56,7 +56,7 @@ class Sampling:
             tokens are equally likely to the last bits, either may win.
 
     Raises:
-        InputError: a value that makes no sense. Engines rely on it: one bad row would fail its whole batch.
+        InputError: a value is out of range. Engines rely on it: one bad row would fail its whole batch.
     """
 
     max_tokens: int = 512

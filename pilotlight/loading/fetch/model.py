@@ -102,7 +102,7 @@ def fetch(
             work = _Fetch(parsed, folder, plan, jobs, watcher, policy or RetryPolicy(), check or _check)
             return _run(work.run(environ, allow_http=allow_http))
     except OSError as error:
-        raise FetchError(f"cannot write to {folder}: {error}. What arrived is kept") from error
+        raise FetchError(f"cannot write to {folder}: {error}. The bytes already received are kept") from error
 
 
 def _check(folder: Path) -> None:

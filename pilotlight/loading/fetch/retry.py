@@ -61,7 +61,8 @@ class Retries:
             raise FetchError(f"{error}, and asks to wait {asked:.0f} s: try again then") from error
         if self._failures > self._policy.retries:
             raise FetchError(
-                f"{error}, {self._failures} times in a row. What arrived is kept: the same command goes on from there"
+                f"{error}, {self._failures} times in a row. "
+                "The bytes already received are kept: run the same command again to resume"
             ) from error
         # Not a secret: spreads clients.
         delay_s = self._policy.delay_s(self._failures, jitter=random.random(), retry_after_s=asked)  # noqa: S311

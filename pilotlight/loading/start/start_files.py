@@ -102,7 +102,9 @@ def read_list(path: Path) -> list[FileRanges]:
         _FORMAT,
         _VERSION,
     ):
-        raise ValueError(f"it is no list of this version; make it again with: pilotlight start-files {path.parent}")
+        raise ValueError(
+            f"it was written by another version of pilotlight; make it again with: pilotlight start-files {path.parent}"
+        )
     return [FileRanges(name, tuple((start, size) for start, size in ranges)) for name, ranges in document["files"]]
 
 

@@ -160,4 +160,4 @@ def _mapped_errors() -> Iterator[None]:
     except (WireError, OSError) as error:
         raise WorkerCrashedError(f"the connection to the Cog server broke: {error}") from error
     except (ValueError, KeyError) as error:
-        raise WorkerError(f"the Cog server sent an answer that makes no sense: {error}") from error
+        raise WorkerError(f"the Cog server sent an answer that cannot be parsed: {error}") from error

@@ -143,7 +143,7 @@ def test_a_stream():
         (answer(406, b"no"), "error", "HTTP 406: no"),
         (answer(409, b"busy"), "rejected", "busy"),
         (events(("start", {"id": "a"})), "error", "the stream ended before the prediction did"),
-        (events(("output", {"chunk": 1})), "error", "makes no sense"),
+        (events(("output", {"chunk": 1})), "error", "cannot be parsed"),
         (events(("completed", {"id": "a", "status": "failed", "error": "no"})), "failed", "no"),
     ],
 )

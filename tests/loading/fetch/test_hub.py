@@ -96,7 +96,7 @@ def test_interrupted_twice_by_failures_then_finished(hub: FakeHub, tmp_path: Pat
     folder = tmp_path / "weights" / "name"
     for upto in (1000, 3000):
         hub.fail(WEIGHTS, Fault(break_after=upto - (0 if upto == 1000 else 1000)), *[Fault(status=500)] * 4)
-        with pytest.raises(FetchError, match=r"500, 4 times in a row. What arrived is kept"):
+        with pytest.raises(FetchError, match=r"500, 4 times in a row. The bytes already received are kept"):
             get(hub, tmp_path)
         assert (folder / f"{WEIGHTS}.part").read_bytes() == files[WEIGHTS][:upto]
         assert not (folder / WEIGHTS).exists()

@@ -120,8 +120,8 @@ def test_a_server_without_its_python_process_is_not_busy():
         ((413, "text/plain", "too large"), InputError, "too large"),
         (as_json(503, {"error": "Setup has not finished"}), WorkerError, "not ready: Setup has not finished"),
         ((500, "text/plain", "x" * 10_000), WorkerError, "answered 500: x{400}$"),
-        ((200, "application/json", "nonsense"), WorkerError, "makes no sense"),
-        ((200, "text/event-stream", "event: completed\ndata: {}\n\n"), WorkerError, "makes no sense"),
+        ((200, "application/json", "nonsense"), WorkerError, "cannot be parsed"),
+        ((200, "text/event-stream", "event: completed\ndata: {}\n\n"), WorkerError, "cannot be parsed"),
     ],
 )
 def test_refusals(answer, error, message):
