@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """Write docs/reference/ from the code: commands, inputs, errors, doctor's rules, settings, HTTP routes,
-architectures.
+architectures, licences.
 
 With --check nothing is written; the exit status is 1 where a page differs from the code.
 """
@@ -19,6 +19,7 @@ from pilotlight.gateway.reference import http_reference
 from scripts.dev.reference_architectures import architectures_page
 from scripts.dev.reference_cli import cli_page
 from scripts.dev.reference_errors import errors_page
+from scripts.dev.reference_licenses import licenses_page
 from scripts.dev.reference_rules import rules_page
 from scripts.dev.reference_schemas import inputs_page
 
@@ -31,6 +32,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_reference,
     "http.md": http_reference,
     "architectures.md": architectures_page,
+    "licenses.md": licenses_page,
 }
 
 
