@@ -13,6 +13,7 @@ from pilotlight.errors import ConfigError, UsageError
 __all__ = ["CATALOG_NAME", "KnownModel", "find_known", "read_catalog"]
 
 CATALOG_NAME = "models.toml"
+BUILT_IN = Path(__file__).parents[2] / "weights" / CATALOG_NAME  # the project's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,32 @@ class KnownModel:
     generation: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_catalog(weights_dir: Path) -> dict[str, KnownModel]:
-    """Read the catalog in ``weights_dir``, by name; empty where there is none.
+def read_catalog(weights_dir: Path, *, built_in: Path = BUILT_IN) -> dict[str, KnownModel]:
+    """Read the project's catalog and the one in ``weights_dir``, by name; an entry of the latter wins.
 
     Raises:
-        ConfigError: it is not TOML, or an entry lacks something.
+        ConfigError: one of them is not TOML, or an entry lacks something.
     """
-    path = weights_dir / CATALOG_NAME
+    return _read(built_in) | _read(weights_dir / CATALOG_NAME)
+
+
+def find_known(name: str, weights_dir: Path, *, built_in: Path = BUILT_IN) -> KnownModel:
+    """Return the entry of ``name``.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+        ConfigError: as ``read_catalog``.
+    """
+    models = read_catalog(weights_dir, built_in=built_in)
+    if name not in models:
+        raise UsageError(
+            f"{name!r} is not the name of a known model: {', '.join(models) or 'there is none'} "
+            f"({CATALOG_NAME} of the project or of {weights_dir}/); models of the hub are hf://org/name"
+        )
+    return models[name]
+
+
+def _read(path: Path) -> dict[str, KnownModel]:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
         return {name: _entry(name, entry) for name, entry in content["models"].items()}
@@ -52,20 +72,6 @@ def read_catalog(weights_dir: Path) -> dict[str, KnownModel]:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}; expected [models.NAME] with about, source and licence") from error
-
-
-def find_known(name: str, weights_dir: Path) -> KnownModel:
-    """Return the entry of ``name``.
-
-    Raises:
-        UsageError: there is none; the message lists those there are.
-        ConfigError: as ``read_catalog``.
-    """
-    models = read_catalog(weights_dir)
-    if name not in models:
-        known = ", ".join(models) or "none"
-        raise UsageError(f"{name!r} is not in {weights_dir / CATALOG_NAME}, which has {known}")
-    return models[name]
 
 
 def _entry(name: str, entry: Mapping[str, Any]) -> KnownModel:

@@ -23,10 +23,23 @@ def test_the_projects_catalog_has_the_default_model_and_pinned_sources() -> None
         assert model.about
 
 
-def test_a_folder_without_a_catalog_knows_no_model(tmp_path: Path) -> None:
-    assert read_catalog(tmp_path) == {}
-    with pytest.raises(UsageError, match=r"'x' is not in .*models\.toml, which has none"):
+def test_a_folder_without_a_catalog_knows_the_projects_models(tmp_path: Path) -> None:
+    assert read_catalog(tmp_path) == read_catalog(ROOT / "weights")
+    assert find_known(TEXT_MODELS[0], tmp_path).name == TEXT_MODELS[0]
+    with pytest.raises(UsageError, match=rf"'x' is not the name of a known model: {TEXT_MODELS[0]}, .*hf://org/name"):
         find_known("x", tmp_path)
+    with pytest.raises(UsageError, match="there is none"):
+        find_known("x", tmp_path, built_in=tmp_path / "nothing.toml")
+
+
+def test_a_folders_own_entries_win(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(
+        f"[models.{TEXT_MODELS[0]}]\nabout = 'mine'\nsource = 'file:///m'\nlicence = 'MIT'\n"
+        "[models.own]\nabout = 'mine'\nsource = 'file:///o'\nlicence = 'MIT'\n"
+    )
+    models = read_catalog(tmp_path)
+    assert (models[TEXT_MODELS[0]].about, models["own"].source) == ("mine", "file:///o")
+    assert models.keys() > read_catalog(ROOT / "weights").keys()
 
 
 @pytest.mark.parametrize(

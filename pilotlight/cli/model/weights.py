@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from pilotlight.loading.fetch.model import Fetched
     from pilotlight.loading.progress import Watcher
 
+DEFAULT_WEIGHTS_DIR = Path("weights")
 INTERRUPTED = 130  # conventional exit status after Ctrl-C
 
 _weights_dir = click.option(
     "--weights-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("weights"),
+    default=DEFAULT_WEIGHTS_DIR,
     show_default=True,
     help="The folder that holds the model folders.",
 )
@@ -221,12 +223,13 @@ def list_models(weights_dir: Path, as_json: bool) -> None:
 
 
 def _show_known(weights_dir: Path) -> None:
-    """Name the models of the catalog that are not here."""
+    """Name the models of the catalogs that are not in this folder."""
     from pilotlight.loading.catalog import read_catalog
 
     missing = [one for name, one in read_catalog(weights_dir).items() if not (weights_dir / name).is_dir()]
     if missing:
-        click.echo("\nNot here yet; pilotlight weights fetch NAME fetches one:")
+        into = "" if weights_dir == DEFAULT_WEIGHTS_DIR else f" --weights-dir {shlex.quote(str(weights_dir))}"
+        click.echo(f"\nNot here yet; pilotlight weights fetch NAME{into} fetches one:")
         for one in missing:
             click.echo(f"  {one.name}: {one.about} ({one.licence})")
 

@@ -51,9 +51,12 @@ def test_fetch_list_verify(hub: FakeHub, tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "is already complete" in weights(tmp_path, "fetch", "hf://org/name", hub=hub).stdout
 
-    header, row = weights(tmp_path, "list").stdout.splitlines()
+    listing = weights(tmp_path, "list").stdout
+    header, row, *known = listing.splitlines()
     assert header.split() == ["name", "state", "size", "files", "parameters", "engines", "source"]
     assert row.split() == ["name", "complete", "200.2", "kB", "4", "50.0k", "F32", "torch", "hf://org/name"]
+    assert "Not here yet; pilotlight weights fetch NAME fetches one:" in known
+    assert "  minilm-l6-v2: " in listing
     assert weights(tmp_path, "verify").stdout == "weights/name: 4 files, every byte as the manifest says\n"
     assert weights(tmp_path, "verify", "name", "weights/name").stdout.count("every byte") == 2
 
@@ -121,7 +124,10 @@ def test_pickles_are_a_mistake_and_a_lost_server_a_failure(hub: FakeHub, tmp_pat
 
 
 def test_list_of_nothing(tmp_path: Path) -> None:
-    assert "There is no model under weights/" in weights(tmp_path, "list").stdout
+    listing = weights(tmp_path, "list", "--weights-dir", "my models").stdout
+    assert "There is no model under my models/" in listing
+    assert "pilotlight weights fetch NAME --weights-dir 'my models' fetches one:" in listing
+    assert "  smollm2-135m-instruct: " in listing
     assert weights(tmp_path, "list", "--json").stdout == "[]\n"
 
 
