@@ -12,6 +12,7 @@ from pathlib import Path
 from pilotlight.config.variables import (
     CACHE_GB,
     COG_MAX_CONCURRENCY,
+    DETERMINISTIC,
     DEVICE,
     DTYPE,
     ENGINE,
@@ -35,6 +36,7 @@ class EngineOptions:
             it waits for all; ``first``: it loads no more.
         cache: the folder for what is found out once and used again; ``None`` keeps nothing.
         cache_gb: memory for keys and values, where it is set by hand.
+        deterministic: whether a request's greedy text must not depend on which requests run beside it.
     """
 
     engine: str = ENGINE.default
@@ -43,6 +45,7 @@ class EngineOptions:
     staged: str = STAGED.default
     cache: Path | None = None
     cache_gb: float | None = CACHE_GB.default
+    deterministic: bool = DETERMINISTIC.default
 
     @property
     def cache_bytes(self) -> int | None:
@@ -50,7 +53,8 @@ class EngineOptions:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> EngineOptions:
-        """Read ``PILOTLIGHT_ENGINE``, ``_DEVICE``, ``_DTYPE``, ``_STAGED``, ``_CACHE`` and ``_CACHE_GB``.
+        """Read ``PILOTLIGHT_ENGINE``, ``_DEVICE``, ``_DTYPE``, ``_STAGED``, ``_CACHE``, ``_CACHE_GB`` and
+        ``_DETERMINISTIC``.
 
         Raises:
             ConfigError: a value is not allowed.
@@ -62,6 +66,7 @@ class EngineOptions:
             staged=STAGED.read(environ),
             cache=cache_folder(environ),
             cache_gb=CACHE_GB.read(environ),
+            deterministic=DETERMINISTIC.read(environ),
         )
 
 

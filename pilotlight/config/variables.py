@@ -170,6 +170,15 @@ STAGED = Variable(
     "`first` loads no more, as `pilotlight predict` does.",
     "predictor",
 )
+DETERMINISTIC = Variable(
+    "PILOTLIGHT_DETERMINISTIC",
+    flag,
+    "0, or 1 for texts that do not depend on other requests",
+    False,
+    "Whether a request's greedy text is the same whichever requests run beside it: everything is computed in float32, "
+    "which takes more memory and is slower where 16 bits or 8 bits are fast.",
+    "predictor",
+)
 COG_MAX_CONCURRENCY = Variable(
     "COG_MAX_CONCURRENCY",
     count,
@@ -392,6 +401,7 @@ VARIABLES: tuple[Variable[object], ...] = (
     DTYPE,
     CACHE_GB,
     STAGED,
+    DETERMINISTIC,
     SLOTS,
     QUEUE,
     POOLING,

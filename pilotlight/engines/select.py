@@ -155,6 +155,7 @@ def _open(model: Path, choice: Choice, options: EngineOptions, *, slots: int, qu
             queue_size=queue_size,
             staged=options.staged,
             cache_bytes=options.cache_bytes,
+            deterministic=options.deterministic,
         )
     from pilotlight.engines.torch.engine import TorchEngine
 
@@ -166,6 +167,7 @@ def _open(model: Path, choice: Choice, options: EngineOptions, *, slots: int, qu
         queue_size=queue_size,
         cache=options.cache,
         cache_bytes=options.cache_bytes,
+        deterministic=options.deterministic,
     )
 
 
@@ -177,8 +179,9 @@ def open_artifact(
     queue_size: int,
     staged: str = "0",
     cache_bytes: int | None = None,
+    deterministic: bool = False,
 ) -> BackendEngine:
-    """Open the engine of an artifact; ``staged`` and ``cache_bytes`` as in ``EngineOptions``.
+    """Open the engine of an artifact; ``staged``, ``cache_bytes`` and ``deterministic`` as in ``EngineOptions``.
 
     Raises:
         ConfigError: its packages are not installed.
@@ -188,12 +191,27 @@ def open_artifact(
     if artifact.engine == "onnx":
         from pilotlight.engines.onnx.engine import OnnxEngine
 
-        return OnnxEngine(model, artifact, slots=slots, queue_size=queue_size, cache_bytes=cache_bytes)
+        return OnnxEngine(
+            model,
+            artifact,
+            slots=slots,
+            queue_size=queue_size,
+            cache_bytes=cache_bytes,
+            deterministic=deterministic,
+        )
     from pilotlight.engines.openvino.engine import OpenVINOEngine, Stages
     from pilotlight.engines.openvino.stateful import StageUnfitError
 
     stages = {"1": Stages.BOTH, "0": Stages.BATCHING, "first": Stages.FIRST}[staged]
-    open_stages = partial(OpenVINOEngine, model, artifact, slots=slots, queue_size=queue_size, cache_bytes=cache_bytes)
+    open_stages = partial(
+        OpenVINOEngine,
+        model,
+        artifact,
+        slots=slots,
+        queue_size=queue_size,
+        cache_bytes=cache_bytes,
+        deterministic=deterministic,
+    )
     try:
         return open_stages(stages=stages)
     except StageUnfitError as error:

@@ -41,12 +41,13 @@ def test_a_text_predictor_reads_its_variables() -> None:
         "PILOTLIGHT_DEVICE": "cuda:1",
         "PILOTLIGHT_DTYPE": "bfloat16",
         "PILOTLIGHT_STAGED": "0",
+        "PILOTLIGHT_DETERMINISTIC": "1",
         "PILOTLIGHT_CACHE": "/caches",
         "PILOTLIGHT_SLOTS": "4",
         "PILOTLIGHT_QUEUE": "9",
         "COG_MAX_CONCURRENCY": "32",
     }
-    engine = EngineOptions("torch", "cuda:1", "bfloat16", staged="0", cache=Path("/caches"))
+    engine = EngineOptions("torch", "cuda:1", "bfloat16", staged="0", cache=Path("/caches"), deterministic=True)
     assert TextSettings.from_env(environ) == TextSettings("org/model", engine, slots=4, queue_size=9)
     del environ["PILOTLIGHT_SLOTS"], environ["PILOTLIGHT_QUEUE"]
     assert TextSettings.from_env(environ) == TextSettings("org/model", engine, slots=32, queue_size=None)

@@ -39,12 +39,15 @@ class OnnxBackend(ThreadedBackend):
     Args:
         model: loaded; nothing else runs it.
         planned: of the cache.
+        one_by_one: compute the rows of a step one after the other: the order of additions in a row then does not depend
+            on how many there are.
     """
 
-    def __init__(self, model: OnnxModel, planned: OnnxCachePlan) -> None:
+    def __init__(self, model: OnnxModel, planned: OnnxCachePlan, *, one_by_one: bool = False) -> None:
         super().__init__("pilotlight-onnx", waits_for_readers=True)
         self._model = model
         self._planned = planned
+        self._one_by_one = one_by_one
         plan = planned.reservation.plan
         self._admission = Admission(planned.layout, plan.units, plan.slots)
         self.slots = plan.slots
@@ -119,6 +122,12 @@ class OnnxBackend(ThreadedBackend):
         inside = [slot for slot in self._rows if slot is not None]
         ready = [len(slot.unread) == 1 and not slot.generation.ended for slot in inside]
         if not any(ready):
+            return
+        if self._one_by_one:
+            for row, slot in enumerate(inside):
+                if ready[row]:
+                    slot.read += 1
+                    _push(slot, slot.sampler.choose(self._model.run(row, [slot.unread], [slot.read])[0]))
             return
         # The other rows are computed too. What that writes lies behind their text and is overwritten later.
         ids = [slot.unread if one else [0] for slot, one in zip(inside, ready, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from pilotlight.tracing import stage
 
 __all__ = ["OnnxEngine"]
 
+log = logging.getLogger(__name__)
+
 
 class OnnxEngine(BackendEngine):
     """Continuous batching on the CPU.
@@ -29,6 +32,7 @@ class OnnxEngine(BackendEngine):
         slots: requests that advance together, at most.
         queue_size: further requests that may wait.
         cache_bytes: of keys and values, where it is set by hand.
+        deterministic: compute every request by itself, so that its text does not depend on which run beside it.
 
     Raises:
         ConfigError: the runtime is not installed.
@@ -43,6 +47,7 @@ class OnnxEngine(BackendEngine):
         slots: int = DEFAULT_TEXT.slots,
         queue_size: int = ENGINE_QUEUE_SIZE,
         cache_bytes: int | None = None,
+        deterministic: bool = False,
     ) -> None:
         with stage("weights"):
             codec = TokenizerCodec(model)
@@ -52,9 +57,11 @@ class OnnxEngine(BackendEngine):
         # A token that the model has no score for can be neither chosen nor banned.
         facts = replace(facts, eos_ids=tuple(token for token in facts.eos_ids if token < loaded.vocab_size))
         context_tokens = min(facts.context_tokens, _short_context(model))
+        if deterministic:
+            log.info("deterministic: a step computes one request after the other, not all of them together")
         planned = plan_onnx_cache(loaded, context_tokens=context_tokens, slots=slots, stated_bytes=cache_bytes)
         try:
-            backend = OnnxBackend(loaded, planned)
+            backend = OnnxBackend(loaded, planned, one_by_one=deterministic)
         except BaseException:
             planned.reservation.release()
             raise

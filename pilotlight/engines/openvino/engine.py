@@ -52,6 +52,8 @@ class OpenVINOEngine(BackendEngine):
         queue_size: further requests that may wait.
         stages: which to start.
         cache_bytes: of keys and values, where it is set by hand.
+        deterministic: compute in float32 and without a first stage, so that a request's greedy text does not depend on
+            which requests run beside it.
 
     Attributes:
         stages: the back end that goes from the first stage to the second; ``None`` where there is one stage only.
@@ -70,8 +72,12 @@ class OpenVINOEngine(BackendEngine):
         queue_size: int = ENGINE_QUEUE_SIZE,
         stages: Stages = Stages.BOTH,
         cache_bytes: int | None = None,
+        deterministic: bool = False,
     ) -> None:
-        modules = runtime()
+        modules = runtime(deterministic=deterministic)
+        if deterministic:
+            stages = Stages.BATCHING
+            log.info("deterministic: float32 arithmetic and cache, no quantized activations, no first stage")
         # Opening the compiled model releases the interpreter lock, so the tokenizer is read meanwhile.
         with ThreadPoolExecutor(1, "pilotlight-open") as pool:
             opening = pool.submit(_open_first, modules, artifact) if stages is not Stages.BATCHING else None

@@ -8,6 +8,7 @@ instruction set; that is a ``StageUnfitError``, and the engine starts without it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,15 @@ def import_stateful(runtime: Runtime, artifact: Path, precision: str) -> Statefu
 def open_stateful(runtime: Runtime, artifact: Path, precision: str) -> StatefulModel:
     """Open the same, or compile it where that file cannot be used, which takes longer but works on every machine.
 
+    The file is not used for a deterministic engine either: it computes in the precision that it was compiled for.
+
     Raises:
         StageUnfitError: the model is not for this stage.
     """
-    try:
-        return import_stateful(runtime, artifact, precision)
-    except StageUnfitError:
-        return StatefulModel(runtime, _compile(runtime, artifact, precision))
+    if not runtime.deterministic:
+        with suppress(StageUnfitError):
+            return import_stateful(runtime, artifact, precision)
+    return StatefulModel(runtime, _compile(runtime, artifact, precision))
 
 
 class StatefulModel:

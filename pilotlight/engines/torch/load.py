@@ -93,7 +93,8 @@ def load(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Loaded:
     with stage("device"):
         place = pick_device(device)
         precision = pick_dtype(dtype, place)
-    flash = place.type == "cuda" and is_flash_attn_2_available()
+    # FlashAttention has no kernels for float32.
+    flash = place.type == "cuda" and precision is not torch.float32 and is_flash_attn_2_available()
     options = {"attn_implementation": "flash_attention_2"} if flash else {}
     require_generator(folder)
     try:
