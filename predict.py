@@ -70,7 +70,7 @@ class Predictor(BasePredictor):
             description="Taken off for every time that a token is in the output", default=0.0, ge=-2, le=2
         ),
         stop_sequences: str = Input(
-            description="Comma-separated; the output ends before the first of them", default=""
+            description="Comma-separated, or a JSON list; the output ends before the first of them", default=""
         ),
         seed: int | None = Input(
             description="The same seed gives the same text; the one used is in the metrics", default=None, ge=0

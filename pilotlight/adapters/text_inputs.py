@@ -65,7 +65,7 @@ class TextInputs:
                 repetition_penalty=repetition_penalty if self.repetition_penalty is None else self.repetition_penalty,
                 presence_penalty=self.presence_penalty,
                 frequency_penalty=self.frequency_penalty,
-                stop=tuple(stop for stop in self.stop_sequences.split(",") if stop),
+                stop=_parse_stops(self.stop_sequences),
                 seed=secrets.randbelow(2**31) if self.seed is None else self.seed,
             ),
         )
@@ -111,6 +111,17 @@ class _Prompt:
     text: str
     templated: bool = False
     continues: bool = True
+
+
+def _parse_stops(text: str) -> tuple[str, ...]:
+    """Return the stop sequences of a JSON list of texts, or of a text with commas between them."""
+    try:
+        stops = json.loads(text) if text.startswith("[") else None
+    except (json.JSONDecodeError, RecursionError):
+        stops = None
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        stops = text.split(",")
+    return tuple(stop for stop in stops if stop)
 
 
 def _parse_messages(text: str) -> list[dict[str, Any]]:

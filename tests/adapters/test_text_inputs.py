@@ -94,9 +94,23 @@ def test_zero_is_a_seed_and_no_seed_is_drawn() -> None:
     assert len(drawn) > 1
 
 
-def test_stop_sequences_are_split_at_commas_and_empty_ones_dropped() -> None:
-    assert TextInputs(prompt="x", stop_sequences="\n\n,,def ").request(PLAIN).sampling.stop == ("\n\n", "def ")
-    assert TextInputs(prompt="x").request(PLAIN).sampling.stop == ()
+@pytest.mark.parametrize(
+    ("text", "stops"),
+    [
+        ("", ()),
+        ("\n\n,,def ", ("\n\n", "def ")),
+        ('[",", "a,b", ""]', (",", "a,b")),
+        ('["[x]"]', ("[x]",)),
+        ("[]", ()),
+        ("[INST],[", ("[INST]", "[")),
+        ("[1,2]", ("[1", "2]")),
+        ("[" * 999, ("[" * 999,)),
+    ],
+)
+def test_stop_sequences_are_a_json_list_or_split_at_commas_and_empty_ones_dropped(
+    text: str, stops: tuple[str, ...]
+) -> None:
+    assert TextInputs(prompt="x", stop_sequences=text).request(PLAIN).sampling.stop == stops
 
 
 def test_the_older_name_of_max_tokens_wins() -> None:

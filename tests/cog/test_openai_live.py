@@ -40,6 +40,14 @@ def test_completions_as_they_come(client):
     assert (last.choices, last.usage.total_tokens) == ([], 5)
 
 
+def test_choices_of_several_prompts(client):
+    found = client.completions.create(
+        **ASKED, prompt=["one two", "three"], n=2, extra_body={"max_completion_tokens": 1}
+    )
+    assert [choice.text for choice in found.choices] == ["one ", "one ", "three ", "three "]
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (3, 4)
+
+
 def test_chat(client):
     found = client.chat.completions.create(**ASKED, messages=turns("a", "b", "c d"), max_completion_tokens=1)
     (choice,) = found.choices

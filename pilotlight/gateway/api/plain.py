@@ -119,6 +119,13 @@ async def predict_batch(request: Request, body: BatchBody) -> Response:
 
 
 @ROUTES.add(
+    "GET",
+    "/openai/metrics",
+    scope=Scope.READ,
+    summary="Answer as /metrics; benchmarks look here that are given /openai as their target.",
+    answers={200: PLAIN},
+)
+@ROUTES.add(
     "GET", "/metrics", scope=Scope.READ, summary="Show the metrics of all models for Prometheus.", answers={200: PLAIN}
 )
 async def show_metrics(request: Request) -> Response:

@@ -86,6 +86,13 @@ def parse(raw: bytes, body: type[Body]) -> Body:
             + (f"; the fields are {known}" if one["type"] == "extra_forbidden" and len(one["loc"]) == 1 else "")
             for one in error.errors()
         ]
+        fields = [
+            {"type": one["type"], "field": ".".join(map(str, one["loc"])), "description": one["msg"]}
+            for one in error.errors()
+        ]
         raise ApiError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "\n".join(lines), title="The body does not fit this route"
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "\n".join(lines),
+            title="The body does not fit this route",
+            extra={"invalid_fields": fields},
         ) from None

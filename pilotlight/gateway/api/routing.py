@@ -241,7 +241,8 @@ class MatchingRouter(Router):
         if (methods := self._fixed.get(path)) is not None:
             return methods, {}
         for pattern, methods in self._patterns.items():
-            if (found := pattern.fullmatch(path)) is not None:
+            # A parameter that takes slashes would also take nothing, and hide the route without it.
+            if (found := pattern.fullmatch(path)) is not None and all(found.groups()):
                 return methods, found.groupdict()
         return {}, {}
 

@@ -30,7 +30,14 @@ def error(status: HTTPStatus, body: Mapping[str, Any]) -> dict[str, Any]:
         "error": {
             "message": body["detail"],
             "type": kind,
-            "param": body.get("param"),
+            "param": body.get("param", _first_field(body)),
             "code": body.get("code", code),
         }
     }
+
+
+def _first_field(body: Mapping[str, Any]) -> str | None:
+    """Return the field of the request's body that the first mistake is in, without what is within it."""
+    fields = body.get("invalid_fields") or [{"field": ""}]
+    name: str = fields[0]["field"].partition(".")[0]
+    return name or None

@@ -9,14 +9,18 @@ would change the text.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
 from pilotlight.gateway.api.errors import ApiError
-from pilotlight.gateway.api.openai.schemas import ChatBody, CompletionBody, Message
+from pilotlight.gateway.api.openai.schemas import ChatBody, CompletionBody, ContentPart, Message
 from pilotlight.runtime.predictor_schema import InputField
+
+# As many as OpenAI allows.
+MOST_SAMPLES = 128
 
 _LIMITS = ("max_tokens", "max_new_tokens", "max_output_tokens")
 # By parameter, the inputs that can stand for it, the preferred one first; any other stands for itself.
@@ -33,7 +37,6 @@ _NEUTRAL = {
     "presence_penalty": ("0.0",),
     "frequency_penalty": ("0.0",),
     "stop": ('""', "[]"),
-    "best_of": ("1",),
     "echo": ("false",),
     "suffix": ('""',),
     "logit_bias": ("{}",),
@@ -46,7 +49,23 @@ _NEUTRAL = {
     "function_call": ('"none"', '"auto"'),
     "response_format": ('{"type": "text"}',),
     "modalities": ('["text"]',),
+    # Of vLLM and others, with their values for "off".
+    "top_k": ("0", "-1"),
+    "min_p": ("0", "0.0"),
+    "typical_p": ("1", "1.0"),
+    "repetition_penalty": ("1", "1.0"),
+    "length_penalty": ("1", "1.0"),
+    "min_tokens": ("0",),
+    "use_beam_search": ("false",),
+    "skip_special_tokens": ("true",),
+    "add_generation_prompt": ("true",),
 }
+
+# By parameter, a value that means "off" elsewhere, and what means it here.
+_OFF = {"top_k": (-1, 0)}
+
+# Fields of a message that do not change the text: whose it is, and what clients copy from answers.
+_UNTOLD = ("name", "refusal", "annotations", "reasoning", "reasoning_content", "id", "created_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +75,12 @@ class Mapped:
     Attributes:
         inputs: by name.
         params: by input, the parameter that gave it.
+        cut: the stop sequences that no input can hold: the text is cut before the first of them.
     """
 
     inputs: dict[str, Any]
     params: dict[str, str]
+    cut: tuple[str, ...] = ()
 
 
 def refused(param: str, problem: str, *, code: str | None = None) -> ApiError:
@@ -68,20 +89,26 @@ def refused(param: str, problem: str, *, code: str | None = None) -> ApiError:
     return ApiError(HTTPStatus.BAD_REQUEST, f"{param}: {problem}", extra=extra)
 
 
-def completion_inputs(body: CompletionBody, declared: Mapping[str, InputField]) -> Mapped:
-    """Return the inputs for ``POST /completions``.
+def completion_inputs(body: CompletionBody, declared: Mapping[str, InputField]) -> list[Mapped]:
+    """Return the inputs for ``POST /completions``, for each choice: ``n`` of each prompt.
 
     Raises:
         ApiError: 400 for a parameter that the predictor has no input for.
     """
     if "prompt" not in declared:
         raise refused("prompt", "this model takes only conversations: use /openai/v1/chat/completions")
-    text = {"prompt": _one_prompt(body.prompt)}
-    return _with_settings(text, "prompt", body, {"max_tokens": body.max_tokens}, declared)
+    texts = _prompts(body.prompt)
+    return [
+        one
+        for text in texts
+        for one in _samples(body, _with_settings({"prompt": text}, "prompt", body, declared), declared)
+    ]
 
 
-def chat_inputs(body: ChatBody, declared: Mapping[str, InputField]) -> Mapped:
-    """Return the inputs for ``POST /chat/completions``: the conversation as ``messages`` where that is declared.
+def chat_inputs(body: ChatBody, declared: Mapping[str, InputField]) -> list[Mapped]:
+    """Return the inputs for ``POST /chat/completions``, for each of ``n`` choices.
+
+    The conversation is the input ``messages`` where that is declared.
 
     Otherwise a conversation of one user message, with or without system messages before it, becomes ``prompt`` and
     ``system_prompt``.
@@ -89,23 +116,32 @@ def chat_inputs(body: ChatBody, declared: Mapping[str, InputField]) -> Mapped:
     Raises:
         ApiError: 400 for a parameter that the predictor has no input for.
     """
-    newer = body.max_completion_tokens is not None
-    limit = {"max_completion_tokens": body.max_completion_tokens} if newer else {"max_tokens": body.max_tokens}
-    return _with_settings(_conversation(body.messages, declared), "messages", body, limit, declared)
+    told = _with_settings(_conversation(body.messages, declared), "messages", body, declared)
+    return _samples(body, told, declared)
+
+
+def _samples(body: CompletionBody | ChatBody, mapped: Mapped, declared: Mapping[str, InputField]) -> list[Mapped]:
+    """Return the inputs for each of ``n`` choices; a seed goes up by one from choice to choice, or all were equal."""
+    n, seed = body.n or 1, body.seed
+    if not 1 <= (1 if body.n is None else body.n) <= MOST_SAMPLES:
+        raise refused("n", f"is {body.n}: give 1 to {MOST_SAMPLES}")
+    if seed is None or n == 1:
+        return [mapped] * n
+    limit = declared["seed"].schema.get("maximum", math.inf)
+    if seed + n - 1 > limit:
+        raise refused("seed", f"is {seed}: the seeds of {n} choices would go beyond {limit}")
+    return [replace(mapped, inputs={**mapped.inputs, "seed": seed + number}) for number in range(n)]
 
 
 def _with_settings(
     text: Mapping[str, Any],
     source: str,
     body: CompletionBody | ChatBody,
-    limit: Mapping[str, int | None],
     declared: Mapping[str, InputField],
 ) -> Mapped:
     """Return ``text``, which the parameter ``source`` gave, with the inputs for all other parameters."""
-    if body.n not in (None, 1):
-        raise refused("n", f"is {body.n}, but a prediction has one output: send {body.n} requests")
     given = {
-        **limit,
+        **body.limit,
         "temperature": body.temperature,
         "top_p": body.top_p,
         "presence_penalty": body.presence_penalty,
@@ -115,40 +151,53 @@ def _with_settings(
         **body.others,
     }
     inputs, params = dict(text), dict.fromkeys(text, source)
+    cut: tuple[str, ...] = ()
     for param, value in given.items():
         name = next((one for one in _NAMES.get(param, (param,)) if one in declared), None)
-        if value is None or (name is None and json.dumps(value) in _NEUTRAL.get(param, ())):
+        neutral = _NEUTRAL.get(param, ()) if param != "best_of" else ("1", json.dumps(body.n))
+        if value is None or (name is None and json.dumps(value) in neutral):
             continue
         if name is None:
             raise refused(param, "this model has no input for it; leave it out", code="unsupported_parameter")
         if name in inputs:
             raise refused(param, f"is given beside {params[name]}, which is the model's {name} already; leave one out")
-        inputs[name] = _stops(value, declared[name]) if param == "stop" else value
+        if param == "stop":
+            inputs[name], cut = _stops(value, declared[name])
+        else:
+            inputs[name] = _off(param, value, declared[name])
         params[name] = param
     if body.ignore_eos:
-        inputs |= _without_end(body, next(iter(limit.values())), declared)
-    return Mapped(inputs, params)
+        inputs |= _without_end(body, next(iter(body.limit.values())), declared)
+    return Mapped(inputs, params, cut)
 
 
-def _one_prompt(prompt: str | Sequence[Any]) -> str:
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
-    if isinstance(prompt, str):
-        return prompt
-    if isinstance(prompt, list) and prompt and isinstance(prompt[0], str):
-        raise refused("prompt", f"holds {len(prompt)} prompts, but a prediction has one: send one request for each")
-    raise refused("prompt", "holds token ids, but this model takes text: send a string")
+def _prompts(prompt: str | Sequence[Any]) -> list[str]:
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    if not prompts:
+        raise refused("prompt", "is an empty list: send a string, or a list of strings")
+    if not all(isinstance(one, str) for one in prompts):
+        raise refused("prompt", "holds token ids, but this model takes text: send a string, or a list of strings")
+    return prompts
 
 
-def _stops(stop: str | list[str], declared: InputField) -> str | list[str]:
-    """Return a list, or one text with commas, as Replicate's models declare them."""
-    stops = [stop] if isinstance(stop, str) else stop
+def _off(param: str, value: Any, declared: InputField) -> Any:
+    """Return the value, or the model's own for "off" where the given one is that of other servers."""
+    elsewhere, here = _OFF.get(param, (None, None))
+    return here if value is not None and value == elsewhere and declared.schema.get("minimum") == here else value
+
+
+def _stops(stop: str | list[str], declared: InputField) -> tuple[str | list[str], tuple[str, ...]]:
+    """Return the stop sequences as the model declares them, and those that it cannot be told.
+
+    A model declares a list, or one text, as Replicate's models do: with commas between the sequences or, where its
+    description says JSON, a JSON list.
+    """
+    stops = [one for one in ([stop] if isinstance(stop, str) else stop) if one]
     if "array" in declared.types:
-        return stops
-    for one in stops:
-        if "," in one:
-            raise refused("stop", f"{one!r} holds a comma, which separates the stop sequences of this model")
-    return ",".join(stops)
+        return stops, ()
+    if "JSON" in declared.description and any("," in one or one.startswith("[") for one in stops):
+        return json.dumps(stops, ensure_ascii=False), ()
+    return ",".join(one for one in stops if "," not in one), tuple(one for one in stops if "," in one)
 
 
 def _without_end(
@@ -184,9 +233,22 @@ def _conversation(messages: Sequence[Message], declared: Mapping[str, InputField
 def _turn(number: int, message: Message) -> dict[str, str]:
     place = f"messages.{number}"
     for name, value in (message.model_extra or {}).items():
-        if value not in (None, [], {}):
+        if name not in _UNTOLD and value not in (None, [], {}):
             raise refused("messages", f"{place}.{name} is not supported by this model: send role and content only")
     if message.content is None:
         raise refused("messages", f"{place}.content is missing")
-    content = message.content if isinstance(message.content, str) else "".join(one.text for one in message.content)
-    return {"role": "system" if message.role == "developer" else message.role, "content": content}
+    role = "system" if message.role == "developer" else message.role
+    return {"role": role, "content": _text(place, message.content)}
+
+
+def _text(place: str, content: str | list[ContentPart]) -> str:
+    if isinstance(content, str):
+        return content
+    texts = []
+    for number, part in enumerate(content):
+        if part.type not in ("text", "input_text", "output_text"):
+            raise refused("messages", f"{place}.content.{number} is of type {part.type!r}: this model takes text only")
+        if part.text is None:
+            raise refused("messages", f"{place}.content.{number}.text is missing")
+        texts.append(part.text)
+    return "".join(texts)

@@ -7,6 +7,7 @@ predictor has no input for; fields that do not change the text (``user``, ``meta
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,7 @@ class _Body(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
+    max_completion_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     presence_penalty: float | None = None
@@ -52,6 +54,13 @@ class _Body(BaseModel):
     stop: str | list[str] | None = None
     n: int | None = None
     ignore_eos: bool | None = None
+
+    @property
+    def limit(self) -> dict[str, int | None]:
+        """The most tokens of the text, by the field that says so: the newer one where both are given."""
+        if self.max_completion_tokens is not None:
+            return {"max_completion_tokens": self.max_completion_tokens}
+        return {"max_tokens": self.max_tokens}
 
     @property
     def end_user(self) -> str | None:
@@ -71,29 +80,49 @@ class CompletionBody(_Body):
     prompt: str | list[str] | list[int] | list[list[int]]
 
 
-class TextPart(BaseModel):
-    """One part of a message."""
+class ContentPart(BaseModel):
+    """One part of a message; of the types there are, ``openai.inputs`` takes texts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: Literal["text"]
-    text: str
+    type: str
+    text: str | None = None
 
 
 class Message(BaseModel):
-    """One turn of a conversation; further fields, which clients copy from answers, have to be null or empty."""
+    """One turn of a conversation; ``openai.inputs`` says which further fields it may have."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    content: str | list[ContentPart] | None = None
 
 
 class ChatBody(_Body):
     """Answers a conversation."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a prediction has said.
+
+    Attributes:
+        record: the prediction, which has succeeded.
+        text: its text.
+        cut: whether the gateway has cut the text before a stop sequence.
+    """
+
+    record: PredictionRecord
+    text: str
+    cut: bool
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the text ends, as the predictor reports in ``finish_reason``; ``stop`` where it does not."""
+        reported = self.record.metrics.get("finish_reason")
+        return reported if reported in ("stop", "length", "content_filter") and not self.cut else "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,36 +141,56 @@ class AnswerShape:
     piece: str
     chat: bool
 
-    def answer(self, version: Version, record: PredictionRecord, text: str) -> dict[str, Any]:
-        """Return the answer for a prediction that has succeeded, with its usage where the predictor reports it."""
-        said = {"message": {"role": "assistant", "content": text, "refusal": None}} if self.chat else {"text": text}
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish_reason(record)}
-        shown = {**self._head(self.whole, version, record), "choices": [choice]}
-        counted = usage(record)
+    def answer(self, version: Version, said: Sequence[Said], samples: int = 1) -> dict[str, Any]:
+        """Return the answer for predictions that have succeeded, with their usage where the predictor reports it.
+
+        Args:
+            version: the version that ran.
+            said: the texts, one for each choice.
+            samples: how many choices there are of one prompt.
+        """
+        choices = [self._choice(index, one) for index, one in enumerate(said)]
+        records = [one.record for one in said]
+        shown = {**self._head(self.whole, version, records[0]), "choices": choices}
+        counted = usage(records, samples)
         return shown if counted is None else {**shown, "usage": counted}
 
     def event(
-        self, version: Version, record: PredictionRecord, text: str | None, *, first: bool, counts: bool
+        self,
+        version: Version,
+        record: PredictionRecord,
+        index: int,
+        text: str | None,
+        *,
+        first: bool,
+        end: str | None,
+        counts: bool,
     ) -> bytes:
         """Return one event of a stream.
 
         Args:
             version: the version that runs.
-            record: the prediction; once it has succeeded, it says why the text ends.
-            text: the next piece; ``None`` at the end.
-            first: whether this is the first event.
+            record: the prediction of the first choice.
+            index: the choice.
+            text: its next piece; ``None`` at its end.
+            first: whether this is its first event.
+            end: why its text ends; ``None`` before the end.
             counts: whether an event with the usage follows, which every event before it announces.
         """
         delta = {**({"role": "assistant"} if first else {}), **({} if text is None else {"content": text})}
         said: dict[str, Any] = {"delta": delta} if self.chat else {"text": text or ""}
-        end = finish_reason(record) if text is None and record.status.terminal else None
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": end}
+        choice = {"index": index, **said, "logprobs": None, "finish_reason": end}
         shown = {**self._head(self.piece, version, record), "choices": [choice]}
         return encode({**shown, "usage": None} if counts else shown)
 
-    def counted(self, version: Version, record: PredictionRecord) -> bytes:
+    def counted(self, version: Version, records: Sequence[PredictionRecord], samples: int) -> bytes:
         """Return the last event, with the usage; ``null`` where the predictor does not report it."""
-        return encode({**self._head(self.piece, version, record), "choices": [], "usage": usage(record)})
+        return encode({**self._head(self.piece, version, records[0]), "choices": [], "usage": usage(records, samples)})
+
+    def _choice(self, index: int, one: Said) -> dict[str, Any]:
+        message = {"role": "assistant", "content": one.text, "refusal": None}
+        shown: dict[str, Any] = {"message": message} if self.chat else {"text": one.text}
+        return {"index": index, **shown, "logprobs": None, "finish_reason": one.finish_reason}
 
     def _head(self, kind: str, version: Version, record: PredictionRecord) -> dict[str, Any]:
         return {
@@ -167,19 +216,24 @@ def model(version: Version) -> dict[str, Any]:
     return {"id": version.model, "object": "model", "created": int(version.created_at), "owned_by": version.owner}
 
 
-def usage(record: PredictionRecord) -> dict[str, int] | None:
-    """Return the numbers of tokens that the predictor reports; ``None`` where it does not. Nothing is estimated."""
-    counts = [record.metrics.get(name) for name in ("input_token_count", "output_token_count")]
-    prompt, completion = (count if isinstance(count, int) and not isinstance(count, bool) else None for count in counts)
-    if prompt is None or completion is None:
-        return None
+def usage(records: Sequence[PredictionRecord], samples: int = 1) -> dict[str, int] | None:
+    """Return the numbers of tokens that the predictor reports; ``None`` where it does not. Nothing is estimated.
+
+    A prompt that ``samples`` predictions in a row have in common is counted once.
+    """
+    counts = [[_count(record, f"{side}_token_count") for side in ("input", "output")] for record in records]
+    prompt = completion = 0
+    for number, (read, written) in enumerate(counts):
+        if read is None or written is None:
+            return None
+        prompt += read if number % samples == 0 else 0
+        completion += written
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def finish_reason(record: PredictionRecord) -> str:
-    """Return why the text ends, as the predictor reports in ``finish_reason``; ``stop`` where it does not."""
-    reported = record.metrics.get("finish_reason")
-    return reported if reported in ("stop", "length", "content_filter") else "stop"
+def _count(record: PredictionRecord, metric: str) -> int | None:
+    count = record.metrics.get(metric)
+    return count if isinstance(count, int) and not isinstance(count, bool) else None
 
 
 def text_of_output(output: Any) -> str:

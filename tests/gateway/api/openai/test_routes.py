@@ -12,6 +12,7 @@ from pilotlight.types import Status
 from tests.gateway.made import DOCUMENT, Fakes, Limits, ended, made_version, run, served, until
 
 URL = "/openai/v1/completions"
+CHAT_URL = "/openai/v1/chat/completions"
 NUMBERS = {"components": {"schemas": {**DOCUMENT["components"]["schemas"], "Output": {"type": "integer"}}}}
 
 
@@ -47,6 +48,9 @@ def test_a_model_is_found_by_its_name(tmp_path):
             listed = [model.id async for model in theirs.models.list()]
             assert listed == ["local/model2", "local/model3"]
             assert (await theirs.models.retrieve("local/model3")).owned_by == "local"
+            for path, found in (("/", "list"), ("/local/model3/", "model"), ("/local/model3", "model")):
+                answer = await client.get(f"/openai/v1/models{path}", follow_redirects=True)
+                assert answer.json()["object"] == found
             found = await theirs.completions.create(model="local/model3", prompt="a")
             assert (found.model, found.choices[0].text) == ("local/model3", "a")
             with pytest.raises(openai.NotFoundError, match="no model 'gpt-9' here; there is local/model2") as caught:
@@ -90,7 +94,7 @@ def test_an_output_in_one_piece_or_none_is_streamed_too(tmp_path):
     fakes = Fakes(answer=lambda inputs: [])
 
     async def scenario(client):
-        answer = await client.post("/openai/v1/chat/completions", json={"messages": HELLO, "stream": True})
+        answer = await client.post(CHAT_URL, json={"messages": HELLO, "stream": True})
         first, last, done = events_of(answer.text)
         assert json.loads(first)["choices"][0]["delta"] == {"role": "assistant", "content": ""}
         assert json.loads(last)["choices"][0] == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}
@@ -101,6 +105,78 @@ def test_an_output_in_one_piece_or_none_is_streamed_too(tmp_path):
 
 
 HELLO = [{"role": "user", "content": "hello"}]
+
+
+def spelled(inputs):
+    return list(inputs["prompt"])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_choice_of_a_request_is_a_prediction(tmp_path, count):
+    prompts = ["ab", "cd"][:count]
+
+    async def scenario(client):
+        async with openais(client) as theirs:
+            asked = {"model": "local/model1", "prompt": prompts, "n": count}
+            answer = await theirs.completions.create(**asked)
+            expected = ["ab", "ab", "cd", "cd"] if count == 2 else ["ab"]
+            assert [choice.text for choice in answer.choices] == expected
+            assert [choice.index for choice in answer.choices] == list(range(len(expected)))
+            texts, ends, names = [""] * len(expected), [], set()
+            async for chunk in await theirs.completions.create(**asked, stream=True):
+                (choice,) = chunk.choices
+                texts[choice.index] += choice.text
+                ends += [choice.index] if choice.finish_reason == "stop" else []
+                names.add(chunk.id)
+            assert (texts, sorted(ends), len(names)) == (expected, list(range(len(expected))), 1)
+            answer = await theirs.chat.completions.create(model="local/model1", messages=HELLO, n=count)
+            assert [choice.message.content for choice in answer.choices] == ["hello"] * count
+        assert ended(client.gateway, Status.SUCCEEDED) == 2 * len(expected) + count
+
+    over_http(tmp_path, scenario, fakes=Fakes(answer=spelled))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_choices_are_accepted_and_fail_together(tmp_path, stream):
+    fakes = Fakes(answer=lambda inputs: fails(inputs) if inputs["prompt"] == "bad" else [inputs["prompt"]])
+    fakes.hold()
+
+    async def scenario(client):
+        async with openais(client) as theirs:
+            asked = {"model": "local/model1", "stream": stream}
+            first = asyncio.create_task(theirs.completions.create(**asked, prompt=["a", "b", "c"]))
+            await until(lambda: gauges(client).waiting == 2)
+            with pytest.raises(openai.RateLimitError):
+                await theirs.completions.create(**asked, prompt=["d", "e"])
+            await until(lambda: ended(client.gateway, Status.CANCELED) == 1)
+            fakes.release()
+            answer = await first
+            assert {chunk.choices[0].text async for chunk in answer} >= {"a", "b", "c"} if stream else answer.choices
+            fakes.hold()
+            with pytest.raises(openai.InternalServerError, match="boom"):
+                await theirs.completions.create(**asked, prompt=["bad", "b", "c"])
+            await until(lambda: ended(client.gateway, Status.CANCELED) == 3)
+        assert (ended(client.gateway, Status.SUCCEEDED), ended(client.gateway, Status.FAILED)) == (3, 1)
+
+    over_http(tmp_path, scenario, fakes=fakes, limits=Limits(max_waiting=3))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_sequence_that_the_model_cannot_be_told_cuts_the_text(tmp_path, stream):
+    schemas = DOCUMENT["components"]["schemas"]
+    inputs = {**schemas["Input"]["properties"], "stop_sequences": {"type": "string"}}
+    document = {"components": {"schemas": {**schemas, "Input": {"properties": inputs}}}}
+
+    async def scenario(client):
+        async with openais(client) as theirs:
+            for prompt, text in (("ab, c", "ab"), (", c", ""), ("ab,", "ab,")):
+                asked = {"model": "local/model1", "prompt": prompt, "stop": [", ", "x"], "stream": stream}
+                answer = await theirs.completions.create(**asked)
+                chunks = [chunk async for chunk in answer] if stream else [answer]
+                assert "".join(chunk.choices[0].text for chunk in chunks) == text
+                assert chunks[-1].choices[0].finish_reason == "stop"
+
+    over_http(tmp_path, scenario, versions=[made_version(document=document)], fakes=Fakes(answer=spelled))
 
 
 def fails(inputs):
@@ -151,20 +227,24 @@ def test_what_fails_after_some_text_is_an_event(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "body", "sort", "words"),
+    ("url", "body", "param", "words"),
     [
-        (URL, {"prompt": 1}, "invalid_request_error", "- prompt.str: Input should be a valid string"),
-        (URL, {"prompt": "a", "count": 10}, "invalid_request_error", "count: 10 is greater than the maximum of 9"),
-        (URL, {"prompt": "a", "n": True}, "invalid_request_error", "- n: Input should be a valid integer"),
-        (URL, {"prompt": "a", "temperature": 2}, "invalid_request_error", "temperature: this model has no input"),
-        ("/openai/v1/chat/completions", {"messages": []}, "invalid_request_error", "at least 1 item"),
+        (URL, {"prompt": 1}, "prompt", "- prompt.str: Input should be a valid string"),
+        (URL, {"prompt": "a", "count": 10}, "count", "count: 10 is greater than the maximum of 9"),
+        (URL, {"prompt": "a", "n": True}, "n", "- n: Input should be a valid integer"),
+        (URL, {"prompt": "a", "temperature": 2}, "temperature", "temperature: this model has no input"),
+        (URL, {"prompt": ["a"] * 101}, "prompt", "101 texts, but up to 100 can wait"),
+        (URL, {"prompt": "a", "n": 101}, "n", "101 texts, but up to 100 can wait"),
+        (URL, [], None, "- body: Input should be a valid dictionary"),
+        (CHAT_URL, {"messages": []}, "messages", "at least 1 item"),
+        (CHAT_URL, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "'image_url'"),
     ],
 )
-def test_a_wrong_body_is_400_in_openais_shape(tmp_path, url, body, sort, words):
+def test_a_wrong_body_is_400_in_openais_shape(tmp_path, url, body, param, words):
     async def scenario(client):
         answer = await client.post(url, json=body)
         error = answer.json()["error"]
-        assert (answer.status_code, error["type"]) == (400, sort)
+        assert (answer.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
         assert words in error["message"]
 
     over_http(tmp_path, scenario)
