@@ -38,6 +38,7 @@ class PredictionRecord:
         metrics: numbers by name. The gateway's own are ``queue_s``, ``cold_start_s`` and ``predict_s``, which together
             are the time from ``created_at`` to ``completed_at``; ``predict_time`` and ``total_time`` as Replicate's.
         data_removed: whether its input, output and logs were removed some time after its end.
+        owner: the id of the token that created it; ``None`` where none was needed.
     """
 
     id: str
@@ -55,6 +56,7 @@ class PredictionRecord:
     logs: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_removed: bool = False
+    owner: str | None = None
 
 
 def begin(record: PredictionRecord, now: float, *, cold_start_s: float = 0.0) -> PredictionRecord:

@@ -50,6 +50,10 @@ class ActivePrediction:
         return self._record.created_at
 
     @property
+    def owner(self) -> str | None:
+        return self._record.owner
+
+    @property
     def record(self) -> PredictionRecord:
         """The record as of now; while it runs, with the output and the logs so far."""
         if self._record.status is not Status.PROCESSING:

@@ -188,6 +188,7 @@ class Gateway:
         *,
         deployment: str | None = None,
         prediction_id: str | None = None,
+        owner: str | None = None,
         also: Callable[[sqlite3.Connection], object] | None = None,
     ) -> ActivePrediction:
         """Accept a prediction: it is stored when this returns, and reaches an end whatever happens.
@@ -197,6 +198,7 @@ class Gateway:
             inputs: the inputs by name.
             deployment: ``owner/name`` of the deployment that it was asked for by, if any.
             prediction_id: its id; a new one by default.
+            owner: the id of the token that creates it, if any.
             also: writes what has to be stored in the same transaction.
 
         Raises:
@@ -218,6 +220,7 @@ class Gateway:
             input=version.validator.redact(given),
             created_at=self.clock(),
             stream_key=secrets.token_urlsafe(24),
+            owner=owner,
         )
         pool = self.pool(version, deployment)
         active = ActivePrediction(record, given, iterates=version.iterates)
@@ -239,9 +242,11 @@ class Gateway:
         active, _ = self._active.get(prediction_id)
         return active
 
-    async def page(self, limit: int, *, before: int | None = None, after: int | None = None) -> Page:
+    async def page(
+        self, limit: int, *, before: int | None = None, after: int | None = None, owner: str | None = None
+    ) -> Page:
         """Return a page as ``Store.page`` does, with those that run as they are now."""
-        page = await self.store.page(limit, before=before, after=after)
+        page = await self.store.page(limit, before=before, after=after, owner=owner)
         now = ((number, active.record if (active := self.active(r.id)) else r) for number, r in page.records)
         return replace(page, records=tuple(now))
 

@@ -120,9 +120,14 @@ class Store:
         where = "WHERE status IN ('starting', 'processing') ORDER BY number"
         return [from_row(row) for row in await self.run(lambda db: db.execute(f"{SELECT} {where}").fetchall())]
 
-    async def page(self, limit: int, *, before: int | None = None, after: int | None = None) -> Page:
-        """Return up to ``limit`` records: the newest, those before number ``before``, or those after ``after``."""
-        rows = await self.run(lambda db: _page(db, limit, before, after))
+    async def page(
+        self, limit: int, *, before: int | None = None, after: int | None = None, owner: str | None = None
+    ) -> Page:
+        """Return up to ``limit`` records: the newest, those before number ``before``, or those after ``after``.
+
+        Those of one ``owner`` only where that is given.
+        """
+        rows = await self.run(lambda db: _page(db, limit, before, after, owner))
         return _cut(rows, limit, before, after)
 
     async def count(self, model: str) -> int:
@@ -239,15 +244,17 @@ def _resolve(jobs: list[_Job], path: Path) -> None:
             job.future.set_exception(job.error)
 
 
-def _page(db: sqlite3.Connection, limit: int, before: int | None, after: int | None) -> list[sqlite3.Row]:
+def _page(
+    db: sqlite3.Connection, limit: int, before: int | None, after: int | None, owner: str | None
+) -> list[sqlite3.Row]:
+    given = {"owner = ?": owner, "number > ?": after, "number < ?": before if after is None else None}
+    conditions = {condition: value for condition, value in given.items() if value is not None}
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    order = "ASC" if after is not None else "DESC"
     # One more than asked for shows whether more exist.
-    if after is not None:
-        found = db.execute(f"{SELECT} WHERE number > ? ORDER BY number LIMIT ?", (after, limit + 1)).fetchall()
-        return found[::-1]
-    if before is not None:
-        sql = f"{SELECT} WHERE number < ? ORDER BY number DESC LIMIT ?"
-        return db.execute(sql, (before, limit + 1)).fetchall()
-    return db.execute(f"{SELECT} ORDER BY number DESC LIMIT ?", (limit + 1,)).fetchall()
+    values = (*conditions.values(), limit + 1)
+    found = db.execute(f"{SELECT} {where}ORDER BY number {order} LIMIT ?", values).fetchall()
+    return found[::-1] if after is not None else found
 
 
 def _cut(rows: list[sqlite3.Row], limit: int, before: int | None, after: int | None) -> Page:

@@ -88,6 +88,16 @@ MIGRATIONS = (
             "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         ),
     ),
+    Migration(
+        3,
+        "owners of predictions and uploads",
+        (
+            # Ids of tokens; nobody's where the gateway asks for no token, and before this format.
+            "ALTER TABLE predictions ADD COLUMN owner TEXT",
+            "ALTER TABLE files ADD COLUMN owner TEXT",
+            "CREATE INDEX predictions_by_owner ON predictions (owner, number) WHERE owner IS NOT NULL",
+        ),
+    ),
 )
 
 _COLUMNS = (
@@ -105,6 +115,7 @@ _COLUMNS = (
     "error",
     "logs",
     "metrics",
+    "owner",
 )
 _JSON = {"input", "output", "metrics"}
 # What changes in a prediction's life; the rest is written once.

@@ -92,6 +92,21 @@ def test_pages_lead_through_everything_in_both_directions(tmp_path):
     with_store(tmp_path, scenario)
 
 
+def test_pages_of_one_owner_hold_nothing_of_others(tmp_path):
+    async def scenario(store):
+        for n in range(9):
+            await store.add(made_record(f"p{n}", owner=(None, "a", "b")[n % 3]))
+        newest = await store.page(2, owner="a")
+        assert ([one.id for _, one in newest.records], newest.newer, newest.older) == (["p7", "p4"], False, True)
+        oldest = await store.page(2, before=newest.records[-1][0], owner="a")
+        assert ([one.id for _, one in oldest.records], oldest.newer, oldest.older) == (["p1"], True, False)
+        assert await store.page(2, after=oldest.records[0][0], owner="a") == newest
+        assert {one.owner for _, one in newest.records} == {"a"}
+        assert len((await store.page(99)).records) == 9
+
+    with_store(tmp_path, scenario)
+
+
 def test_an_empty_store_has_an_empty_page(tmp_path):
     async def scenario(store):
         page = await store.page(3)
