@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from pilotlight.errors import PilotlightError, StoreError, WorkerBusyError, WorkerError
+from pilotlight.errors import PilotlightError, SetupFailedError, StoreError, WorkerBusyError, WorkerError
 from pilotlight.gateway import prediction as lifecycle
 from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.autoscaler import Limits, retry_after_s
 from pilotlight.gateway.scheduler.budget import WorkerBudget
+from pilotlight.gateway.scheduler.fair_queue import FairQueue, has_room
 from pilotlight.gateway.scheduler.fleet import Fleet, Replica
 from pilotlight.gateway.scheduler.listeners import Listeners
 from pilotlight.gateway.scheduler.metrics import Gauges
@@ -69,8 +70,8 @@ class VersionQueue:
         self._save = save
         self._clock = clock
         self._prepare = prepare
-        self._waiting: deque[ActivePrediction] = deque()
-        self._reserved: set[str] = set()
+        self._waiting = FairQueue()
+        self._reserved: dict[str, str | None] = {}  # the owner by the id of a prediction
         self._running: dict[str, tuple[ActivePrediction, Replica]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._fleet = Fleet(
@@ -82,7 +83,7 @@ class VersionQueue:
             on_change=self._reschedule,
             on_ready=on_worker_ready,
             budget=budget,
-            waiting_since=self._waiting_since,
+            waiting_since=lambda: self._waiting.oldest_at,
         )
         self._closing = False
         self._room = asyncio.Event()
@@ -149,18 +150,18 @@ class VersionQueue:
             Whether it is a slot: what is stored must then say that it runs.
 
         Raises:
-            WorkerBusyError: too many are waiting.
+            WorkerBusyError: too many are waiting, and the prediction's owner has their share of the queue.
         """
         ahead = len(self._waiting) + len(self._reserved)
         if ahead == 0 and (replica := self._fleet.free()) is not None:
             self._assign(active, replica)
             return True
-        if ahead >= self.limits.max_waiting:
+        if ahead >= self.limits.max_waiting and not self._has_share(active.owner):
             self._listeners.refused(active.record)
             raise WorkerBusyError(
                 f"{self.limits.max_waiting} predictions are waiting, which is the limit; try again later"
             )
-        self._reserved.add(active.id)
+        self._reserved[active.id] = active.owner
         return False
 
     def cancel_reservation(self, active: ActivePrediction) -> None:
@@ -168,7 +169,7 @@ class VersionQueue:
         if active.id in self._running:
             self._release(active)
         else:
-            self._reserved.discard(active.id)
+            self._reserved.pop(active.id, None)
             self._notify_room()
 
     def put(self, active: ActivePrediction) -> None:
@@ -176,7 +177,7 @@ class VersionQueue:
         if active.id in self._running:
             self._spawn(self._run(active, self._running[active.id][1], begun=True))
             return
-        self._reserved.discard(active.id)
+        self._reserved.pop(active.id, None)
         self._waiting.append(active)
         self._reschedule()
 
@@ -187,8 +188,7 @@ class VersionQueue:
     async def cancel(self, active: ActivePrediction) -> None:
         """End a waiting prediction at once, and ask the worker of a running one to end it."""
         active.cancel_asked = True
-        if active in self._waiting:
-            self._waiting.remove(active)
+        if self._waiting.remove(active):
             self._notify_room()
             await self._end(active, lifecycle.cancel(active.record, self._clock()))
         elif active.id in self._running:
@@ -196,14 +196,15 @@ class VersionQueue:
         self._reschedule()
 
     async def _fail_waiting(self, error: PilotlightError) -> None:
-        waiting, self._waiting = list(self._waiting), deque()
+        waiting, self._waiting = list(self._waiting), FairQueue()
         self._notify_room()
         for active in waiting:
             failed = lifecycle.fail(active.record, str(error), self._clock(), logs=_logs(active, error))
             await self._end(active, failed)
 
-    def _waiting_since(self) -> float | None:
-        return self._waiting[0].created_at if self._waiting else None
+    def _has_share(self, owner: str | None) -> bool:
+        waiting = self._waiting.counts() + Counter(self._reserved.values())
+        return has_room(waiting, owner, self.limits.max_waiting)
 
     def _reschedule(self) -> None:
         """Give free slots to those that wait, and have the number of workers decided again."""
@@ -218,7 +219,7 @@ class VersionQueue:
             self._spawn(self._fail_waiting(error))
             return
         while self._waiting and (replica := self._fleet.free()) is not None:
-            active = self._waiting.popleft()
+            active = self._waiting.pop(lambda: Counter(one.owner for one, _ in self._running.values()))
             self._assign(active, replica)
             self._notify_room()
             self._spawn(self._run(active, replica))
@@ -302,5 +303,10 @@ class VersionQueue:
 
 
 def _logs(active: ActivePrediction, error: PilotlightError) -> str:
-    """Return what is known to have been printed about a failure: by the prediction, or else by its worker."""
-    return active.logs or (error.logs if isinstance(error, WorkerError) else "")
+    """Return what is known to have been printed about a failure: by the prediction, or else by its worker.
+
+    A worker may have printed what belongs to predictions of other owners, except in its setup.
+    """
+    if active.logs or not isinstance(error, WorkerError):
+        return active.logs
+    return error.logs if active.owner is None or isinstance(error, SetupFailedError) else ""

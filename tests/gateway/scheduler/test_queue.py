@@ -64,15 +64,16 @@ async def queue_of(fakes, *, clock=None, kept=None, restarts=None, listeners=Non
         await queue.close()
 
 
-def put(queue, name, created_at=0.0, **inputs):
+def put(queue, name, created_at=0.0, owner=None, **inputs):
     """As one that was left by the gateway before: nothing is reserved for it."""
-    active = made_active(name, created_at, **inputs)
+    active = made_active(name, created_at, owner, **inputs)
     queue.put(active)
     return active
 
 
-def made_active(name, created_at=0.0, **inputs):
-    return ActivePrediction(made_record(name, input=inputs or {"prompt": name}, created_at=created_at))
+def made_active(name, created_at=0.0, owner=None, **inputs):
+    record = made_record(name, input=inputs or {"prompt": name}, created_at=created_at, owner=owner)
+    return ActivePrediction(record)
 
 
 def test_the_first_prediction_wakes_a_worker_and_its_cold_start_is_told():
@@ -110,6 +111,32 @@ def test_workers_never_get_more_than_their_slots_and_the_queue_keeps_its_order()
             served = [inputs["prompt"] for worker in fakes.made for inputs in worker.served]
             assert sorted(served) == list("abcdef")
             assert {"e", "f"} == {*actives[4].record.output, *actives[5].record.output}
+
+    run(scenario())
+
+
+def test_owners_share_the_slots_and_a_full_queue_has_room_for_another():
+    async def scenario():
+        fakes = Fakes(slots=2)
+        fakes.hold()
+        async with queue_of(fakes, slots=2, max_waiting=3) as queue:
+            greedy = [put(queue, f"a{n}", owner="a") for n in range(5)]
+            await until(lambda: queue.gauges.running == 2)
+            with pytest.raises(WorkerBusyError):
+                queue.reserve(made_active("a5", owner="a"))
+            others = [made_active(f"b{n}", owner="b") for n in range(3)]
+            assert [queue.reserve(one) for one in others[:2]] == [False, False]
+            with pytest.raises(WorkerBusyError):
+                queue.reserve(others[2])
+            for one in others[:2]:
+                queue.put(one)
+            assert queue.gauges.waiting == 5
+            fakes.release()
+            for active in (*greedy, *others[:2]):
+                assert await active.wait_ended()
+            served = [inputs["prompt"] for worker in fakes.made for inputs in worker.served]
+            assert served[:2] == ["a0", "a1"]
+            assert "b0" in served[2:4]
 
     run(scenario())
 
