@@ -65,6 +65,7 @@ class GatewaySettings:
         allow_networks: the same for the addresses in these networks only.
         trusted_proxies: networks of reverse proxies whose ``X-Forwarded-*`` headers are believed.
         max_body_bytes: the largest request.
+        upload_quota_bytes: what the uploads of each token of the scope predict may take together.
         min_workers: workers kept ready for each model; 0 lets a model be idle without any.
         max_workers: workers of each model at most.
         idle_timeout_s: how long a worker above ``min_workers`` may be idle before it is stopped.
@@ -86,6 +87,7 @@ class GatewaySettings:
     allow_networks: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: int = 100 << 20
+    upload_quota_bytes: int = 10 << 30
     min_workers: int = 0
     max_workers: int = 1
     idle_timeout_s: float = 300.0

@@ -16,8 +16,9 @@ _HEAD = """\
 
 Every route of `pilotlight gateway`. `GET /openapi.json` of a running gateway describes the same routes for programs.
 
-**Scope** is what a token has to allow, where the gateway asks for one: `read`, `predict` (includes `read`) or `admin`
-(includes both). `open` needs no token. `pilotlight token create NAME --scope SCOPE` makes a token; it is sent as
+**Scope** is what a token has to allow, where the gateway asks for one: `read`, `predict` (the routes of `read`, too) or
+`admin` (all routes). A token of the scope `predict` finds only its own predictions and uploads there, and 404 for those
+of others. `open` needs no token. `pilotlight token create NAME --scope SCOPE` makes a token; it is sent as
 `Authorization: Bearer TOKEN`.
 
 **Errors** are objects with `title`, `detail` and `status` (RFC 9457, `application/problem+json`); under `/openai/` they

@@ -110,7 +110,7 @@ async def open_gateway(
             versions = await _load(settings)
         with home.lock(root) as (database, folder):
             async with Store(database, to_disk=settings.fsync) as store, EgressClient(parts.egress) as egress:
-                files = Files(folder, store, clock)
+                files = Files(folder, store, clock, quota_bytes=settings.upload_quota_bytes)
                 await files.open()
                 gateway = Gateway(
                     versions,

@@ -127,6 +127,15 @@ _OPTIONS = (
         help="Maximum size of a request.",
     ),
     click.option(
+        "--upload-quota",
+        "upload_quota_bytes",
+        type=SIZE,
+        default=_DEFAULT.upload_quota_bytes,
+        show_default="10GiB",
+        help="What the uploads of each token of the scope predict may take together; further ones are answered with "
+        "507.",
+    ),
+    click.option(
         "--fsync/--no-fsync",
         default=_DEFAULT.fsync,
         show_default=True,

@@ -36,7 +36,7 @@ def command() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     default=Scope.PREDICT.value,
     show_default=True,
-    help="read: read only; predict: also create predictions and files; admin: also change models and deployments.",
+    help="read: read everything; predict: create predictions and files, and see only its own; admin: everything.",
 )
 @home_option
 def create(name: str, scope: str, home_folder: Path) -> None:

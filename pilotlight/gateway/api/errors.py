@@ -14,6 +14,7 @@ from pilotlight.errors import PilotlightError, StoreError
 from pilotlight.gateway.api.openai import errors as openai_errors
 from pilotlight.gateway.registry.names import ConflictError, MissingError
 from pilotlight.gateway.scheduler.gateway import ClosingError
+from pilotlight.gateway.storage.files import QuotaError
 from pilotlight.runtime.schema.validation import InvalidInputError
 
 CLOSED = "The caller has closed the connection."
@@ -89,6 +90,8 @@ def as_api_error(error: Exception) -> ApiError:
         return ApiError(HTTPStatus.NOT_FOUND, str(error))
     if isinstance(error, ConflictError):
         return ApiError(HTTPStatus.CONFLICT, str(error))
+    if isinstance(error, QuotaError):
+        return ApiError(HTTPStatus.INSUFFICIENT_STORAGE, str(error), title="Upload quota exceeded")
     if isinstance(error, HTTPException):  # the router's and Starlette's own
         return ApiError(HTTPStatus(error.status_code), error.detail, headers=error.headers)
     if isinstance(error, ClosingError | StoreError):

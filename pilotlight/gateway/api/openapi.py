@@ -43,6 +43,7 @@ _REASONS = {
     429: "Too many requests; Retry-After says when to come back.",
     500: "The prediction failed.",
     503: "The gateway is starting or stopping.",
+    507: "There is no more space for this caller.",
 }
 
 

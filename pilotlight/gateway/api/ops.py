@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pilotlight.gateway.api.errors import bad_request
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, Schema
-from pilotlight.gateway.api.request import gateway_of
+from pilotlight.gateway.api.request import caller_of, gateway_of
 from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.scheduler.log_buffer import LogBuffer
@@ -48,34 +48,38 @@ _TAIL: Schema = {
 )
 async def show_status(request: Request) -> Response:
     """Answer with a ``GatewayStatus``."""
-    return JSONResponse(asdict(await snapshot(gateway_of(request))), headers={"Cache-Control": "no-store"})
+    status = await snapshot(gateway_of(request), owner=caller_of(request).only_owner)
+    return JSONResponse(asdict(status), headers={"Cache-Control": "no-store"})
 
 
 @ROUTES.add(
     "GET",
     "/logs",
     scope=Scope.READ,
-    summary="Show the last lines that workers and predictions have printed.",
+    summary="Show the last lines that workers and predictions have printed; a token of scope predict sees those of its "
+    "own predictions.",
     answers={200: as_json(FREE) | EVENTS},
     errors=(400, 404),
     parameters=(_MODEL, _TAIL),
 )
 async def show_logs(request: Request) -> Response:
-    gateway = gateway_of(request)
+    gateway, owner = gateway_of(request), caller_of(request).only_owner
     model = request.query_params.get("model")
     if model is not None:
         gateway.catalog.model(model)  # raises where there is none
     count = _count(request.query_params.get("tail", "100"))
     if request.query_params.get("follow") == "1":
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_follow(gateway.logs, count, model), media_type="text/event-stream", headers=headers)
-    lines = [asdict(line) for line in gateway.logs.tail(count, model)]
+        return StreamingResponse(
+            _follow(gateway.logs, count, model, owner), media_type="text/event-stream", headers=headers
+        )
+    lines = [asdict(line) for line in gateway.logs.tail(count, model, owner)]
     return JSONResponse({"lines": lines}, headers={"Cache-Control": "no-store"})
 
 
-async def _follow(logs: LogBuffer, count: int, model: str | None) -> AsyncGenerator[bytes, None]:
+async def _follow(logs: LogBuffer, count: int, model: str | None, owner: str | None) -> AsyncGenerator[bytes, None]:
     yield PING  # sends the headers at once, also while there are no lines
-    async with aclosing(logs.follow(count, model)) as lines:
+    async with aclosing(logs.follow(count, model, owner)) as lines:
         async for line in lines:
             if line is None:
                 yield PING

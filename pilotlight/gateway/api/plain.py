@@ -14,7 +14,7 @@ from pilotlight.errors import PilotlightError, WorkerBusyError
 from pilotlight.gateway.api.errors import ApiError, unprocessable
 from pilotlight.gateway.api.openapi_schemas import list_of, record, ref
 from pilotlight.gateway.api.replicate.schemas import BatchBody, PlainBody
-from pilotlight.gateway.api.request import gateway_of
+from pilotlight.gateway.api.request import caller_of, gateway_of
 from pilotlight.gateway.api.routing import OPEN, PLAIN, Routes, as_json
 from pilotlight.gateway.api.run import accept, end_for, end_of, while_connected
 from pilotlight.gateway.api.tokens import Scope
@@ -114,7 +114,7 @@ async def predict_batch(request: Request, body: BatchBody) -> Response:
     """Run the items as the queue has room for them; closing the connection cancels those that have not ended."""
     if len(body.inputs) > _MOST_ITEMS:
         raise unprocessable(f"inputs has {len(body.inputs)} items: send up to {_MOST_ITEMS} in one request.")
-    items = await while_connected(request, _run_all(gateway_of(request), body.inputs))
+    items = await while_connected(request, _run_all(gateway_of(request), body.inputs, caller_of(request).owner))
     return JSONResponse({"predictions": items})
 
 
@@ -132,7 +132,7 @@ async def show_metrics(request: Request) -> Response:
     return Response(gateway_of(request).metrics.exposition(), media_type=CONTENT_TYPE)
 
 
-async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
+async def _run_all(gateway: Gateway, inputs: list[Any], owner: str | None) -> list[dict[str, Any]]:
     version = gateway.route(Default()).version
     # As many at once as the queue holds.
     together = asyncio.Semaphore(gateway.pool(version).limits.max_waiting)
@@ -140,7 +140,7 @@ async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
     async def run(one: Any) -> dict[str, Any]:
         async with together:
             try:
-                return _item(await end_of(gateway, await _accept_item(gateway, version, one)))
+                return _item(await end_of(gateway, await _accept_item(gateway, version, one, owner)))
             except (PilotlightError, ApiError) as error:
                 return _failed_item(error)
 
@@ -149,19 +149,19 @@ async def _run_all(gateway: Gateway, inputs: list[Any]) -> list[dict[str, Any]]:
     return [task.result() for task in tasks]
 
 
-async def _accept_item(gateway: Gateway, version: Version, item: Any) -> ActivePrediction:
+async def _accept_item(gateway: Gateway, version: Version, item: Any, owner: str | None) -> ActivePrediction:
     if not isinstance(item, dict):
         raise unprocessable(f"An item of inputs has to be an object, not {json.dumps(item)[:80]}.")
     while True:
         try:
-            return await _create(gateway, version, item)
+            return await _create(gateway, version, item, owner)
         except WorkerBusyError:
             await gateway.pool(version).wait_room()
 
 
-async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any]) -> ActivePrediction:
+async def _create(gateway: Gateway, version: Version, inputs: dict[str, Any], owner: str | None) -> ActivePrediction:
     """Create a prediction; where this is cancelled meanwhile, so is the prediction."""
-    accepting = asyncio.ensure_future(gateway.create(version, inputs))
+    accepting = asyncio.ensure_future(gateway.create(version, inputs, owner=owner))
     try:
         return await asyncio.shield(accepting)
     except asyncio.CancelledError:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from pilotlight.gateway.api.context import BackgroundServices
 from pilotlight.gateway.api.errors import ApiError, bad_request
+from pilotlight.gateway.api.tokens import Caller
 from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.scheduler.gateway import Gateway
 from pilotlight.gateway.storage.files import Files
@@ -55,6 +56,12 @@ def needs_token(request: Request) -> bool:
     """Return whether callers of this gateway have to send a token."""
     locked: bool = request.app.state.locked
     return locked
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who sends a request, as ``SecurityMiddleware`` has found; not for routes that are open to everyone."""
+    caller: Caller = request.scope["caller"]
+    return caller
 
 
 def base_of(request: Request) -> str:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from pilotlight.errors import WorkerBusyError
 from pilotlight.gateway.api.errors import CLOSED, ApiError, bad_request
 from pilotlight.gateway.api.replicate.headers import RequestOptions
-from pilotlight.gateway.api.request import gateway_of, services_of
+from pilotlight.gateway.api.request import caller_of, gateway_of, services_of
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.gateway import Gateway
@@ -34,12 +34,12 @@ async def accept(
         InvalidInputError: the inputs do not fit the version.
     """
     gateway = gateway_of(request)
-    version, deployment = destination.version, destination.deployment
+    version, deployment, owner = destination.version, destination.deployment, caller_of(request).owner
     try:
         if options is None:
-            return await gateway.create(version, inputs, deployment=deployment)
+            return await gateway.create(version, inputs, deployment=deployment, owner=owner)
         active = await gateway.create(
-            version, inputs, deployment=deployment, prediction_id=options.prediction, also=options.store
+            version, inputs, deployment=deployment, owner=owner, prediction_id=options.prediction, also=options.store
         )
     except WorkerBusyError as error:
         retry_after = str(gateway.pool(version, deployment).retry_after_s)

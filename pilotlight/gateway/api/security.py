@@ -29,7 +29,7 @@ from pilotlight.gateway.api.errors import ApiError, bad_request, respond
 from pilotlight.gateway.api.proxies import TrustedProxies
 from pilotlight.gateway.api.rate_limit import Buckets, Rate
 from pilotlight.gateway.api.routing import JSON, MatchingRouter, RouteSpec
-from pilotlight.gateway.api.tokens import Token, Tokens
+from pilotlight.gateway.api.tokens import Caller, Token, Tokens
 from pilotlight.gateway.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class SecurityMiddleware:
             self._check_host(request)
             self._check_origin(request)
             route = self._router.match(scope)
-            self._check_caller(request, route)
+            scope["caller"] = self._check_caller(request, route)
             self._check_body(request, route)
         except ApiError as error:
             await respond(scope["path"], error)(scope, receive, send)
@@ -118,17 +118,22 @@ class SecurityMiddleware:
             "no token, takes requests from programs and from its own page only.",
         )
 
-    def _check_caller(self, request: Request, route: RouteSpec | None) -> None:
-        """Check the token, its scope and the rate. A path without a route needs a token of any scope."""
-        if route is not None and route.scope is None:
-            return
+    def _check_caller(self, request: Request, route: RouteSpec | None) -> Caller | None:
+        """Check the token, its scope and the rate; return ``None`` where a token is needed, but not for this route.
+
+        A path without a route needs a token of any scope.
+        """
+        is_open = route is not None and route.scope is None
         if self._tokens is None:
-            caller = request.client.host if request.client else ""
-        else:
-            token = self._token(request, self._tokens)
-            _check_scope(token, route)
-            caller = token.id
-        self._check_rate(caller)
+            if not is_open:
+                self._check_rate(request.client.host if request.client else "")
+            return Caller()
+        if is_open:
+            return None
+        token = self._token(request, self._tokens)
+        _check_scope(token, route)
+        self._check_rate(token.id)
+        return Caller(token.id, token.scope)
 
     def _token(self, request: Request, tokens: Tokens) -> Token:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")

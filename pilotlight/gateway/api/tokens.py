@@ -13,6 +13,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -31,16 +32,38 @@ class Scope(StrEnum):
     """What a token allows. A wider scope includes the narrower ones before it."""
 
     READ = "read"
-    """Reading: models, predictions, status, logs."""
+    """Reading: models, predictions and uploads of everyone, status, logs."""
     PREDICT = "predict"
-    """Creating and cancelling predictions, and uploading and deleting files, too."""
+    """Creating and cancelling predictions, and uploading and deleting files, too; only its own are there for it."""
     ADMIN = "admin"
-    """Creating, changing and deleting models, versions and deployments, too."""
+    """Everything, and with the predictions and uploads of everyone."""
 
     def includes(self, other: Scope) -> bool:
         """Return whether a token of this scope may do what ``other`` allows."""
         order = list(Scope)
         return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request.
+
+    Attributes:
+        owner: the id of their token, with which what they create is stored; ``None`` where no token is needed.
+        scope: what they may do.
+    """
+
+    owner: str | None = None
+    scope: Scope = Scope.ADMIN
+
+    @property
+    def only_owner(self) -> str | None:
+        """Return the owner to whose predictions and uploads the caller is restricted; ``None`` for no restriction."""
+        return self.owner if self.scope is Scope.PREDICT else None
+
+    def may_use(self, owner: str | None) -> bool:
+        """Return whether the predictions and uploads of that owner are there for the caller."""
+        return self.only_owner in (None, owner)
 
 
 class Token(BaseModel):

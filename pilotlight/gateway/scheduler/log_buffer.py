@@ -36,6 +36,17 @@ class Line:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line, and the owner of the prediction that printed it."""
+
+    line: Line
+    owner: str | None
+
+    def fits(self, model: str | None, owner: str | None) -> bool:
+        return model in (None, self.line.model) and owner in (None, self.owner)
+
+
 class LogBuffer(NullListener):
     """The last lines of all models.
 
@@ -46,46 +57,46 @@ class LogBuffer(NullListener):
 
     def __init__(self, clock: Clock, *, kept: int = _KEPT_LINES) -> None:
         self._clock = clock
-        self._lines: deque[Line] = deque(maxlen=kept)
+        self._entries: deque[_Entry] = deque(maxlen=kept)
         self._count = 0
         self._changed = asyncio.Event()
         self._closed = False
 
-    def add(self, text: str, *, model: str, prediction: str | None = None) -> None:
-        """Add what was printed, one line or several."""
+    def add(self, text: str, *, model: str, prediction: str | None = None, owner: str | None = None) -> None:
+        """Add what was printed, one line or several; ``owner`` is that of the prediction."""
         for line in text.splitlines():
             cut = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
-            self._lines.append(Line(self._count, self._clock(), model, prediction, cut))
+            self._entries.append(_Entry(Line(self._count, self._clock(), model, prediction, cut), owner))
             self._count += 1
         self._notify()
 
     def log(self, record: PredictionRecord, text: str) -> None:
-        self.add(text, model=record.model, prediction=record.id)
+        self.add(text, model=record.model, prediction=record.id, owner=record.owner)
 
     def close(self) -> None:
         """End everything that follows it."""
         self._closed = True
         self._notify()
 
-    def tail(self, count: int, model: str | None = None) -> list[Line]:
-        """Return the last lines, of one model or of all, oldest first."""
-        lines = [line for line in self._lines if model in (None, line.model)]
+    def tail(self, count: int, model: str | None = None, owner: str | None = None) -> list[Line]:
+        """Return the last lines, oldest first: of one model or of all, of predictions of one owner or of everything."""
+        lines = [entry.line for entry in self._entries if entry.fits(model, owner)]
         return lines[max(0, len(lines) - count) :]
 
     async def follow(
-        self, count: int, model: str | None = None, *, silence_s: float = 15.0
+        self, count: int, model: str | None = None, owner: str | None = None, *, silence_s: float = 15.0
     ) -> AsyncGenerator[Line | None, None]:
         """Yield the lines of ``tail``, then every new one; ``None`` after each ``silence_s`` without one."""
         following = self._count
-        for line in self.tail(count, model):
+        for line in self.tail(count, model, owner):
             yield line
         while True:
-            gone = self._count - len(self._lines)
-            found = list(islice(self._lines, max(0, following - gone), None))
+            gone = self._count - len(self._entries)
+            found = list(islice(self._entries, max(0, following - gone), None))
             following = self._count
-            for line in found:
-                if model in (None, line.model):
-                    yield line
+            for entry in found:
+                if entry.fits(model, owner):
+                    yield entry.line
             if following < self._count:
                 continue
             if self._closed:

@@ -135,10 +135,10 @@ class GatewayStatus:
     versions: tuple[VersionStatus, ...] = ()
 
 
-async def snapshot(gateway: Gateway) -> GatewayStatus:
-    """Return the state as it is now."""
+async def snapshot(gateway: Gateway, *, owner: str | None = None) -> GatewayStatus:
+    """Return the state as it is now; where an owner is given, with no predictions but theirs."""
     gauges = gateway.gauges_by_key()
-    page = await gateway.page(_SHOWN_PREDICTIONS)
+    page = await gateway.page(_SHOWN_PREDICTIONS, owner=owner)
     return GatewayStatus(
         now=gateway.clock(),
         stopping=gateway.closing,

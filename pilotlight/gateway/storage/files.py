@@ -11,10 +11,12 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pilotlight.config.serving import GatewaySettings
+from pilotlight.errors import PilotlightError
 from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.storage.store import Store
 
@@ -23,10 +25,17 @@ KEPT_S = 24 * 3600.0
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_NAME = 100
+_DEFAULT = GatewaySettings()
 
-_COLUMNS = "id, name, content_type, size_bytes, sha256, md5, metadata, created_at, expires_at, key"
+_COLUMNS = "id, name, content_type, size_bytes, sha256, md5, metadata, created_at, expires_at, key, owner"
 _INSERT = f"INSERT INTO files ({_COLUMNS}) VALUES (:{_COLUMNS.replace(', ', ', :')})"  # noqa: S608 - our own names
 _SELECT = f"SELECT {_COLUMNS} FROM files"  # noqa: S608 - our own names
+# A small file takes a block of the disk too, and metadata takes space in the database.
+_KEPT = "SELECT total(max(size_bytes, 4096) + length(metadata)) FROM files WHERE owner IS ? AND expires_at > ?"
+
+
+class QuotaError(PilotlightError):
+    """A token may not keep one more upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class StoredFile:
         metadata: the caller's metadata.
         created_at: seconds since 1970; ``expires_at`` too.
         key: the secret in its URL, which replaces a token.
+        owner: the id of the token that uploaded it; ``None`` where none was needed.
     """
 
     id: str
@@ -54,6 +64,7 @@ class StoredFile:
     created_at: float
     expires_at: float
     key: str
+    owner: str | None = None
 
     def url(self, base: str) -> str:
         """Return the URL of its bytes at the gateway whose address is ``base``."""
@@ -67,12 +78,16 @@ class Files:
         folder: a folder that no other process writes.
         store: keeps the names and digests.
         clock: the gateway's.
+        quota_bytes: what those owners may keep whose uploads are limited, each of them.
     """
 
-    def __init__(self, folder: Path, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, store: Store, clock: Clock, *, quota_bytes: int = _DEFAULT.upload_quota_bytes
+    ) -> None:
         self._folder = folder
         self._store = store
         self._clock = clock
+        self._quota_bytes = quota_bytes
         self._lent: dict[str, StoredFile] = {}
 
     async def open(self) -> None:
@@ -84,17 +99,38 @@ class Files:
                 if folder.name not in known:
                     await self._remove(folder.name)
 
-    async def add(self, source: BinaryIO, name: str, content_type: str, metadata: Mapping[str, Any]) -> StoredFile:
+    async def add(
+        self,
+        source: BinaryIO,
+        name: str,
+        content_type: str,
+        metadata: Mapping[str, Any],
+        *,
+        owner: str | None = None,
+        limited: bool = False,
+    ) -> StoredFile:
         """Store the content of ``source`` for a day.
 
+        Args:
+            source: the content.
+            name: the caller's name of it.
+            content_type: the caller's media type.
+            metadata: the caller's metadata.
+            owner: the id of the token that uploads it, if any.
+            limited: whether the quota applies to that owner.
+
         Raises:
+            QuotaError: the owner would keep more than the quota.
             StoreError: the database cannot be written.
             OSError: the file cannot be written.
         """
         await self.remove_expired()
-        stored = await asyncio.to_thread(self._copy, source, name, content_type, metadata)
-        row = {**asdict(stored), "metadata": json.dumps(metadata)}
-        await self._store.run(lambda db: db.execute(_INSERT, row))
+        stored = replace(await asyncio.to_thread(self._copy, source, name, content_type, metadata), owner=owner)
+        try:
+            await self._insert(stored, self._quota_bytes if limited else None)
+        except PilotlightError:
+            await self._remove(stored.id)
+            raise
         return stored
 
     async def get(self, file_id: str) -> StoredFile | None:
@@ -105,10 +141,11 @@ class Files:
         row = await self._store.run(lambda db: db.execute(f"{_SELECT} {where}", (file_id, self._clock())).fetchone())
         return None if row is None else _from_row(row)
 
-    async def all(self) -> list[StoredFile]:
-        """Return the uploads that have not expired, newest first."""
-        where = "WHERE expires_at > ? ORDER BY created_at DESC"
-        rows = await self._store.run(lambda db: db.execute(f"{_SELECT} {where}", (self._clock(),)).fetchall())
+    async def all(self, *, owner: str | None = None) -> list[StoredFile]:
+        """Return the uploads that have not expired, newest first; those of one owner where one is given."""
+        where = f"WHERE expires_at > ? {'' if owner is None else 'AND owner = ?'} ORDER BY created_at DESC"
+        values = (self._clock(),) if owner is None else (self._clock(), owner)
+        rows = await self._store.run(lambda db: db.execute(f"{_SELECT} {where}", values).fetchall())
         return [_from_row(row) for row in rows]
 
     async def delete(self, file_id: str) -> bool:
@@ -138,6 +175,25 @@ class Files:
         """Remove a lent file."""
         del self._lent[stored.id]
         await self._remove(stored.id)
+
+    async def _insert(self, stored: StoredFile, quota_bytes: int | None) -> None:
+        row = {**asdict(stored), "metadata": json.dumps(stored.metadata)}
+        now = self._clock()
+
+        def work(db: sqlite3.Connection) -> int:
+            """Return what the owner would keep; an exception would undo the work of others too."""
+            db.execute(_INSERT, row)
+            kept_bytes = int(db.execute(_KEPT, (stored.owner, now)).fetchone()[0])
+            if quota_bytes is not None and kept_bytes > quota_bytes:
+                db.execute("DELETE FROM files WHERE id = ?", (stored.id,))
+            return kept_bytes
+
+        kept_bytes = await self._store.run(work)
+        if quota_bytes is not None and kept_bytes > quota_bytes:
+            raise QuotaError(
+                f"With these {stored.size_bytes:,} bytes the uploads of this token would take {kept_bytes:,}, and each "
+                f"token may keep {quota_bytes:,}: delete some, or wait; each is removed a day after it was uploaded."
+            )
 
     def _copy(self, source: BinaryIO, name: str, content_type: str, metadata: Mapping[str, Any]) -> StoredFile:
         with self.drafting(name, content_type) as draft:

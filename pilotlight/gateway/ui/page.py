@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from pilotlight.gateway.api.openapi_schemas import TEXT
-from pilotlight.gateway.api.request import base_of, gateway_of, needs_token
+from pilotlight.gateway.api.request import base_of, caller_of, gateway_of, needs_token
 from pilotlight.gateway.api.routing import EMPTY, OPEN, Content, Routes, by_group
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.scheduler.status import snapshot
@@ -77,7 +77,7 @@ async def _values(request: Request) -> dict[str, Any]:
     """Return what the templates show."""
     gateway = gateway_of(request)
     return {
-        "status": await snapshot(gateway),
+        "status": await snapshot(gateway, owner=caller_of(request).only_owner),
         "examples": usage_examples(gateway.versions, base_of(request), token=needs_token(request)),
         "groups": by_group(request.app.router.specs),
     }

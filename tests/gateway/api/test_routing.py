@@ -110,6 +110,7 @@ ADMIN = {
     "POST /v1/deployments",
     "PATCH /v1/deployments/{owner}/{name}",
     "DELETE /v1/deployments/{owner}/{name}",
+    "GET /v1/webhooks/default/secret",
 }
 # What is answered without a token: the page, health, and URLs that hold a secret.
 WITHOUT_TOKEN = {

@@ -77,16 +77,17 @@ def test_what_it_held_is_still_there_and_what_is_new_works(tmp_path, dump):
     async def scenario(store):
         done = await store.get("done")
         assert (done.status, done.input) == (Status.SUCCEEDED, {"text": "zwölf", "list": [1, None, 2.5]})
-        assert (done.output, done.logs, done.deployment) == ({"deep": [1]}, "line\n", "local/d")
+        assert (done.output, done.logs, done.deployment, done.owner) == ({"deep": [1]}, "line\n", "local/d", None)
         assert [(one.id, one.status) for one in await store.unfinished()] == [
             ("waits", Status.STARTING),
             ("runs", Status.PROCESSING),
         ]
         assert await store.first_seen(f"{1:064x}", "local/model1", 99.0) == 50.0
         (upload,) = await Files(tmp_path / "files", store, lambda: 2000.0).all()
-        assert (upload.name, upload.metadata) == ("hello.txt", {"a": 1})
-        await store.add(made_record("new"))
+        assert (upload.name, upload.metadata, upload.owner) == ("hello.txt", {"a": 1}, None)
+        await store.add(made_record("new", owner="a"))
         assert [record.id for _, record in (await store.page(2)).records] == ["new", "runs"]
+        assert [record.id for _, record in (await store.page(2, owner="a")).records] == ["new"]
         assert (await Outbox(store).secret()).startswith("whsec_")
 
     with_store(restored(dump, tmp_path / "s.sqlite3"), scenario)
@@ -106,14 +107,15 @@ def test_a_gateway_goes_on_with_it(tmp_path, dump):
     run(scenario())
 
 
-def test_the_webhook_of_an_older_format_is_still_owed(tmp_path):
+@pytest.mark.parametrize("name", ["gateway-1-webhooks", "gateway-2"])
+def test_the_webhook_of_an_older_format_is_still_owed(tmp_path, name):
     async def scenario(store):
         (hook,) = await Outbox(store).recover(1000.0)
         assert (hook.prediction, hook.url, tuple(hook.events)) == ("waits", "https://example.com/hook", ("completed",))
         assert await store.run(lambda db: db.execute("SELECT cancel_at FROM deadlines").fetchone()[0]) == 4000.0
         assert await Outbox(store).secret() == "whsec_x"
 
-    with_store(restored(FORMATS / "gateway-1-webhooks.sql", tmp_path / "s.sqlite3"), scenario)
+    with_store(restored(FORMATS / f"{name}.sql", tmp_path / "s.sqlite3"), scenario)
 
 
 @every_format

@@ -36,7 +36,7 @@ async def hardware(_: Request) -> Response:
 @ROUTES.add(
     "GET",
     "/v1/webhooks/default/secret",
-    scope=Scope.PREDICT,
+    scope=Scope.ADMIN,
     summary="Get the secret with which a receiver checks that a webhook comes from this gateway.",
     answers={200: as_json(record(key=TEXT))},
 )

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from pilotlight.gateway.api.errors import ApiError, bad_request, not_found, unprocessable
 from pilotlight.gateway.api.openapi_schemas import TEXT, page_of, record, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
-from pilotlight.gateway.api.request import base_of, files_of
+from pilotlight.gateway.api.request import base_of, caller_of, files_of
 from pilotlight.gateway.api.routing import BYTES, EMPTY, OPEN, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.storage.files import StoredFile
@@ -38,7 +38,7 @@ _HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Conten
     scope=Scope.PREDICT,
     summary="Upload a file, to be given as an input by its URL.",
     answers={201: as_json(_FILE)},
-    errors=(422,),
+    errors=(422, 507),
     takes={"multipart/form-data": _FORM},
 )
 async def upload(request: Request) -> Response:
@@ -55,15 +55,24 @@ async def upload(request: Request) -> Response:
             metadata = _metadata(await given.read() if isinstance(given, UploadFile) else given)
             kind = _kind(_text(form.get("type")) or content.content_type or "application/octet-stream")
             name = _text(form.get("filename")) or content.filename or "file"
-            stored = await files_of(request).add(content.file, name, kind, metadata)
+            caller = caller_of(request)
+            stored = await files_of(request).add(
+                content.file, name, kind, metadata, owner=caller.owner, limited=caller.only_owner is not None
+            )
     except HTTPException as error:  # the parser's
         raise bad_request(f"The form cannot be read: {error.detail}") from None
     return JSONResponse(replicate_schemas.file(stored, base_of(request)), HTTPStatus.CREATED)
 
 
-@ROUTES.add("GET", "/v1/files", scope=Scope.READ, summary="List the uploads.", answers={200: as_json(page_of(_FILE))})
+@ROUTES.add(
+    "GET",
+    "/v1/files",
+    scope=Scope.READ,
+    summary="List the uploads; a token of scope predict lists its own.",
+    answers={200: as_json(page_of(_FILE))},
+)
 async def list_files(request: Request) -> Response:
-    stored = await files_of(request).all()
+    stored = await files_of(request).all(owner=caller_of(request).only_owner)
     return JSONResponse(replicate_schemas.listing([replicate_schemas.file(one, base_of(request)) for one in stored]))
 
 
@@ -71,7 +80,7 @@ async def list_files(request: Request) -> Response:
     "GET", "/v1/files/{id}", scope=Scope.READ, summary="Get an upload.", answers={200: as_json(_FILE)}, errors=(404,)
 )
 async def get_file(request: Request) -> Response:
-    return JSONResponse(replicate_schemas.file(await _find(request), base_of(request)))
+    return JSONResponse(replicate_schemas.file(await _find_own(request), base_of(request)))
 
 
 @ROUTES.add(
@@ -83,7 +92,8 @@ async def get_file(request: Request) -> Response:
     errors=(404,),
 )
 async def delete_file(request: Request) -> Response:
-    if not await files_of(request).delete(request.path_params["id"]):
+    stored = await _find_own(request)
+    if not await files_of(request).delete(stored.id):
         raise _no_file(request)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -108,6 +118,14 @@ async def download(request: Request) -> Response:
 async def _find(request: Request) -> StoredFile:
     stored = await files_of(request).get(request.path_params["id"])
     if stored is None:
+        raise _no_file(request)
+    return stored
+
+
+async def _find_own(request: Request) -> StoredFile:
+    """Return the upload in the path; raises a 404 where there is none, or it is not there for this caller."""
+    stored = await _find(request)
+    if not caller_of(request).may_use(stored.owner):
         raise _no_file(request)
     return stored
 

@@ -16,7 +16,7 @@ from pilotlight.gateway.api.openapi_schemas import TEXT, Schema, page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.headers import RequestOptions, read_cancel_after, read_wait, read_webhook
 from pilotlight.gateway.api.replicate.schemas import PredictionBody
-from pilotlight.gateway.api.request import base_of, gateway_of, name_of, services_of
+from pilotlight.gateway.api.request import base_of, caller_of, gateway_of, name_of, services_of
 from pilotlight.gateway.api.routing import EVENTS, OPEN, Routes, as_json
 from pilotlight.gateway.api.run import accept
 from pilotlight.gateway.api.tokens import Scope
@@ -112,8 +112,7 @@ async def create_by_deployment(request: Request, body: PredictionBody) -> Respon
     errors=(404,),
 )
 async def get_prediction(request: Request) -> Response:
-    record = await gateway_of(request).find(request.path_params["id"])
-    return _answer(request, record)
+    return _shown(request, await _find(request))
 
 
 @ROUTES.add(
@@ -125,22 +124,23 @@ async def get_prediction(request: Request) -> Response:
     errors=(404,),
 )
 async def cancel_prediction(request: Request) -> Response:
-    record = await gateway_of(request).cancel(request.path_params["id"])
-    return _answer(request, record)
+    found = await _find(request)
+    return _shown(request, await gateway_of(request).cancel(found.id) or found)
 
 
 @ROUTES.add(
     "GET",
     "/v1/predictions",
     scope=Scope.READ,
-    summary="List all predictions, newest first, in pages.",
+    summary="List predictions, newest first, in pages; a token of scope predict lists its own.",
     answers={200: as_json(page_of(ref("Prediction")))},
     errors=(400,),
     parameters=(_CURSOR,),
 )
 async def list_predictions(request: Request) -> Response:
     cursor = request.query_params.get("cursor")
-    page = await gateway_of(request).page(_PAGE, **replicate_schemas.read_cursor(cursor) if cursor else {})
+    place = replicate_schemas.read_cursor(cursor) if cursor else {}
+    page = await gateway_of(request).page(_PAGE, owner=caller_of(request).only_owner, **place)
     return JSONResponse(replicate_schemas.prediction_page(page, base_of(request)))
 
 
@@ -198,9 +198,15 @@ def _options_of(request: Request, body: PredictionBody) -> RequestOptions | None
     return RequestOptions(prediction, subscription, cancel_at)
 
 
-def _answer(request: Request, record: PredictionRecord | None) -> Response:
-    if record is None:
+async def _find(request: Request) -> PredictionRecord:
+    """Return the prediction in the path; raises a 404 where there is none, or it is not there for this caller."""
+    record = await gateway_of(request).find(request.path_params["id"])
+    if record is None or not caller_of(request).may_use(record.owner):
         raise not_found(f"prediction {request.path_params['id'][:140]!r}")
+    return record
+
+
+def _shown(request: Request, record: PredictionRecord) -> Response:
     return JSONResponse(replicate_schemas.prediction(record, base_of(request)))
 
 
