@@ -68,19 +68,20 @@ class PredictionBackend(Protocol):
         """Return the worker's health: whether a prediction would run now."""
 
 
-def create_app(backend: PredictionBackend, calls: Calls) -> Starlette:
+def create_app(backend: PredictionBackend, calls: Calls, *, strict_inputs: bool = False) -> Starlette:
     """Return an application with a Cog server's routes, and ``/health``: 200 while a prediction would run.
 
     Args:
         backend: runs the predictions.
         calls: running predictions, for cancellation by id.
+        strict_inputs: refuse inputs that the predictor does not have; by default they are ignored.
     """
     validator = Validator(backend.document)
     described = streaming_everywhere(dict(backend.document))
 
     async def predictions(request: Request) -> Response:
         asked = await read_request(request)
-        inputs = validator.check(asked.inputs)
+        inputs = validator.check(asked.inputs, strict=strict_inputs)
         if asked.id in calls:
             return JSONResponse({"id": asked.id, "status": "processing"}, 202)
         events = calls.run(asked.id, backend.stream(inputs, asked.id, asked.context))

@@ -29,17 +29,23 @@ _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Host:
-    """Keeps a worker of ``project`` running from ``start`` to ``close``; predictions may come from any event loop."""
+    """Keeps a worker of ``project`` running from ``start`` to ``close``; predictions may come from any event loop.
+
+    Inputs that the predictor does not have are ignored, or refused with ``strict_inputs``.
+    """
 
     def __init__(
         self,
         project: Project,
         server: ServerOptions | None = None,
         keeper_options: KeeperOptions | None = None,
+        *,
+        strict_inputs: bool = False,
     ) -> None:
         self.project = project
         self.document = schema_for(project, python=(server or ServerOptions()).python)
         self._validator = Validator(self.document)
+        self._strict_inputs = strict_inputs
         self.schema = self._validator.schema
         self._keeper_options = keeper_options or KeeperOptions()
         self._queue = LocalQueue(lambda: Worker(project, server), self._keeper_options)
@@ -107,7 +113,7 @@ class Host:
             InvalidInputError: the schema does not allow an input, or the input would make a predictor open a local
                 file.
         """
-        self._validator.check(inputs)
+        given = self._validator.check(inputs, strict=self._strict_inputs)
         callers_loop = asyncio.get_running_loop()
         used_id = usable_id(prediction_id)
 
@@ -115,7 +121,7 @@ class Host:
             def pass_on(event: Event) -> None:
                 callers_loop.call_soon_threadsafe(feed, event)
 
-            running = self._queue.run(inputs, pass_on, prediction_id=used_id, context=context)
+            running = self._queue.run(given, pass_on, prediction_id=used_id, context=context)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(running, self._loop))
 
         async with aclosing(stream_events(run)) as events:

@@ -45,6 +45,7 @@ class AsyncClient:
         hardware: the target's name for its hardware, needed for ``Result.cost_usd``.
         schema: the predictor's OpenAPI document, for a target that does not provide it, such as RunPod.
         check: whether inputs are checked against the schema before they are sent.
+        strict_inputs: refuse inputs that the predictor does not have; by default the log has a warning.
 
     Raises:
         UsageError: the target string is invalid, or the target needs a token.
@@ -62,6 +63,7 @@ class AsyncClient:
         hardware: str | None = None,
         schema: Mapping[str, Any] | None = None,
         check: bool = True,
+        strict_inputs: bool = False,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
         if isinstance(target, str | Target):
@@ -71,7 +73,7 @@ class AsyncClient:
             self.target = Target("connection:", "connection")
             self._connection = target
         self._schema = schema
-        self._checker = Checker(self.schema) if check else None
+        self._checker = Checker(self.schema, strict=strict_inputs) if check else None
         self._tariff = load_prices().tariffs.get(self.target.kind)
         self._hardware = hardware
         if self._tariff is not None and hardware is not None:

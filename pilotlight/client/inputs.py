@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import logging
 import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pilotlight.client.connection import Connection
 from pilotlight.errors import InputError
 from pilotlight.runtime.http.request import encode_body
 from pilotlight.runtime.schema.validation import Validator
+
+_LOG = logging.getLogger(__name__)
 
 # Larger files are uploaded if the target stores files, as in Replicate's own client.
 INLINE_BYTES = 256 * 1000
@@ -96,10 +99,16 @@ async def _url(name: str, content: bytes, connection: Connection) -> str:
 
 
 class Checker:
-    """Checks inputs against the OpenAPI document that ``schema`` returns, fetched once; ``None`` disables the check."""
+    """Checks inputs against the OpenAPI document that ``schema`` returns, fetched once; ``None`` disables the check.
 
-    def __init__(self, schema: Callable[[], Awaitable[Mapping[str, Any] | None]]) -> None:
+    Targets ignore inputs that the predictor does not have. The log has a warning of each such name, once; with
+    ``strict`` they are refused.
+    """
+
+    def __init__(self, schema: Callable[[], Awaitable[Mapping[str, Any] | None]], *, strict: bool = False) -> None:
         self._schema = schema
+        self._strict = strict
+        self._warned: set[str] = set()
         self._validator: Validator | None = None
         self._asked = False
 
@@ -115,4 +124,7 @@ class Checker:
             self._validator = None if document is None else Validator(document)
             self._asked = True
         if self._validator is not None:
-            self._validator.check(inputs)
+            self._validator.check(inputs, strict=self._strict)
+            for error in self._validator.schema.unknown_inputs(inputs.keys() - self._warned):
+                self._warned.add(error.name)
+                _LOG.warning("%s; the target ignores it", error)

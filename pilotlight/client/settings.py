@@ -25,6 +25,7 @@ class ClientSettings(TypedDict, total=False):
     hardware: str | None
     schema: Mapping[str, Any] | None
     check: bool
+    strict_inputs: bool
 
 
 class TargetSettings(ClientSettings, total=False):

@@ -64,6 +64,7 @@ class GatewaySettings:
         allow_private_urls: whether webhooks may go to, and inputs come from, addresses that are not public.
         allow_networks: the same for the addresses in these networks only.
         trusted_proxies: networks of reverse proxies whose ``X-Forwarded-*`` headers are believed.
+        strict_inputs: refuse inputs that a predictor does not have; by default they are ignored, as on Replicate.
         max_body_bytes: the largest request.
         upload_quota_bytes: what the uploads of each token of the scope predict may take together.
         min_workers: workers kept ready for each model; 0 lets a model be idle without any.
@@ -86,6 +87,7 @@ class GatewaySettings:
     allow_private_urls: bool = False
     allow_networks: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    strict_inputs: bool = False
     max_body_bytes: int = 100 << 20
     upload_quota_bytes: int = 10 << 30
     min_workers: int = 0

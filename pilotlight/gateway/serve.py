@@ -121,6 +121,7 @@ async def open_gateway(
                     keeper_options=keeper_options or KeeperOptions(setup_timeout_s=settings.worker.setup_timeout_s),
                     clock=clock,
                     inputs=Inputs(files, egress, url_of(listener)),
+                    strict_inputs=settings.strict_inputs,
                 )
                 async with gateway, BackgroundServices(gateway, files, egress, parts.retention) as services:
                     app = create_app(

@@ -158,20 +158,29 @@ class PredictorSchema:
         takes_text = "prompt" in self.inputs or "messages" in self.inputs
         return takes_text and item.get("type") == "string" and item.get("format") != "uri"
 
-    def check_names(self, given: Collection[str]) -> None:
-        """Refuse an input that the predictor does not have, which a Cog server drops without a word.
+    def unknown_inputs(self, given: Collection[str]) -> Iterator[InputError]:
+        """Yield an error for each input that the predictor does not have, which Cog and Replicate ignore.
 
-        Raises:
-            InputError: names the first of them, the nearest known name, and all that there are.
+        It has the nearest known name, and all that there are.
         """
         for name in given if self.describes_inputs else ():
             if name in self.inputs:
                 continue
             if not self.inputs:
-                raise InputError(name, "unknown input; this predictor takes none")
+                yield InputError(name, "unknown input; this predictor takes none")
+                continue
             near = difflib.get_close_matches(name, self.inputs, n=1)
             hint = f", did you mean {near[0]!r}?" if near else ";"
-            raise InputError(name, f"unknown input{hint} it takes {', '.join(self.inputs)}")
+            yield InputError(name, f"unknown input{hint} it takes {', '.join(self.inputs)}")
+
+    def check_names(self, given: Collection[str]) -> None:
+        """Refuse an input that the predictor does not have.
+
+        Raises:
+            InputError: the first of ``unknown_inputs``.
+        """
+        for error in self.unknown_inputs(given):
+            raise error
 
 
 def type_names(schema: Schema) -> frozenset[str]:

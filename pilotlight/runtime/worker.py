@@ -17,7 +17,6 @@ from pilotlight.runtime.http.request import (
     encode_body,
     new_prediction_id,
 )
-from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.schema_file import ensure_schema
 from pilotlight.runtime.server.cog_server import CogServer, ServerOptions
@@ -55,7 +54,6 @@ class Worker:
         self._options = options or ServerOptions()
         self._server: CogServer | None = None
         self._schema: dict[str, Any] = {}
-        self._predictor_schema = PredictorSchema.of({})
         self._running: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -111,7 +109,6 @@ class Worker:
         assert self._server is None, "this is a bug: a Worker starts once"
         server = CogServer(self.project, self._options)
         self._schema = await asyncio.to_thread(self._load_schema)
-        self._predictor_schema = PredictorSchema.of(self._schema)
         await server.start()
         self._server = server
 
@@ -149,7 +146,7 @@ class Worker:
             busy_timeout_s: how long to ask again when every slot is taken.
 
         Raises:
-            InputError: an input is unknown, cannot be sent or is refused by the server.
+            InputError: an input cannot be sent or is refused by the server, which ignores those it does not know.
             WorkerBusyError: every slot stayed taken.
             WorkerCrashedError: the server or its Python process died during the prediction.
             WorkerError: it is draining, not ready, or misbehaves.
@@ -159,7 +156,6 @@ class Worker:
         prediction_id = check_prediction_id(prediction_id or new_prediction_id())
         if prediction_id in self._running:
             raise UsageError(f"prediction {prediction_id} is already running; give each its own id")
-        self._predictor_schema.check_names(inputs)
         body = encode_body(inputs, context)
         server = self._started
         self._running.add(prediction_id)

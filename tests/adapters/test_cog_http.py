@@ -186,7 +186,6 @@ def test_what_is_no_request_has_the_status_of_a_cog_server(ours, cogs, body, hea
         ({"input": GOOD, "webhook": "http://127.0.0.1/"}, "webhooks are not supported"),
         ({"input": GOOD, "id": "../a"}, "prediction id"),
         ({"input": GOOD, "id": 5}, "prediction id"),
-        ({"input": {**GOOD, "promt": "b"}}, "did you mean 'prompt'"),
     ],
 )
 def test_what_is_not_offered_or_would_be_dropped_is_refused_by_name(ours, body, words):

@@ -67,7 +67,6 @@ def test_a_request_above_what_the_platform_takes_is_refused_by_the_input(values)
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ({"do": "value", "txt": "b"}, "txt: .*did you mean 'text'"),
         ({}, "do: .*required"),
         ({"do": None}, "do: .*required"),
         ({"do": "sing"}, "do: .*sing.*value.*text"),
@@ -87,6 +86,18 @@ def test_a_request_above_what_the_platform_takes_is_refused_by_the_input(values)
 def test_a_wrong_input_is_refused_by_name_before_it_is_sent(values, inputs, words):
     with pytest.raises(InputError, match=words):
         values.client.submit(inputs)
+
+
+def test_an_unknown_input_is_ignored_by_every_platform_with_a_warning_of_the_client(values, caplog):
+    wrong = {"do": "text", "text": "a", "count": 1, "txt": "b"}
+    for _ in range(2):
+        assert values.client.run(wrong).output == "a"
+    (message,) = [record.getMessage() for record in caplog.records if "txt" in record.getMessage()]
+    assert "did you mean 'text'" in message
+    with values.another(check=False) as client:
+        assert client.run(wrong).output == "a"
+    with values.another(strict_inputs=True) as client, pytest.raises(InputError, match=r"txt: .*did you mean 'text'"):
+        client.submit(wrong)
 
 
 def test_a_client_without_a_schema_hears_of_it_from_the_platform_or_the_predictor(values):

@@ -150,7 +150,7 @@ class Front:
 
     def __serve_build_asgi_app__(self) -> Any:
         """Return the ASGI application. Ray calls this after construction."""
-        return create_app(self, self._calls)
+        return create_app(self, self._calls, strict_inputs=self._settings.strict_inputs)
 
     async def stream(
         self, inputs: Mapping[str, Any], prediction_id: str, context: Mapping[str, str] | None

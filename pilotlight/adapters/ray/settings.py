@@ -42,6 +42,7 @@ class RaySettings(BaseModel):
         python: interpreter of the environment with cog and the predictor's packages; by default the one that runs Ray.
         setup_timeout_s: limit of ``setup()`` in seconds.
         grace_s: seconds that running predictions may take to finish when a replica ends.
+        strict_inputs: refuse inputs that the predictor does not have; by default they are ignored.
         health_period_s: seconds between Ray's health checks; after three failures in a row Ray starts another replica.
     """
 
@@ -58,6 +59,7 @@ class RaySettings(BaseModel):
     python: Path | None = None
     setup_timeout_s: float = Field(default=_WORKER.setup_timeout_s, gt=0)
     grace_s: float = Field(default=_WORKER.grace_s, ge=0)
+    strict_inputs: bool = False
     health_period_s: float = Field(default=5, gt=0)
 
     @model_validator(mode="after")

@@ -119,6 +119,12 @@ _OPTIONS = (
         help="Seconds for running predictions after SIGTERM or Ctrl-C; a second signal cuts it short.",
     ),
     click.option(
+        "--strict-inputs",
+        is_flag=True,
+        help="Refuse a prediction with an input that its model does not have. By default it is ignored, as on "
+        "Replicate.",
+    ),
+    click.option(
         "--max-body",
         "max_body_bytes",
         type=SIZE,

@@ -80,6 +80,12 @@ Examples:
     show_default=True,
     help="Seconds that running predictions may take after SIGTERM or Ctrl-C. A second signal ends them.",
 )
+@click.option(
+    "--strict-inputs",
+    is_flag=True,
+    help="With --on: refuse a prediction with an input that the predictor does not have. By default it is ignored, as "
+    "by Cog's server.",
+)
 @ray_options
 def command(
     project_root: Path,
@@ -90,6 +96,7 @@ def command(
     python: Path,
     setup_timeout_s: float,
     grace_s: float,
+    strict_inputs: bool,
     ray: RayOptions,
 ) -> int:
     """Serve a Cog project over HTTP, without Docker.
@@ -105,7 +112,13 @@ def command(
 
         _check_free(address, port)
         settings = settings_from(
-            project_root, ray, env=env, python=python, setup_timeout_s=setup_timeout_s, grace_s=grace_s
+            project_root,
+            ray,
+            env=env,
+            python=python,
+            setup_timeout_s=setup_timeout_s,
+            grace_s=grace_s,
+            strict_inputs=strict_inputs,
         )
         return serve_ray(settings, ray, address, port)
     ray.refuse(platform)
@@ -113,7 +126,12 @@ def command(
         from pilotlight.cli.serve.platforms import serve_on  # imported only when needed
 
         server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo)
-        return serve_on(platform, Project.load(project_root), server, address, setup_timeout_s, grace_s)
+        project = Project.load(project_root)
+        return serve_on(platform, project, server, address, setup_timeout_s, grace_s, strict_inputs=strict_inputs)
+    if strict_inputs:
+        raise UsageError(
+            "--strict-inputs: Cog's own server ignores unknown inputs; give --on, or use pilotlight gateway"
+        )
     _check_free(address, port)
     variables = {"COG_LOG_LEVEL": "info", **env}
     options = ServerOptions(python=python, host=address, port=port, env=variables, on_log=_echo)

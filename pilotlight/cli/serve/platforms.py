@@ -13,7 +13,14 @@ from pilotlight.runtime import KeeperOptions, Project, ServerOptions
 
 
 def serve_on(
-    platform: str, project: Project, server: ServerOptions, address: str, setup_timeout_s: float, grace_s: float
+    platform: str,
+    project: Project,
+    server: ServerOptions,
+    address: str,
+    setup_timeout_s: float,
+    grace_s: float,
+    *,
+    strict_inputs: bool,
 ) -> int:
     """Serve until stopped and return the exit status.
 
@@ -23,7 +30,7 @@ def serve_on(
     # Read before the start, which may take minutes.
     settings, sagemaker_port = vertex.settings_from(os.environ), sagemaker.port_from(os.environ)
     keeper_options = KeeperOptions(setup_timeout_s=setup_timeout_s, stop_grace_s=grace_s)
-    with Host(project, server, keeper_options) as host:
+    with Host(project, server, keeper_options, strict_inputs=strict_inputs) as host:
         if platform == "runpod":
             click.echo(f"Serving {project.root} as a RunPod worker, {host.slots} at once", err=True)
             runpod.serve(host)

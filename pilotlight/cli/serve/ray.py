@@ -62,6 +62,7 @@ def settings_from(
     python: Path,
     setup_timeout_s: float,
     grace_s: float,
+    strict_inputs: bool,
 ) -> RaySettings:
     """Return the settings given on the command line, with defaults for the others."""
     least, most = ray.replicas or (1, 1)
@@ -79,6 +80,7 @@ def settings_from(
         python=python,
         setup_timeout_s=setup_timeout_s,
         grace_s=grace_s,
+        strict_inputs=strict_inputs,
         **{name: value for name, value in given.items() if value is not None},
     )
 

@@ -61,6 +61,7 @@ class Gateway:
         keeper_options: how each worker is kept running.
         clock: seconds since 1970.
         inputs: prepares inputs before they reach a worker; by default they stay as they are.
+        strict_inputs: refuse inputs that a predictor does not have; by default they are ignored.
 
     Attributes:
         listeners: called at every step of every prediction; others may be added.
@@ -84,12 +85,14 @@ class Gateway:
         keeper_options: KeeperOptions | None = None,
         clock: Clock | None = None,
         inputs: InputsLike | None = None,
+        strict_inputs: bool = False,
     ) -> None:
         self.store = store
         self.clock = clock or steady_clock()
         self.logs = LogBuffer(self.clock)
         self.limits = limits or Limits()
         self._inputs = inputs
+        self._strict_inputs = strict_inputs
         self.closing = False
         self._closed = asyncio.Event()
         self.catalog = Catalog(projects, registry)
@@ -209,7 +212,7 @@ class Gateway:
         """
         if self.closing:
             raise ClosingError("the gateway is stopping and takes no more predictions")
-        given = version.validator.check(inputs)
+        given = version.validator.check(inputs, strict=self._strict_inputs)
         if self._inputs is not None:
             self._inputs.check(version, given)
         record = PredictionRecord(

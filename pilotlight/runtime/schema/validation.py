@@ -1,8 +1,8 @@
 """Checks inputs against a version's schema before anything is queued, with the Cog server's own messages.
 
 The server checks with the Rust crate ``jsonschema``, of which ``jsonschema_rs`` is the Python binding, so that both say
-the same of the same mistake. One thing is refused here that the server only drops: an input that the predictor does not
-have.
+the same of the same mistake. An input that the predictor does not have is dropped, as the server and Replicate do, or
+refused where that is asked for.
 """
 
 from __future__ import annotations
@@ -73,18 +73,28 @@ class Validator:
         # The references of the Input schema point into the document.
         self._compiled = None if schema is None else jsonschema_rs.validator_for({**schema, "components": components})
 
-    def check(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the input as it will be sent: without nulls, which to Cog mean "not given".
+    def check(self, inputs: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
+        """Return the input as it will be sent.
+
+        It is without nulls, which to Cog mean "not given", and without inputs that the predictor does not have.
+
+        Args:
+            inputs: the inputs by name.
+            strict: refuse inputs that the predictor does not have.
 
         Raises:
             InvalidInputError: the schema does not allow it; carries every mistake.
         """
         given = {name: value for name, value in inputs.items() if value is not None}
+        unknown = list(self.schema.unknown_inputs(given))
+        for error in unknown:
+            del given[error.name]
         mistakes = [self._kept_secret(mistake) for mistake in self._mistakes(given)] or self._no_urls(given)
+        if strict:
+            mistakes += [Mistake(error.name, error.problem, "value_error.extra") for error in unknown]
         if mistakes:
             raise InvalidInputError(mistakes)
         try:
-            self.schema.check_names(given)
             encode_body(given)
         except InputError as error:
             raise InvalidInputError([Mistake(error.name, error.problem, "value_error.extra")]) from None

@@ -8,9 +8,9 @@ from tests.gateway.made import DOCUMENT
 VALIDATOR = Validator(DOCUMENT)
 
 
-def mistakes(inputs):
+def mistakes(inputs, **options):
     with pytest.raises(InvalidInputError) as caught:
-        VALIDATOR.check(inputs)
+        VALIDATOR.check(inputs, **options)
     return caught.value.mistakes
 
 
@@ -26,8 +26,17 @@ def test_every_mistake_is_told():
     ]
 
 
-def test_an_unknown_input_is_refused_with_the_nearest_name():
-    (mistake,) = mistakes({"prompt": "a", "promt": "b"})
+def test_an_unknown_input_is_ignored_whatever_it_holds():
+    assert VALIDATOR.check({"prompt": "a", "promt": "b", "odd": "\ud800", "null": None}) == {"prompt": "a"}
+    (mistake,) = mistakes({"promt": "b"})
+    assert mistake == Mistake("prompt", "Field required", "value_error.missing")
+
+
+def test_an_unknown_input_is_refused_with_the_nearest_name_where_that_is_asked_for():
+    (mistake,) = mistakes({"prompt": "a", "promt": "b"}, strict=True)
+    assert [one.field for one in mistakes({"promt": "b", "count": 10, "x": 1}, strict=True)] == [
+        *("count", "prompt", "promt", "x")
+    ]
     assert mistake.field == "promt"
     assert "did you mean 'prompt'?" in mistake.message
     assert mistake.detail == {"loc": ["body", "input", "promt"], "msg": mistake.message, "type": "value_error.extra"}

@@ -150,6 +150,22 @@ def test_a_wrong_input_is_explained(tmp_path):
     over_http(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("url", ["/v1/models/local/model1/predictions", "/predict"])
+def test_an_unknown_input_is_ignored_as_by_replicate_or_refused_where_that_is_asked_for(tmp_path, url, strict):
+    async def scenario(client):
+        answer = await client.post(url, json={"input": {"prompt": "a", "promt": "b"}}, headers={"Prefer": "wait"})
+        if strict:
+            assert answer.status_code == 422
+            assert "unknown input, did you mean 'prompt'?" in answer.text
+        else:
+            assert (answer.json()["status"], answer.json()["output"]) == ("succeeded", ["a"])
+            (stored,) = (await client.get("/v1/predictions")).json()["results"]
+            assert stored["input"] == {"prompt": "a"}
+
+    over_http(tmp_path, scenario, strict_inputs=strict)
+
+
 @pytest.mark.parametrize(
     ("url", "body", "status", "words"),
     [
