@@ -81,7 +81,7 @@ def command(
         raise UsageError("give the inputs either with -i or with --json, not both")
     project = Project.load(project_root)
     document = schema_for(project, python=python)
-    warning = image_warning(project, document)
+    warning = image_warning(project)
     if warning is not None:
         click.echo(f"Warning: {warning}", err=True)
     schema = PredictorSchema.of(document)

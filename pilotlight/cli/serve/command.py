@@ -170,7 +170,7 @@ async def _serve(worker: Worker, setup_timeout_s: float, grace_s: float) -> int:
 async def _run(worker: Worker, setup_timeout_s: float) -> None:
     await worker.start()
     await worker.wait_ready(setup_timeout_s)
-    warning = image_warning(worker.project, worker.schema)
+    warning = image_warning(worker.project)
     if warning is not None:
         click.echo(f"Warning: {warning}", err=True)
     click.echo(f"Serving {worker.project.root} at {worker.url}", err=True)

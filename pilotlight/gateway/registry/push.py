@@ -16,6 +16,7 @@ from pilotlight.gateway.registry.snapshot import restore, take_snapshot
 from pilotlight.loading.progress import Watcher
 from pilotlight.runtime import Project, ensure_schema, schema_for
 from pilotlight.runtime.schema.image_check import build_refusal
+from pilotlight.runtime.schema.schema_file import require_import
 
 # Where Cog pushes to: `model: r8.im/owner/name` in cog.yaml is owner/name here.
 _REPLICATE = "r8.im/"
@@ -99,8 +100,8 @@ def push(
         if not folder.is_dir():
             registry.folders.mkdir(mode=0o700, exist_ok=True)
             restore(snapshot, registry.blobs, folder)
-        # In the folder that workers run from, so that no start has to import the predictor for its schema again.
         copy = Project.load(folder)
+        require_import(copy, python=python)
         ensure_schema(copy, python=python)
         document = schema_for(copy, python=python)
         before = _current(registry, name)

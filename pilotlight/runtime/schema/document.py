@@ -145,7 +145,7 @@ def _inputs(inputs: list[Input]) -> Schema:
         "type": "object",
         "properties": {item["name"]: _property(order, item) for order, item in enumerate(inputs)},
     }
-    required = [item["name"] for item in inputs if _is_required(item)]
+    required = [item["name"] for item in inputs if is_required(item)]
     return {**result, "required": required} if required else result
 
 
@@ -183,7 +183,8 @@ def _has_default(item: Input) -> bool:
     return item["default_given"] and (item["default"] is not None or _is_nullable(item))
 
 
-def _is_required(item: Input) -> bool:
+def is_required(item: Input) -> bool:
+    """Whether a prediction has to give it."""
     return not _has_default(item) and ("anyOf" in item["schema"] or not item["nullable"])
 
 

@@ -14,16 +14,16 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, WorkerTimeoutError
 from pilotlight.runtime.project import Project
+from pilotlight.runtime.schema.cache import digest, recall, remembered, save_for_server
 from pilotlight.runtime.schema.document import Input, Signature
 from pilotlight.runtime.server.process import run_group
-from pilotlight.util.files import write_atomically
 
-__all__ = ["IMPORT_LIMIT_S", "Failure", "Findings", "Input", "Signature", "read_signatures"]
+__all__ = ["IMPORT_LIMIT_S", "Failure", "Findings", "Input", "PredictorRefusedError", "Signature", "read_signatures"]
 
 _PROBE = Path(__file__).with_name("probe")
 _CACHE_NAME = "pilotlight.json"
@@ -31,8 +31,10 @@ _KNOWN_COG = "0.23.1"
 IMPORT_LIMIT_S = 600.0
 # A shell's exit status for a command that is no program, or is not there.
 _NOT_STARTED = (126, 127)
-# Weights that are read at import say nothing about the signature, and hashing them on every start costs seconds.
-_LARGEST_TRACKED_BYTES = 4 * 2**20
+
+
+class PredictorRefusedError(ConfigError):
+    """The predictor can be imported, but Cog cannot serve it."""
 
 
 class Findings(TypedDict):
@@ -65,48 +67,25 @@ def read_signatures(
     variables of the calling process, other packages, files over 4 MiB. Remove ``.cog`` after such a change.
 
     Raises:
-        ConfigError: Cog cannot serve the predictor, or ``python`` has no cog.
+        PredictorRefusedError: Cog cannot serve the predictor.
+        ConfigError: ``python`` has no cog, or cannot be run.
         SetupFailedError: the predictor's module could not be imported; carries what it printed.
         WorkerTimeoutError: the import took longer than ``import_limit_s``.
     """
     cache, key = project.root / ".cog" / _CACHE_NAME, _key(project, python)
-    remembered = _recall(cache, key)
-    if remembered is None:
-        findings = _probe(project, python, import_limit_s)
-        files = {path: _digest(Path(path)) for path in findings["files"]}
-        remembered = {"key": key, "cog": findings["cog"], "signatures": findings["signatures"], "files": files}
-        save_for_server(cache, json.dumps(remembered))
-    return remembered["cog"], remembered["signatures"]
-
-
-def save_for_server(path: Path, text: str) -> None:
-    """Replace a file in the project's ``.cog`` folder, which is made where it is missing.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, text)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}; the Cog server needs it there") from error
-
-
-def _recall(cache: Path, key: str) -> Any:
-    try:
-        remembered = json.loads(cache.read_text(encoding="utf-8"))
-        if remembered["key"] != key:
-            return None
-        unchanged = all(_digest(Path(path)) == digest for path, digest in remembered["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not there, or not as we write it
-        return None
-    return remembered if unchanged else None
+    known = recall(cache, key)
+    if known is not None:
+        return known["cog"], known["signatures"]
+    found = _probe(project, python, import_limit_s)
+    learned = {"cog": found["cog"], "signatures": found["signatures"]}
+    save_for_server(cache, remembered(key, found["files"], learned))
+    return found["cog"], found["signatures"]
 
 
 def _key(project: Project, python: Path) -> str:
     """Everything that the signatures depend on, but for the files which only the import itself can tell."""
     parts = [
-        [_digest(path) for path in sorted(_PROBE.glob("*.py"))],
+        [digest(path) for path in sorted(_PROBE.glob("*.py"))],
         str(python),
         str(project.root),
         project.server_environment(),
@@ -119,15 +98,6 @@ def _importable(folder: Path) -> Iterable[str]:
     for entry in folder.iterdir():
         if entry.suffix == ".py" or (entry / "__init__.py").exists():
             yield entry.name
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        if path.stat().st_size > _LARGEST_TRACKED_BYTES:
-            return "large"
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 def _probe(project: Project, python: Path, limit_s: float) -> Findings:
@@ -165,7 +135,7 @@ def _error(failure: Failure, project: Project, python: Path, logs: str) -> Pilot
         known = f"pip install cog=={_KNOWN_COG}"
         return ConfigError(f"{python} cannot import what we need of cog ({failure['message']}); install it: {known}")
     if failure["kind"] == "refused":
-        return ConfigError(f"{project.root / failure['ref']}: {failure['message']}")
+        return PredictorRefusedError(f"{project.root / failure['ref']}: {failure['message']}")
     where = f" ({failure['where']})" if failure["where"] else ""
     message = f"{failure['ref']} cannot be imported: {failure['message']}{where}"
     return SetupFailedError(message, logs=logs + failure["trace"])

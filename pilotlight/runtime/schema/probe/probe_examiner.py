@@ -1,4 +1,8 @@
-"""Imports a predictor as coglet does and describes its handlers; cog's own inspector judges the inputs."""
+"""Imports a predictor as coglet does and describes its handlers.
+
+Only what Cog's server could not run is refused. The limits and defaults are not judged: neither Cog's build tool nor
+its server applies the rules of cog's own inspector.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import cog
 import cog._inspector
 import cog.input
-from cog._inspector import _create_input_field, _selected_predict_method, _strip_non_opaque_annotated
+from cog._adt import FieldType
+from cog._inspector import _selected_predict_method, _strip_non_opaque_annotated
 
 if TYPE_CHECKING:
     from pilotlight.runtime.schema.probe.probe_source import hidden_function
@@ -107,7 +112,7 @@ class Examiner:
                 f"@streaming on {name} requires the return type Iterator[...], AsyncIterator[...], "
                 "ConcatenateIterator[...] or AsyncConcatenateIterator[...]"
             )
-        inputs = [self._input(order, parameter, hints) for order, parameter in enumerate(named)]
+        inputs = [self._input(parameter, hints) for parameter in named]
         return {"inputs": inputs, "output": output, "streaming": streaming}
 
     def _target(self, ref: str) -> Any:
@@ -130,7 +135,7 @@ class Examiner:
             raise Refused(f"{path} defines no {name}; it defines {', '.join(own) or 'nothing'}")
         return getattr(module, name)
 
-    def _input(self, order: int, parameter: inspect.Parameter, hints: dict[str, Any]) -> Input:
+    def _input(self, parameter: inspect.Parameter, hints: dict[str, Any]) -> Input:
         name = parameter.name
         if name not in hints:
             raise Refused(f"missing type annotation for input: {name}")
@@ -138,15 +143,13 @@ class Examiner:
         raw = parameter.default if given else None
         info = raw if isinstance(raw, cog.input.FieldInfo) else cog.input.FieldInfo(default=raw)
         try:
-            field = _create_input_field(order, name, _strip_non_opaque_annotated(hints[name]), raw)
+            field_type = FieldType.from_type(_strip_non_opaque_annotated(hints[name]))
         except Exception as error:
-            raise Refused(str(error)) from error
-        if info.accept is not None and field.type.primitive.name not in ("PATH", "FILE"):
-            raise Refused(f"accept is only valid on Path or File inputs, and {name} is neither")
+            raise Refused(f"input {name}: {error}") from error
         return {
             "name": name,
-            "schema": input_schema(field.type),
-            "nullable": nullable(field.type),
+            "schema": input_schema(field_type),
+            "nullable": nullable(field_type),
             "default_given": self._observer.default_given(raw) if info is raw else given,
             "default": json_value(info.default),
             "description": info.description,

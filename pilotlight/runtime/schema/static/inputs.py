@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, replace
 
-from pilotlight.runtime.schema.document import Input
+from pilotlight.runtime.schema.document import Input, is_required
 from pilotlight.runtime.schema.static.annotations import annotation_of
 from pilotlight.runtime.schema.static.errors import BuildRefusedError
 from pilotlight.runtime.schema.static.input_types import InputType, input_type
@@ -21,6 +21,7 @@ from pilotlight.runtime.schema.static.literals import (
 )
 from pilotlight.runtime.schema.static.models import Module
 from pilotlight.runtime.schema.static.types import UnsupportedTypeError
+from pilotlight.runtime.schema.static.unread import UnreadArgument, UnreadValue, unread_arguments
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _UNSIGNED = 2**64
@@ -40,6 +41,7 @@ class InputCall:
     choices: list[Literal] | None = None
     deprecated: bool = False
     accept: str | None = None
+    unread: tuple[UnreadArgument, ...] = ()
 
     @property
     def limits_value(self) -> bool:
@@ -50,6 +52,9 @@ class InputCall:
 class InputReader:
     """Reads the parameters of a handler in one file.
 
+    Attributes:
+        unread: the arguments of ``Input`` that were passed over.
+
     Raises:
         BuildRefusedError: Cog's build tool does not take one of them.
     """
@@ -57,6 +62,7 @@ class InputReader:
     def __init__(self, module: Module) -> None:
         self._module = module
         self._source = module.source
+        self.unread: list[UnreadValue] = []
         self._shared = {name: found for one in module.classes() for name, found in self._shared_inputs(one)}
 
     def inputs(self, function: Function) -> list[Input]:
@@ -101,7 +107,16 @@ class InputReader:
                 argument,
                 f"parameter {argument.arg}: a union cannot have choices or limits; remove them, or name one type",
             )
-        return _as_input(argument.arg, found, call)
+        result = _as_input(argument.arg, found, call)
+        self._note_unread(result, call)
+        return result
+
+    def _note_unread(self, read: Input, call: InputCall) -> None:
+        """Keep the arguments that were passed over and that change what the input takes."""
+        file, name = str(self._source.path), read["name"]
+        for one in call.unread:
+            if one.keyword != "default" or is_required(read):
+                self.unread.append(UnreadValue(file, one.line, name, one.keyword, one.text))
 
     def _call_or_value(self, name: str, node: ast.expr) -> InputCall:
         source, constants = self._source, self._module.constants
@@ -128,8 +143,11 @@ class InputReader:
 
     def _input_call(self, name: str, node: ast.expr) -> InputCall:
         call = InputCall()
-        for keyword in node.keywords if isinstance(node, ast.Call) else ():
-            call = self._with_keyword(call, name, keyword)
+        if isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                call = self._with_keyword(call, name, keyword)
+            unread = tuple(unread_arguments(self._source, node, self._module.constants))
+            call = replace(call, unread=unread)
         return call
 
     def _with_keyword(self, call: InputCall, name: str, keyword: ast.keyword) -> InputCall:

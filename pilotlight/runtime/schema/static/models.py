@@ -62,6 +62,11 @@ class Modules:
         self._root = root
         self._known: dict[PurePosixPath, Module | None] = {}
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that were looked for, those that are not there included."""
+        return tuple(map(str, self._known))
+
     def open(self, path: PurePosixPath) -> Module | None:
         """Return the module of a file with its models; ``None`` where there is no such file, or none that can be read.
 

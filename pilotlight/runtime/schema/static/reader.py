@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -14,13 +15,29 @@ from pilotlight.runtime.schema.static.literals import literal_of
 from pilotlight.runtime.schema.static.models import Module, Modules
 from pilotlight.runtime.schema.static.output_types import OutputTypes
 from pilotlight.runtime.schema.static.types import UnsupportedTypeError
+from pilotlight.runtime.schema.static.unread import UnreadValue
 
 Verb = Literal["predict", "train"]
 Found = tuple[Module, Function]
 
 
-def read_source(root: Path, ref: str, verb: Verb = "predict") -> Signature:
-    """Return the signature of ``ref``, such as ``predict.py:Predictor``, as Cog's build tool reads it from source.
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A handler as Cog's build tool reads it.
+
+    Attributes:
+        signature: what it reads.
+        unread: what it passes over, though Python would use it.
+        files: the files that were looked for, relative to the project, whether they are there or not.
+    """
+
+    signature: Signature
+    unread: tuple[UnreadValue, ...]
+    files: tuple[str, ...]
+
+
+def read_handler(root: Path, ref: str, verb: Verb = "predict") -> Handler:
+    """Return the handler of ``ref``, such as ``predict.py:Predictor``, as Cog's build tool reads it from source.
 
     Only files are read; nothing is imported or executed.
 
@@ -32,7 +49,8 @@ def read_source(root: Path, ref: str, verb: Verb = "predict") -> Signature:
     modules = Modules(root)
     main = modules.read(PurePosixPath(name))
     module, function = _Finder(modules, verb).find(main, target)
-    inputs = InputReader(module).inputs(function)
+    reader = InputReader(module)
+    inputs = reader.inputs(function)
     output = _output(module, function)
     streaming = any(_marks(module, one, "streaming") for one in function.decorator_list)
     if streaming and "x-cog-array-type" not in output:
@@ -41,7 +59,7 @@ def read_source(root: Path, ref: str, verb: Verb = "predict") -> Signature:
             "@streaming needs an output that is an Iterator; write -> Iterator[...] or ConcatenateIterator[str]",
         )
     _require_async(module, function)
-    return {"inputs": inputs, "output": output, "streaming": streaming}
+    return Handler({"inputs": inputs, "output": output, "streaming": streaming}, tuple(reader.unread), modules.files)
 
 
 class _Finder:

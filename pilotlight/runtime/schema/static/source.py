@@ -63,6 +63,12 @@ class SourceFile:
     def is_parenthesised(self, node: ast.expr, *, sole_argument: bool = False) -> bool:
         """Whether ``node`` stands in parentheses of its own; those of a call around its ``sole_argument`` are not."""
         start, end = self.span(node)
+        # The character before it tells this of most nodes, without the tokens of the whole file.
+        before_it = start - 1
+        while before_it >= 0 and self._text[before_it] == " ":
+            before_it -= 1
+        if before_it < 0 or self._text[before_it] not in "(\n\t\f\\":
+            return False
         needed = 2 if sole_argument else 1
         before, after = self._neighbours(start, end)
         return before[-needed:] == ["("] * needed and after[:needed] == [")"] * needed

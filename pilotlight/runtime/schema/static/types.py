@@ -59,6 +59,8 @@ def unknown_type(name: str, imports: Imports, owner_module: str) -> UnsupportedT
     """Return the refusal of a name that is no plain type and no model."""
     known = imports.names.get(name)
     module = owner_module or (known.module if known is not None else "")
+    if name == "None":
+        return UnsupportedTypeError("None alone is not supported; write a plain type, such as str")
     if module == "builtins":
         return UnsupportedTypeError(f"the type {name} alone is not supported; say what is in it, such as list[str]")
     if module:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pilotlight.runtime.schema.document import document
+from pilotlight.runtime.schema.document import Signature, document
 from pilotlight.runtime.schema.static.errors import BuildRefusedError, UnknownSyntaxError
-from pilotlight.runtime.schema.static.reader import read_source
+from pilotlight.runtime.schema.static.reader import Verb, read_handler
 
 _FILE = Path(__file__).parents[3] / "data" / "cog_schema_cases.json"
 _DATA: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
@@ -16,6 +16,10 @@ _CASES: dict[str, dict[str, Any]] = _DATA["cases"]
 _ALWAYS_THERE = {"PredictionRequest", "PredictionResponse", "Status", "HTTPValidationError", "ValidationError"}
 _REFUSED = [name for name, case in _CASES.items() if "refused" in case]
 _TAKEN = [name for name, case in _CASES.items() if "refused" not in case]
+
+
+def read_source(folder: Path, ref: str, verb: Verb = "predict") -> Signature:
+    return read_handler(folder, ref, verb).signature
 
 
 def _written(folder: Path, name: str) -> str:
