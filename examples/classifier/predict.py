@@ -38,8 +38,7 @@ class Classifier(BasePredictor):
         self,
         text: str = Input(description="Text to label; required unless texts is given", default=""),
         texts: str = Input(
-            description='Several texts instead of one, as JSON: ["...", "..."], or pairs [["...", "..."], ...]; the '
-            "answers come in their order",
+            description='Instead of text, as JSON: ["...", "..."], or pairs [["...", "..."], ...]; answered in order',
             default="",
         ),
         text_pair: str = Input(

@@ -50,6 +50,10 @@ def test_what_cog_build_refuses(tmp_path: Path, parameter: str, before: str, mes
             "run.py:4: le=2 * 2 is not read from source, so s has no le; write le=...",
         ),
         ("s: str = Input(regex='a' + 'b')", "regex='a' + 'b' is not read from source, so s has no regex"),
+        (
+            "s: str = Input(description='It is ' 'long')",
+            "run.py:3: the description of s is a string in pieces, and has the quotes between them in it; write one",
+        ),
         ("s: str = Shared.text", "run.py:2: max_length=LONG is not read from source, so s has no max_length"),
     ],
 )

@@ -115,8 +115,8 @@ class InputReader:
         """Keep the arguments that were passed over and that change what the input takes."""
         file, name = str(self._source.path), read["name"]
         for one in call.unread:
-            if one.keyword != "default" or is_required(read):
-                self.unread.append(UnreadValue(file, one.line, name, one.keyword, one.text))
+            if one.in_pieces or one.keyword != "default" or is_required(read):
+                self.unread.append(UnreadValue(file, one.line, name, one.keyword, one.text, one.in_pieces))
 
     def _call_or_value(self, name: str, node: ast.expr) -> InputCall:
         source, constants = self._source, self._module.constants

@@ -73,6 +73,14 @@ class SourceFile:
         before, after = self._neighbours(start, end)
         return before[-needed:] == ["("] * needed and after[:needed] == [")"] * needed
 
+    def is_in_pieces(self, node: ast.expr) -> bool:
+        """Whether ``node`` is a string of several literals, which Python joins."""
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            return False
+        start, end = self.span(node)
+        places = self._places
+        return bisect.bisect_left(places, end) - bisect.bisect_left(places, start) > 1
+
     def has_comment_between(self, node: ast.expr, parts: list[ast.expr]) -> bool:
         """Whether a comment stands within ``node`` but in none of its ``parts``."""
         start, end = self.span(node)

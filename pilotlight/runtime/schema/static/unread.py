@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pilotlight.runtime.schema.static.literals import Constants, number_of, text_of, value_of
 from pilotlight.runtime.schema.static.source import SourceFile
 
+_TEXTS = ("default", "description", "regex")
 _LIMITS = ("ge", "le", "min_length", "max_length")
 
 
@@ -19,6 +20,7 @@ class UnreadArgument:
     keyword: str
     text: str
     line: int
+    in_pieces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class UnreadValue:
         input: the input's name.
         keyword: the argument of ``Input``.
         text: its code.
+        in_pieces: whether it is a string of several literals, which the build tool takes for one with quotes in it.
     """
 
     file: str
@@ -38,8 +41,12 @@ class UnreadValue:
     input: str
     keyword: str
     text: str
+    in_pieces: bool = False
 
     def __str__(self) -> str:
+        if self.in_pieces:
+            problem = f"the {self.keyword} of {self.input} is a string in pieces, and has the quotes between them in it"
+            return f"{self.file}:{self.line}: {problem}; write one literal"
         effect = f"{self.input} is required" if self.keyword == "default" else f"{self.input} has no {self.keyword}"
         advice = f"write {self.keyword}=... with a literal"
         return f"{self.file}:{self.line}: {self.text} is not read from source, so {effect}; {advice}"
@@ -54,7 +61,9 @@ def unread_arguments(source: SourceFile, node: ast.Call, constants: Constants) -
         name, value = keyword.arg, keyword.value
         if isinstance(value, ast.Constant) and value.value is None:
             continue
-        if (
+        if name in _TEXTS and source.is_in_pieces(value):
+            yield UnreadArgument(name, source.text_of(value), value.lineno, in_pieces=True)
+        elif (
             (name == "default" and value_of(source, value, constants) is None)
             or (name in _LIMITS and number_of(source, value) is None)
             or (name == "regex" and (text_of(source, value) is None or not isinstance(value, ast.Constant)))
