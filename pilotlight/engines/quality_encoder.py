@@ -18,7 +18,7 @@ from pilotlight.loading.files.manifest import EncoderCheck
 __all__ = ["check_encoder", "pieces"]
 
 PIECES = 100
-PIECE_CHARS = 400
+PIECE_CHARS = 200
 MIN_PIECES = 20
 
 

@@ -1,4 +1,4 @@
-"""Compares a language model's artifact with its source: bits per byte of a text, and greedy outputs."""
+"""Compares a language model's artifact with its source: bits per byte of texts, and greedy outputs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from pilotlight.engines.samples.texts import SampleText
 from pilotlight.engines.select import open_artifact
 from pilotlight.engines.text.model_config import read_facts
 from pilotlight.engines.text.protocol import Engine
@@ -18,46 +19,36 @@ from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
 from pilotlight.engines.text.types import GenerationRequest, Sampling
 from pilotlight.errors import UsageError, WeightsError
 from pilotlight.loading.files.artifacts import Artifact
-from pilotlight.loading.files.manifest import ArtifactCheck
+from pilotlight.loading.files.manifest import ArtifactCheck, KindCheck
 from pilotlight.loading.progress import Silent
 
-__all__ = ["SampleText", "agreement", "check", "require_enough"]
+__all__ = ["agreement", "check", "require_enough"]
 
 # Enough to see a percent, and seconds of work for a model of 100 million parameters.
 CHECK_TOKENS = 4096
 MIN_TOKENS = 256
 WINDOW_TOKENS = 512
-PROMPTS = 8
+PROMPTS = 9
 PROMPT_CHARS = 200
 GREEDY_TOKENS = 32
 SourceEngine = Literal["torch", "openvino"]
 Outputs = list[tuple[list[int], list[int]]]  # (prompt, output) of each prompt, in tokens
 
 
-@dataclass(frozen=True, slots=True)
-class SampleText:
-    """Text that the model was not trained on.
-
-    Attributes:
-        description: of the text, for the manifest.
-        content: the check uses as much as it needs, from the beginning.
-    """
-
-    description: str
-    content: str
-
-
 def check(
-    model: Path, artifact: Artifact, text: SampleText, *, source_engine: SourceEngine | None = None
+    model: Path, artifact: Artifact, texts: Sequence[SampleText], *, source_engine: SourceEngine | None = None
 ) -> ArtifactCheck:
-    """Compare ``artifact`` with ``model`` computed in float32; ``require_enough`` has accepted the text.
+    """Compare ``artifact`` with ``model`` computed in float32; ``require_enough`` has accepted the texts.
+
+    Of several kinds of text the model is judged by its own: chats where it has a chat template, else the kind on which
+    the source spends the fewest bits per byte.
 
     An artifact of the openvino engine gets its first stage here, compiled by the runtime that will serve it.
 
     Args:
         model: the model folder.
         artifact: made from it.
-        text: to read.
+        texts: to read; with several, each has its kind.
         source_engine: what computes the model; default: torch where it is installed, else openvino, with a float32
             model that is built for it.
 
@@ -67,10 +58,10 @@ def check(
     """
     codec = TokenizerCodec(model)
     facts = read_facts(model, codec)
-    ids = codec.encode(text.content, special_tokens=False)[:CHECK_TOKENS]
     size = min(WINDOW_TOKENS, facts.context_tokens - 1)
-    windows = [ids[at : at + size] for at in range(0, len(ids), size) if len(ids[at : at + size]) > 1]
-    prompts = _prompts(text.content)
+    parts = [_Part.read_from(text, codec, CHECK_TOKENS // len(texts), size) for text in texts]
+    windows = [window for part in parts for window in part.windows]
+    prompts = [prompt for text in texts for prompt in _prompts(text.content, PROMPTS // len(texts))]
     ours = _artifact_probabilities(artifact, windows, facts.vocab_size)
     engine = open_artifact(model, artifact, slots=PROMPTS, queue_size=PROMPTS)
     greedy = _greedy(engine, prompts)
@@ -80,32 +71,79 @@ def check(
     compute = _torch_source if by == "torch" else _openvino_source
     theirs, reference = compute(model, windows, prompts)
     _require_same_tokens(reference, greedy)
-    read = codec.decode(ids).encode()
+    kinds = _figures(parts, theirs, ours)
+    own = _own_kind(kinds, has_template=codec.chat_template is not None)
     return ArtifactCheck(
-        text=text.description,
-        text_sha256=hashlib.sha256(read).hexdigest(),
-        tokens=sum(len(window) - 1 for window in windows),
-        source_bits_per_byte=_bits(theirs) / len(read),
-        artifact_bits_per_byte=_bits(ours) / len(read),
+        **own.model_dump(exclude={"kind"}),
         greedy_tokens=sum(len(output) for _, output in reference),
         greedy_agreement=_agreement(reference, greedy),
         stages_agreement=None if early is None else _agreement(greedy, early),
         source_engine=by,
+        judged_by=own.kind if len(kinds) > 1 else None,
+        kinds=tuple(kinds) if len(kinds) > 1 else None,
     )
 
 
-def require_enough(model: Path, text: SampleText) -> None:
-    """Refuse a text that is too short.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A text as it is read.
+
+    Attributes:
+        text: that it is of.
+        read: the bytes of it that are read.
+        windows: tokens that are read at once, without those before them.
+    """
+
+    text: SampleText
+    read: bytes
+    windows: list[list[int]]
+
+    @classmethod
+    def read_from(cls, text: SampleText, codec: TokenizerCodec, tokens: int, window: int) -> _Part:
+        ids = codec.encode(text.content, special_tokens=False)[:tokens]
+        windows = [ids[at : at + window] for at in range(0, len(ids), window)]
+        return cls(text, codec.decode(ids).encode(), [one for one in windows if len(one) > 1])
+
+
+def _figures(parts: Sequence[_Part], theirs: list[list[float]], ours: list[list[float]]) -> list[KindCheck]:
+    """Return the figures of each part; ``theirs`` and ``ours`` have the windows of all parts in a row."""
+    found, start = [], 0
+    for part in parts:
+        end = start + len(part.windows)
+        found.append(
+            KindCheck(
+                kind=part.text.kind or "prose",
+                text=part.text.description,
+                text_sha256=hashlib.sha256(part.read).hexdigest(),
+                tokens=sum(len(window) - 1 for window in part.windows),
+                source_bits_per_byte=_bits(theirs[start:end]) / len(part.read),
+                artifact_bits_per_byte=_bits(ours[start:end]) / len(part.read),
+            )
+        )
+        start = end
+    return found
+
+
+def _own_kind(kinds: Sequence[KindCheck], *, has_template: bool) -> KindCheck:
+    """Return the figures of the kind of text that the model is for."""
+    chats = [one for one in kinds if one.kind == "chat"] if has_template else []
+    return chats[0] if chats else min(kinds, key=lambda one: one.source_bits_per_byte)
+
+
+def require_enough(model: Path, texts: Sequence[SampleText]) -> None:
+    """Refuse texts of which one is too short.
 
     Raises:
         UsageError: it is too short for the check.
         WeightsError: the model has no tokenizer that can be read without transformers.
     """
-    tokens = len(TokenizerCodec(model).encode(text.content, special_tokens=False))
-    if tokens < MIN_TOKENS:
-        raise UsageError(
-            f"{text.description} is too short for the check: it has {tokens} tokens, and {MIN_TOKENS} are needed"
-        )
+    codec = TokenizerCodec(model)
+    for text in texts:
+        tokens = len(codec.encode(text.content, special_tokens=False))
+        if tokens < MIN_TOKENS:
+            raise UsageError(
+                f"{text.description} is too short for the check: it has {tokens} tokens, and {MIN_TOKENS} are needed"
+            )
 
 
 def agreement(reference: Sequence[Sequence[int]], outputs: Sequence[Sequence[int]]) -> float:
@@ -209,10 +247,10 @@ def _around(tokens: Sequence[int], at: int) -> str:
     return str(list(tokens[max(0, at - 1) : at + 4]) or "nothing")
 
 
-def _prompts(content: str) -> list[str]:
-    """Return prompts from all parts of the text."""
-    step = max(1, len(content) // PROMPTS)
-    pieces = [content[at : at + PROMPT_CHARS].strip() for at in range(0, len(content), step)][:PROMPTS]
+def _prompts(content: str, count: int) -> list[str]:
+    """Return so many prompts from all parts of the text."""
+    step = max(1, len(content) // count)
+    pieces = [content[at : at + PROMPT_CHARS].strip() for at in range(0, len(content), step)][:count]
     return [piece for piece in pieces if piece]
 
 

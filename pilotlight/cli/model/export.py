@@ -20,9 +20,6 @@ from pilotlight.loading.files.artifacts import PRECISIONS, Artifact
 from pilotlight.loading.files.manifest import ArtifactCheck, EncoderCheck
 from pilotlight.loading.progress import Watcher
 
-# Code and prose that no model was trained on; the length is the most that any check reads.
-OWN_SOURCE_CHARS = 40_000
-
 _EXAMPLES = """\b
 Examples:
   pilotlight export weights/pylight-5m --engine openvino --precision int8
@@ -61,7 +58,7 @@ def _share(ctx: click.Context, param: click.Parameter, given: str) -> float:
     "--text",
     "text_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    show_default="pilotlight's own source",
+    show_default="pilotlight's samples of prose, chats and code",
     help="The check text (UTF-8). It should resemble the model's inputs and not be training data.",
 )
 @click.option(
@@ -94,12 +91,15 @@ def command(
 
     Llama-like models (llama, mistral, qwen2, qwen3, phi3) are built for openvino from their tensors, in seconds and
     without torch. For others the exporter runs in its own virtual environment, created once. The artifact is compared
-    with the model before it is kept: bits per byte on a text and agreement of greedy outputs; for classifiers and
-    embedders, labels and scores, or vectors. The figures are written to manifest.json.
+    with the model before it is kept: bits per byte on prose, chats and code and agreement of greedy outputs; for
+    classifiers and embedders, labels and scores, or vectors. A model with a chat template is judged by chats, another
+    one by the kind of text that it knows best. The figures are written to manifest.json.
     """
     from pilotlight.engines.encoders.model_config import native_task
     from pilotlight.engines.quality_encoder import check_encoder, pieces
-    from pilotlight.engines.quality_text import SampleText, check, require_enough
+    from pilotlight.engines.quality_text import check, require_enough
+    from pilotlight.engines.samples.texts import SampleText, english, own_texts
+    from pilotlight.engines.text.tokens.tokenizer import TokenizerCodec
     from pilotlight.loading.export.build import CONVERTERS, Converter, export, openvino_files, require_kind
     from pilotlight.loading.files.checks.architecture import require_generator
     from pilotlight.loading.files.checks.exportable import require_exportable
@@ -109,9 +109,7 @@ def command(
 
     require_kind(engine, precision, device)
     folder = resolve_folder(model, weights_dir)
-    text = SampleText("pilotlight's own source", own_source())
-    if text_file:
-        text = SampleText(text_file.name, _read(text_file))
+    given = SampleText(text_file.name, _read(text_file)) if text_file else None
 
     check_loadable(folder)
     require_exportable(folder)
@@ -120,12 +118,14 @@ def command(
     if encodes:
         if engine != "openvino":
             raise UsageError(f"{folder} is a classifier or an embedder, which {engine} does not serve: use openvino")
+        text = given or english()
         pieces(text.content)
         convert = partial(openvino_files, script="convert_encoder.py")
     else:
         require_generator(folder)
         require_tokenizer(folder)
-        require_enough(folder, text)
+        texts = (given,) if given else own_texts(TokenizerCodec(folder))
+        require_enough(folder, texts)
         convert = openvino_files if use_exporter and engine == "openvino" else CONVERTERS[engine]
 
     with _steps(quiet=as_json) as watcher:
@@ -134,7 +134,7 @@ def command(
             watcher.note("checking it against the source")
             if encodes:
                 return check_encoder(folder, artifact, text.description, text.content)
-            return check(folder, artifact, text)
+            return check(folder, artifact, texts)
 
         done = export(
             folder,
@@ -159,23 +159,14 @@ def command(
         click.echo(f"largest difference of a {kind}: {figures.largest_difference:.4f}")
         return 0
     assert figures is not None, "the check measured nothing: this is a bug"
-    click.echo(
-        f"{figures.artifact_bits_per_byte:.4f} bits per byte on {figures.text}, the model itself "
-        f"{figures.source_bits_per_byte:.4f}: {figures.loss:+.2%} (at most {max_loss:.2%})"
-    )
+    for one in figures.kinds or (figures,):
+        judged = isinstance(one, ArtifactCheck) or one.kind == figures.judged_by
+        click.echo(
+            f"{one.artifact_bits_per_byte:.4f} bits per byte on {one.text}, the model itself "
+            f"{one.source_bits_per_byte:.4f}: {one.loss:+.2%}{f' (at most {max_loss:.2%})' if judged else ''}"
+        )
     click.echo(f"greedy output the same for {figures.greedy_agreement:.1%} of {figures.greedy_tokens} tokens")
     return 0
-
-
-def own_source() -> str:
-    """Return the source of the package's modules, concatenated."""
-    root = Path(__file__).parent.parent.parent
-    text = ""
-    for path in sorted(root.rglob("*.py")):
-        text += path.read_text("utf-8")
-        if len(text) >= OWN_SOURCE_CHARS:
-            break
-    return text[:OWN_SOURCE_CHARS]
 
 
 def _read(path: Path) -> str:

@@ -248,9 +248,10 @@ def _words(checked: ArtifactCheck | EncoderCheck) -> str:
             f"on {checked.texts} texts it agrees with the source for {checked.agreement:.1%} and differs by up to "
             f"{checked.largest_difference:.4f}"
         )
+    others = [f"{one.loss:+.2%} on {one.kind}" for one in checked.kinds or () if one.kind != checked.judged_by]
     return (
         f"it spends {checked.artifact_bits_per_byte:.4f} bits per byte on {checked.text}, the source "
-        f"{checked.source_bits_per_byte:.4f}: {checked.loss:+.2%}"
+        f"{checked.source_bits_per_byte:.4f}: {checked.loss:+.2%}{''.join(f', {one}' for one in others)}"
     )
 
 

@@ -40,8 +40,29 @@ class ManifestFile(_Strict):
             raise ValueError(str(error)) from error
 
 
+TextKind = Literal["prose", "chat", "code"]
+
+
+class KindCheck(_Strict):
+    """How an artifact compares with its weights on one kind of text; attributes as of ``ArtifactCheck``."""
+
+    kind: TextKind
+    text: str
+    text_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    tokens: Annotated[int, Field(gt=0)]
+    source_bits_per_byte: Annotated[float, Field(gt=0)]
+    artifact_bits_per_byte: Annotated[float, Field(gt=0)]
+
+    @property
+    def loss(self) -> float:
+        """The relative increase over the weights."""
+        return self.artifact_bits_per_byte / self.source_bits_per_byte - 1
+
+
 class ArtifactCheck(_Strict):
     """How an artifact compares with the weights that it was made from, computed in float32.
+
+    Where several kinds of text were read, the figures are those of ``judged_by``.
 
     Attributes:
         text: what was read, in words; ``text_sha256`` is of exactly what was read.
@@ -52,6 +73,8 @@ class ArtifactCheck(_Strict):
         greedy_agreement: the share of them that came before the first difference of their prompt.
         stages_agreement: the same of the artifact's first stage beside its batching one; ``None`` where it has none.
         source_engine: what computed the source: ``torch``, or ``openvino`` where torch is not installed.
+        judged_by: the kind of text that the model is for; ``None`` for a single text.
+        kinds: the figures of each kind; ``None`` for a single text, and in manifests of earlier versions.
     """
 
     text: str
@@ -63,6 +86,8 @@ class ArtifactCheck(_Strict):
     greedy_agreement: Annotated[float, Field(ge=0, le=1)]
     stages_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
     source_engine: Literal["torch", "openvino"] = "torch"
+    judged_by: TextKind | None = None
+    kinds: tuple[KindCheck, ...] | None = None
 
     @property
     def loss(self) -> float:

@@ -35,10 +35,12 @@ def names(folder: Path) -> list[str]:
 def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "weights")
     done = run("export", model, "--engine", "openvino", "--precision", "int8", "--exporter")
-    first, second, third = done.stdout.splitlines()
+    first, *kinds, last = done.stdout.splitlines()
     assert first.startswith(f"{model}/openvino-int8-cpu: ")
-    assert "bits per byte on pilotlight's own source, the model itself " in second
-    assert third.startswith("greedy output the same for ")
+    for line, kind in zip(kinds, ("prose", "chats", "code"), strict=True):
+        assert f"bits per byte on pilotlight's sample of {kind}, the model itself " in line
+    assert sum(line.endswith("(at most 3.00%)") for line in kinds) == 1
+    assert last.startswith("greedy output the same for ")
     # Whether the environment had to be made depends on the runs before.
     assert done.stderr.splitlines()[-3:] == [
         "importing the exporter",
@@ -52,7 +54,8 @@ def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -
     (entry,) = json.loads((model / "manifest.json").read_text())["artifacts"]
     check = entry["check"]
     assert abs(check["artifact_bits_per_byte"] / check["source_bits_per_byte"] - 1) < 0.03
-    assert check["tokens"] > 2000
+    assert check["tokens"] > 1000
+    assert [one["kind"] for one in check["kinds"]] == ["prose", "chat", "code"]
     assert 0 < check["greedy_agreement"] <= 1
     assert set(entry["made_with"]) == {"optimum-intel", "nncf", "openvino", "torch", "transformers"}
     assert "every byte as the manifest says" in run("weights", "verify", model).stdout
@@ -61,13 +64,17 @@ def test_a_model_gets_an_artifact_that_verifies_and_is_as_good(tmp_path: Path) -
 
 def test_a_llama_is_built_without_the_exporter(tmp_path: Path) -> None:
     model = tiny_model("llama", tmp_path / "weights")
-    done = run("export", model)
+    (tmp_path / "own.txt").write_text("The ferry left the island when the light was still grey. " * 40)
+    done = run("export", model, "--text", tmp_path / "own.txt")
     assert done.stderr.splitlines() == ["building llama-0 in int8", "checking it against the source"]
+    assert "bits per byte on own.txt, the model itself " in done.stdout
+    assert "(at most 3.00%)" in done.stdout
     (artifact,) = find_artifacts(model)
     assert names(artifact.folder) == ["first_stage.blob", "openvino_model.bin", "openvino_model.xml"]
     assert (artifact.folder / "openvino_model.bin").stat().st_size < 0.4 * (model / "model.safetensors").stat().st_size
     (entry,) = json.loads((model / "manifest.json").read_text())["artifacts"]
     assert abs(entry["check"]["artifact_bits_per_byte"] / entry["check"]["source_bits_per_byte"] - 1) < 0.03
+    assert (entry["check"]["judged_by"], entry["check"]["kinds"]) == (None, None)
     assert set(entry["made_with"]) == {"openvino"}
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import WeightsError
-from pilotlight.loading.files.manifest import parse_manifest, read_manifest, write_manifest
+from pilotlight.loading.files.manifest import ArtifactCheck, parse_manifest, read_manifest, write_manifest
 from tests.loading.hub import sha256
+from tests.paths import ROOT
 
 FILE = {"name": "config.json", "size_bytes": 2, "sha256": sha256(b"{}")}
 GOOD = {
@@ -71,3 +72,10 @@ def test_refuses_what_is_not_json(raw: bytes, tmp_path: Path) -> None:
 def test_a_folder_without_one_is_unfinished(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a finished one"):
         read_manifest(tmp_path)
+
+
+def test_a_check_of_an_earlier_version_has_no_kinds_of_text() -> None:
+    (artifact,) = read_manifest(ROOT / "weights/pylight-5m").artifacts
+    assert isinstance(artifact.check, ArtifactCheck)
+    assert (artifact.check.judged_by, artifact.check.kinds) == (None, None)
+    assert ArtifactCheck.model_validate_json(artifact.check.model_dump_json(exclude={"judged_by", "kinds"}))

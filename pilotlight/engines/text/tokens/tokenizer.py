@@ -130,7 +130,7 @@ class TokenizerCodec:
 
     @property
     def answer_ends(self) -> tuple[int, ...]:
-        return answer_ends(self, self._template)
+        return answer_ends(self, self.chat_template)
 
     def token_id(self, token: str) -> int | None:
         return self._tokens.token_id(token)
@@ -151,12 +151,13 @@ class TokenizerCodec:
     def apply_chat_template(
         self, messages: Sequence[Message], *, continue_last: bool = False, input_name: str = "messages"
     ) -> str | None:
-        if self._template is None:
+        if self.chat_template is None:
             return None
-        return self._template.render(messages, continue_last=continue_last, input_name=input_name)
+        return self.chat_template.render(messages, continue_last=continue_last, input_name=input_name)
 
     @cached_property
-    def _template(self) -> ChatTemplate | None:
+    def chat_template(self) -> ChatTemplate | None:
+        """The model's chat template; ``None`` where it has none."""
         source = find_template(self._folder, self._files.config)
         return None if source is None else ChatTemplate(source, self._files.names)
 
