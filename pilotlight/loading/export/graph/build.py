@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from pilotlight.loading.export.graph.shape import DecoderShape, read_shape
@@ -36,12 +37,15 @@ def graph_files(
     # Imported here: an export by the exporter needs none of it, and neither does the command's help.
     import openvino
 
+    from pilotlight.loading.export.graph.calibration import measure_importance
     from pilotlight.loading.export.graph.decoder import build_decoder
     from pilotlight.loading.export.graph.tensors import open_tensors
 
     for model, out in folders:
         watcher.note(f"building {model.resolve().name} in {precision}")
-        built = build_decoder(require_graph(model), open_tensors(model), precision)
+        shape = require_graph(model)
+        importance = cache(partial(measure_importance, model, shape))
+        built = build_decoder(shape, open_tensors(model), precision, importance)
         out.mkdir(parents=True)
         openvino.save_model(built, out / MODEL_NAME, compress_to_fp16=False)
     return {"openvino": openvino.__version__}

@@ -6,6 +6,7 @@ by ``beam_idx``, concatenated with the new keys, repeated for grouped heads, and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy
@@ -16,25 +17,59 @@ from pilotlight.loading.export.graph.shape import DecoderShape, UnsupportedModel
 from pilotlight.loading.export.graph.tensors import Array, Stored, Tensors
 from pilotlight.loading.export.graph.weights import constant, matrix
 
-__all__ = ["build_decoder"]
+__all__ = ["build_decoder", "build_probe"]
 
 Node = Any  # openvino's nodes have no types of their own
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 MASKED = numpy.finfo("f4").min
 
 
-def build_decoder(shape: DecoderShape, tensors: Tensors, precision: str) -> Any:
+def build_decoder(
+    shape: DecoderShape,
+    tensors: Tensors,
+    precision: str,
+    importance: Callable[[], Mapping[str, Array]] = dict,
+) -> Any:
     """Return an ``openvino.Model`` with the inputs of a stateful language model and the output ``logits``.
+
+    Args:
+        shape: of the decoder.
+        tensors: of the model.
+        precision: one of ``artifacts.PRECISIONS``.
+        importance: gives the importance of each matrix' columns, by its name; called where ``int4`` rounds.
 
     Raises:
         WeightsError: a tensor is missing or has another shape.
         UnsupportedModelError: there are tensors that the builder does not know.
     """
-    return _Decoder(shape, tensors, precision).model()
+    return _Decoder(shape, tensors, precision, importance).model()
+
+
+def build_probe(shape: DecoderShape, tensors: Tensors) -> tuple[Any, list[str]]:
+    """Return the model in ``int8`` with further outputs: for each matrix the sum of squares of every column's input.
+
+    Returns:
+        The model, and the names of the matrices in the order of the outputs after ``logits``.
+
+    Raises:
+        WeightsError, UnsupportedModelError: as ``build_decoder``.
+    """
+    decoder = _Decoder(shape, tensors, "int8")
+    model = decoder.model()
+    model.add_results([ops.result(squares) for squares in decoder.squares.values()])
+    return model, list(decoder.squares)
 
 
 class _Decoder:
-    def __init__(self, shape: DecoderShape, tensors: Tensors, precision: str) -> None:
+    def __init__(
+        self,
+        shape: DecoderShape,
+        tensors: Tensors,
+        precision: str,
+        importance: Callable[[], Mapping[str, Array]] = dict,
+    ) -> None:
+        self._importance = importance
+        self.squares: dict[str, Node] = {}
         self._shape = shape
         self._tensors = tensors
         self._precision = precision
@@ -90,7 +125,9 @@ class _Decoder:
         sizes = (shape.inner_size, shape.hidden_size)
         if shape.fused:
             fused = self._tensors.stored(f"{name}gate_up_proj.weight", (2 * sizes[0], sizes[1]))
-            gate, up = (self._product(hidden, part) for part in _rows(fused, (sizes[0], sizes[0])))
+            gate, up = (
+                self._product(hidden, part, f"{name}gate_up_proj") for part in _rows(fused, (sizes[0], sizes[0]))
+            )
         else:
             gate = self._linear(hidden, f"{name}gate_proj", sizes, bias=shape.mlp_bias)
             up = self._linear(hidden, f"{name}up_proj", sizes, bias=shape.mlp_bias)
@@ -118,7 +155,7 @@ class _Decoder:
         widths = tuple(count * shape.head_size for count in heads)
         if shape.fused:
             fused = self._tensors.stored(f"{name}qkv_proj.weight", (sum(widths), shape.hidden_size))
-            flat = [self._product(hidden, part) for part in _rows(fused, widths)]
+            flat = [self._product(hidden, part, f"{name}qkv_proj") for part in _rows(fused, widths)]
         else:
             flat = [
                 self._linear(hidden, f"{name}{letter}_proj", (width, shape.hidden_size), bias=shape.qkv_bias)
@@ -135,13 +172,16 @@ class _Decoder:
         return query, key, value
 
     def _linear(self, values: Node, name: str, shape: tuple[int, ...], *, bias: bool) -> Node:
-        product = self._product(values, self._tensors.stored(f"{name}.weight", shape))
+        product = self._product(values, self._tensors.stored(f"{name}.weight", shape), name)
         if not bias:
             return product
         return ops.add(product, constant(self._tensors.single(f"{name}.bias", shape[:1]).reshape(1, 1, -1)))
 
-    def _product(self, values: Node, stored: Stored) -> Node:
-        return ops.matmul(values, matrix(stored, self._precision), False, True)
+    def _product(self, values: Node, stored: Stored, name: str) -> Node:
+        squares = ops.multiply(values, values)
+        self.squares[name] = ops.reduce_sum(squares, constant(numpy.array([0, 1])), keep_dims=False)
+        weights = matrix(stored, self._precision, importance=lambda: self._importance().get(name))
+        return ops.matmul(values, weights, False, True)
 
     def _norm(self, values: Node, name: str, size: int) -> Node:
         """Normalize the last dimension by its root mean square."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -22,7 +23,13 @@ def constant(values: Array) -> Node:
     return ops.constant(numpy.asarray(values, order="C"))  # ascontiguousarray would give a scalar a dimension
 
 
-def matrix(stored: Stored, precision: str, *, is_table: bool = False) -> Node:
+def matrix(
+    stored: Stored,
+    precision: str,
+    *,
+    is_table: bool = False,
+    importance: Callable[[], Array | None] = lambda: None,
+) -> Node:
     """Return a node that gives a weight matrix as float32, held in ``precision``.
 
     Args:
@@ -30,6 +37,7 @@ def matrix(stored: Stored, precision: str, *, is_table: bool = False) -> Node:
         precision: one of ``artifacts.PRECISIONS``. ``int8`` rounds each row; ``int4`` keeps what was dequantised from
             GGUF's blocks as it is, and rounds anything else to blocks of its own.
         is_table: whether it is an embedding or a head, which ``int4`` rounds to 8 bits.
+        importance: gives the importance of the columns, as ``pack_nibbles`` takes it; called where it is needed.
     """
     if precision == "fp32":
         return constant(as_single(stored))
@@ -38,7 +46,7 @@ def matrix(stored: Stored, precision: str, *, is_table: bool = False) -> Node:
     weights = as_single(stored)
     if precision == "int8":
         return _unpacked(pack_bytes(weights), weights.shape)
-    packed = find_blocks(weights) or (pack_bytes(weights) if is_table else pack_nibbles(weights))
+    packed = find_blocks(weights) or (pack_bytes(weights) if is_table else pack_nibbles(weights, importance()))
     return _unpacked(packed, weights.shape)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import openvino
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pilotlight.errors import WeightsError
 from pilotlight.loading.export.graph.build import require_graph
+from pilotlight.loading.export.graph.calibration import TEXT, WINDOW_TOKENS, WINDOWS, measure_importance
 from pilotlight.loading.export.graph.decoder import build_decoder
 from pilotlight.loading.export.graph.packing import pack_bytes, pack_nibbles
 from pilotlight.loading.export.graph.shape import UnsupportedModelError
@@ -67,11 +69,14 @@ def test_a_head_in_the_file_counts_although_the_configuration_ties_it(tmp_path: 
     numpy.testing.assert_allclose(found[MASK > 0], reference[MASK > 0], atol=1e-4)
 
 
-def rounded(precision: str, name: str, weights: Any) -> Any:
+def rounded(precision: str, name: str, weights: Any, importance: Mapping[str, Any]) -> Any:
     """What the builder makes of a tensor."""
     if weights.ndim == 1:
         return weights
-    packed = pack_bytes(weights) if precision == "int8" or "embed" in name else pack_nibbles(weights)
+    if precision == "int8" or "embed" in name:
+        packed = pack_bytes(weights)
+    else:
+        packed = pack_nibbles(weights, importance[name.removesuffix(".weight")])
     return ((packed.codes.astype("f4") - packed.zeros) * packed.scales).reshape(weights.shape)
 
 
@@ -81,11 +86,43 @@ def test_rounded_weights_are_computed_with_as_they_are(precision: str, tmp_path:
     found = read(request_for(built(model, precision)), IDS, MASK)
     before = expected(model, IDS, MASK)
     tensors = load_file(model / "model.safetensors")
-    save_file({k: torch.tensor(rounded(precision, k, v.numpy())) for k, v in tensors.items()}, model / "new")
+    importance = measure_importance(model, require_graph(model))
+    made = {name: torch.tensor(rounded(precision, name, one.numpy(), importance)) for name, one in tensors.items()}
+    save_file(made, model / "new")
     (model / "new").replace(model / "model.safetensors")
     reference = expected(model, IDS, MASK)
     assert numpy.abs(reference - before)[MASK > 0].max() > 0.01
     numpy.testing.assert_allclose(found[MASK > 0], reference[MASK > 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llama", "phi3"])  # the latter has fused matrices
+def test_the_importance_of_columns_is_the_mean_square_of_their_inputs(name: str, tmp_path: Path) -> None:
+    model = make_family(name, tmp_path)
+    found = measure_importance(model, require_graph(model))
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    linear = {key: part for key, part in network.named_modules() if isinstance(part, torch.nn.Linear)}
+    del linear["lm_head"]
+    assert found.keys() == linear.keys()
+    sums = dict.fromkeys(linear, torch.zeros(()))
+
+    def add(key: str, values: torch.Tensor) -> None:
+        sums[key] = sums[key] + values.square().sum((0, 1))
+
+    for key, part in linear.items():
+        part.register_forward_pre_hook(lambda _, inputs, key=key: add(key, inputs[0]))
+    ids = AutoTokenizer.from_pretrained(model)(TEXT.read_text("utf-8"))["input_ids"][: WINDOWS * WINDOW_TOKENS]
+    with torch.no_grad():
+        for start in range(0, len(ids), WINDOW_TOKENS):
+            network(torch.tensor([ids[start : start + WINDOW_TOKENS]]))
+    for key, total in sums.items():
+        numpy.testing.assert_allclose(found[key], total.numpy() / len(ids), rtol=0.15, err_msg=key)  # of 8-bit weights
+
+
+def test_without_a_tokenizer_nothing_is_measured_and_int4_is_built_all_the_same(tmp_path: Path) -> None:
+    model = make_family("llama", tmp_path)
+    (model / "tokenizer.json").unlink()
+    assert measure_importance(model, require_graph(model)) == {}
+    assert (built(model, "int4").folder / "openvino_model.bin").is_file()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

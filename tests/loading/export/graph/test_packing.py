@@ -6,7 +6,7 @@ import numpy
 import pytest
 from gguf import GGMLQuantizationType, dequantize, quantize
 
-from pilotlight.loading.export.graph.packing import Packed, find_blocks, pack_bytes, pack_nibbles
+from pilotlight.loading.export.graph.packing import CHUNK, Packed, find_blocks, pack_bytes, pack_nibbles
 
 
 def random(rows: int = 24, columns: int = 96) -> numpy.ndarray:
@@ -41,15 +41,53 @@ def test_other_weights_lie_on_no_grid() -> None:
 
 
 @pytest.mark.parametrize("columns", [96, 40])
-def test_rounding_is_within_half_a_step_and_keeps_zero(columns: int) -> None:
+def test_8_bits_are_within_a_step_and_keep_zero(columns: int) -> None:
     weights = random(columns=columns)
     weights[:, 3] = 0
     weights[0] = 0
-    for packed, steps in ((pack_bytes(weights), 255), (pack_nibbles(weights), 15)):
-        assert not packed.exact
-        assert packed.codes.max() <= steps
-        found = unpacked(packed)
-        per_group = numpy.repeat(packed.scales.reshape(len(weights), -1), packed.codes.shape[2], 1)
-        assert (numpy.abs(found - weights) <= 1.01 * per_group).all()  # the zero is rounded too
-        assert not found[:, 3].any()
-        assert not found[0].any()
+    packed = pack_bytes(weights)
+    assert (packed.bits, packed.exact) == (8, False)
+    found = unpacked(packed)
+    assert (
+        numpy.abs(found - weights) <= 1.01 * packed.scales.reshape(len(weights), 1)
+    ).all()  # the zero is rounded too
+    assert not found[:, 3].any()
+    assert not found[0].any()
+
+
+@pytest.mark.parametrize("columns", [96, 40])
+def test_4_bits_lose_less_than_rounding_between_the_extremes(columns: int) -> None:
+    weights = random(columns=columns)
+    weights[0] = 0
+    weights[1] = 0.25
+    packed = pack_nibbles(weights)
+    assert (packed.bits, packed.exact, packed.codes.shape[2]) == (4, False, 32 if columns == 96 else 40)
+    assert packed.codes.max() <= 15
+    found = unpacked(packed)
+    numpy.testing.assert_allclose(found[:2], weights[:2], atol=1e-7)
+    groups = weights.reshape(len(weights), -1, packed.codes.shape[2])
+    low, high = groups.min(-1, keepdims=True), groups.max(-1, keepdims=True)
+    step = numpy.where(high > low, (high - low) / 15, 1)
+    plain = (numpy.rint((groups - low) / step) * step + low).reshape(weights.shape)
+    assert ((found - weights) ** 2).sum() < 0.95 * ((plain - weights) ** 2).sum()
+
+
+def test_4_bits_are_most_exact_where_it_matters() -> None:
+    weights = random(rows=200)
+    importance = numpy.ones(96, "f4")
+    importance[::8] = 100
+    even, weighted = (unpacked(pack_nibbles(weights, one)) for one in (None, importance))
+
+    def lost(found: numpy.ndarray) -> float:
+        return float((importance * (found - weights) ** 2).sum())
+
+    assert lost(weighted) < 0.8 * lost(even)
+    unused = pack_nibbles(weights, numpy.zeros(96, "f4"))
+    assert numpy.isfinite(unpacked(unused)).all()
+
+
+def test_matrices_larger_than_a_chunk_are_rounded_as_small_ones_are() -> None:
+    weights = random(rows=CHUNK // 96 + 10)
+    whole, part = pack_nibbles(weights), pack_nibbles(weights[-20:])
+    numpy.testing.assert_array_equal(whole.codes[-20:], part.codes)
+    numpy.testing.assert_array_equal(whole.zeros[-20:], part.zeros)
