@@ -45,6 +45,10 @@ _SECTIONS = {
         "push": ("pilotlight.cli.gateway.push:command", "Push a Cog project as the current version of a model."),
         "versions": ("pilotlight.cli.gateway.versions:command", "List models and their versions."),
         "rollback": ("pilotlight.cli.gateway.rollback:command", "Make an earlier version of a model current again."),
+        "deployment": (
+            "pilotlight.cli.gateway.deployment:command",
+            "Divide a deployment's requests among versions.",
+        ),
         "gc": ("pilotlight.cli.gateway.gc:command", "Remove files of deleted versions and interrupted pushes."),
         "token": ("pilotlight.cli.gateway.token:command", "Create, list and revoke the API tokens of a gateway."),
         "top": ("pilotlight.cli.gateway.top:command", "Show models, workers and queues of a gateway, live."),

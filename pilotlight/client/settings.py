@@ -42,4 +42,5 @@ class SplitSettings(ClientSettings, total=False):
     fallback: str | Sequence[str]
     repeatable: bool
     seed: str
+    earlier: Sequence[Mapping[str, float]]
     each: Mapping[str, TargetSettings] | None

@@ -59,6 +59,8 @@ class AsyncSplitClient:
         repeatable: whether a prediction may run twice. If so, a fallback is also tried when the prediction may have
             begun at a target that failed, or did not begin within ``Timeouts.wait_s``; never after output was yielded.
         seed: of the split: another seed assigns the same keys to targets anew.
+        earlier: the weights that were in use before, oldest first: with them, the change to ``weights`` moves as few
+            keys to another target as it can, for any number of targets.
         each: settings of single targets, such as their tokens, in addition to those for all. If they contain
             ``target``, the key in ``weights`` and the other arguments is only a label.
         settings: of all clients, as ``AsyncClient`` describes.
@@ -76,12 +78,13 @@ class AsyncSplitClient:
         fallback: str | Sequence[str] = (),
         repeatable: bool = False,
         seed: str = "",
+        earlier: Sequence[Mapping[str, float]] = (),
         each: Mapping[str, TargetSettings] | None = None,
         **settings: Unpack[ClientSettings],
     ) -> None:
         shadows = {shadow: 1.0} if isinstance(shadow, str) else dict(shadow or {})
         ways = (fallback,) if isinstance(fallback, str) else tuple(fallback)
-        self.traffic = Traffic(weights, shadows, ways)
+        self.traffic = Traffic(weights, shadows, ways, tuple(earlier))
         if ways:
             settings.setdefault("retry", IMPATIENT)
         names = dict.fromkeys([*weights, *shadows, *ways])

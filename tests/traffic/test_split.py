@@ -1,5 +1,7 @@
 """The split is stable, follows the weights, and moves as few keys as it can."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,54 @@ def test_a_fallback_is_tried_once():
 def test_numbers_that_make_no_sense_are_refused(fields, words):
     with pytest.raises(ConfigError, match=words):
         Traffic(**fields)
+
+
+WEIGHTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 1000), min_size=1).filter(
+    lambda weights: any(weights.values())
+)
+
+
+@given(st.lists(WEIGHTS, min_size=2, max_size=8), st.lists(st.text(max_size=8), max_size=20))
+def test_a_change_of_weights_moves_the_least(changes, keys):
+    """Measured exactly, on the ranges of positions, not on a sample of keys; any sample agrees with them."""
+    *earlier, now = changes
+    before = Traffic(earlier[-1], earlier=tuple(earlier[:-1]))
+    after = Traffic(now, earlier=tuple(earlier))
+    least = sum(max(0.0, before.shares.get(name, 0.0) - share) for name, share in zero_filled(after, before))
+    assert moved_share(before, after) == pytest.approx(least, abs=1e-12)
+    for name, share in after.shares.items():
+        assert owned(after).get(name, 0) / 2**53 == pytest.approx(share, abs=1e-12)
+    for key in keys:
+        assert after.shares[choose(after, key).target] > 0
+
+
+def test_the_change_of_three_weights_that_needs_10_percent_moves_10_percent():
+    before = Traffic({"a": 50, "b": 30, "c": 20})
+    after = Traffic({"a": 40, "b": 30, "c": 30}, earlier=(before.weights,))
+    moved = [key for key in KEYS if choose(before, key) != choose(after, key)]
+    assert 0.09 < len(moved) / len(KEYS) < 0.11
+    assert {choose(before, key).target for key in moved} == {"a"}
+    assert {choose(after, key).target for key in moved} == {"c"}
+
+
+def test_a_thousand_changes_leave_few_ranges():
+    earlier = tuple({"a": 1 + n % 7, "b": 1 + n % 5, "c": 1 + n % 3} for n in range(1000))
+    assert len(Traffic({"a": 1, "b": 1, "c": 1}, earlier=earlier).ranges()) < 3000
+
+
+def zero_filled(after, before):
+    return [(name, after.shares.get(name, 0.0)) for name in {*after.weights, *before.weights}]
+
+
+def owned(traffic):
+    found = {}
+    for begin, end, owner in traffic.ranges():
+        found[owner] = found.get(owner, 0) + end - begin
+    return found
+
+
+def moved_share(before, after):
+    """The share of positions whose owner differs."""
+    edges = sorted({edge for one in (before, after) for begin, end, _ in one.ranges() for edge in (begin, end)})
+    moved = sum(end - begin for begin, end in pairwise(edges) if before.owner(begin) != after.owner(begin))
+    return moved / 2**53

@@ -103,6 +103,8 @@ SCHEMAS: dict[str, Schema] = {
             created_at=TIME,
             created_by=ref("Account"),
             configuration=record(hardware=TEXT, min_instances=COUNT, max_instances=COUNT),
+            traffic=list_of(record(version=TEXT, weight={"type": "number", "exclusiveMinimum": 0})),
+            sticky=nullable(TEXT),
         ),
     ),
     "File": record(

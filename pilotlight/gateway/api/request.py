@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -15,6 +16,10 @@ from pilotlight.gateway.api.tokens import Caller
 from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.scheduler.gateway import Gateway
 from pilotlight.gateway.storage.files import Files
+from pilotlight.traffic import RequestKeys
+
+# Requests with the same value stay on one version of a deployment.
+KEY_HEADER = "Pilotlight-Key"
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -72,6 +77,17 @@ def base_of(request: Request) -> str:
 def name_of(request: Request) -> str:
     """Return the ``owner/name`` in the path."""
     return f"{request.path_params['owner']}/{request.path_params['name']}"
+
+
+def keys_of(request: Request, inputs: Mapping[str, Any] | None = None, key: str | None = None) -> RequestKeys:
+    """Return what a request can be kept on one version of a deployment by.
+
+    Args:
+        request: its header ``Pilotlight-Key`` is a key for every deployment.
+        inputs: its inputs by name.
+        key: a key that the body names, which counts where the header is missing.
+    """
+    return RequestKeys(request.headers.get(KEY_HEADER) or key, request.headers, inputs or {})
 
 
 def parse(raw: bytes, body: type[Body]) -> Body:

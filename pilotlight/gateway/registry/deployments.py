@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pilotlight.errors import ConfigError
 from pilotlight.gateway.registry.names import ConflictError, MissingError
 from pilotlight.gateway.registry.registry import Registry
 from pilotlight.gateway.registry.tables import opened, writing
+from pilotlight.traffic import parse_sticky
 
 # As many as Replicate grants without being asked; on one machine far too many already.
 MOST_INSTANCES = 20
@@ -35,9 +39,13 @@ class Deployment:
         max_instances: workers at most, of all versions together.
         created_at: when this release was made; seconds since 1970.
         number: of this release, from 1 on.
+        sticky: what requests of one version have in common, as ``traffic.sticky`` reads it; ``None`` for nothing.
+        earlier: the traffic of the releases before, oldest first, where it changed: the router moves as few requests
+            as it can from one version to another.
 
     Raises:
-        ConflictError: the limits contradict each other.
+        ConflictError: the limits contradict each other, there is no version, or one is there twice.
+        ConfigError: a weight is no number above 0, or ``sticky`` cannot be read.
     """
 
     deployment: str
@@ -48,8 +56,19 @@ class Deployment:
     max_instances: int
     created_at: float
     number: int = 1
+    sticky: str | None = None
+    earlier: tuple[tuple[Share, ...], ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.traffic:
+            raise ConflictError("a deployment needs a version")
+        versions = [share.version for share in self.traffic]
+        if twice := next((version for version in versions if versions.count(version) > 1), None):
+            raise ConflictError(f"the version {twice[:80]} is given twice; give each version one weight")
+        for share in self.traffic:
+            if not (math.isfinite(share.weight) and share.weight > 0):
+                raise ConfigError(f"the weight of {share.version[:80]} is {share.weight!r}; give a number above 0")
+        parse_sticky(self.sticky)
         if not 0 <= self.min_instances <= self.max_instances or self.max_instances < 1:
             raise ConflictError(
                 f"At least {self.min_instances} and at most {self.max_instances} instances cannot be: give a maximum "
@@ -78,6 +97,15 @@ class Deployments:
             names = [row["deployment"] for row in db.execute("SELECT deployment FROM deployments ORDER BY deployment")]
             return [_read(db, name) for name in names]
 
+    def find(self, name: str) -> Deployment:
+        """Return a deployment.
+
+        Raises:
+            MissingError: there is none of that name.
+        """
+        with opened(self._database) as db:
+            return _read(db, name)
+
     def create(self, new: Deployment) -> None:
         """Add a deployment.
 
@@ -93,26 +121,54 @@ class Deployments:
                 )
             _write(db, new)
 
-    def update(self, name: str, *, now: float, version: str | None = None, **limits: str | int) -> Deployment:
+    def update(
+        self,
+        name: str,
+        *,
+        now: float,
+        version: str | None = None,
+        traffic: Sequence[Share] = (),
+        sticky: str | None = None,
+        hardware: str | None = None,
+        min_instances: int | None = None,
+        max_instances: int | None = None,
+    ) -> Deployment:
         """Make a new release of a deployment, unless nothing differs from the one before it; return the latest.
 
         Args:
             name: of the deployment.
             now: the time.
             version: the version that all traffic goes to from now on; as before by default.
-            limits: any of ``hardware``, ``min_instances``, ``max_instances``.
+            traffic: the versions that traffic is divided among from now on, in place of ``version``.
+            sticky: what keeps requests on one version; an empty text for nothing; as before by default.
+            hardware: as ``Deployment.hardware``; as before by default.
+            min_instances: as ``Deployment.min_instances``; as before by default.
+            max_instances: as ``Deployment.max_instances``; as before by default.
 
         Raises:
             MissingError: there is no such deployment, or its model has no such version.
-            ConflictError: the limits contradict each other.
+            ConflictError: the limits contradict each other, or ``version`` and ``traffic`` are both given.
+            ConfigError: a weight is no number above 0, or ``sticky`` cannot be read.
         """
+        if version is not None and traffic:
+            raise ConflictError("give either the version that gets all traffic, or versions with weights")
+        new = tuple(traffic) if version is None else (Share(version),)
         with writing(self._database) as db:
             before = _read(db, name)
-            traffic = before.traffic if version is None else (Share(version),)
-            wanted = replace(before, traffic=traffic, **limits)  # type: ignore[arg-type]  # by name, as documented
+            shares = tuple(sorted(new, key=lambda share: share.version)) or before.traffic
+            keeps = before.sticky if sticky is None else sticky or None
+            wanted = replace(
+                before,
+                traffic=shares,
+                sticky=keeps,
+                hardware=before.hardware if hardware is None else hardware,
+                min_instances=before.min_instances if min_instances is None else min_instances,
+                max_instances=before.max_instances if max_instances is None else max_instances,
+            )
             if wanted == before:
                 return before
-            after = replace(wanted, number=before.number + 1, created_at=now)
+            earlier = before.earlier if shares == before.traffic else (*before.earlier, before.traffic)
+            after = replace(wanted, number=before.number + 1, created_at=now, earlier=earlier)
             _write(db, after)
             return after
 
@@ -132,12 +188,11 @@ def _read(db: sqlite3.Connection, name: str) -> Deployment:
     row = db.execute(sql, (name,)).fetchone()
     if row is None:
         raise _missing(name)
-    sql = "SELECT version, weight FROM deployment_traffic WHERE deployment = ? AND number = ? ORDER BY version"
-    return Deployment(**row, traffic=_shares(db.execute(sql, (name, row["number"])).fetchall()))
-
-
-def _shares(rows: Sequence[sqlite3.Row]) -> tuple[Share, ...]:
-    return tuple(Share(**row) for row in rows)
+    sql = "SELECT number, version, weight FROM deployment_traffic WHERE deployment = ? ORDER BY number, version"
+    releases = itertools.groupby(db.execute(sql, (name,)).fetchall(), key=lambda share: share["number"])
+    traffic = [tuple(Share(share["version"], share["weight"]) for share in shares) for _, shares in releases]
+    *earlier, now = (shares for shares, _ in itertools.groupby(traffic))  # only where it changed
+    return Deployment(**row, traffic=now, earlier=tuple(earlier))
 
 
 def _write(db: sqlite3.Connection, one: Deployment) -> None:
@@ -145,8 +200,9 @@ def _write(db: sqlite3.Connection, one: Deployment) -> None:
         sql = "SELECT 1 FROM versions WHERE id = ? AND model = ?"
         if db.execute(sql, (share.version, one.model)).fetchone() is None:
             raise MissingError(f"{one.model} has no version {share.version[:80]!r}")
-    columns = ("deployment", "number", "model", "hardware", "min_instances", "max_instances", "created_at")
-    sql = f"INSERT INTO deployment_releases ({', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    columns = ("deployment", "number", "model", "hardware", "min_instances", "max_instances", "created_at", "sticky")
+    marks = ", ".join("?" * len(columns))
+    sql = f"INSERT INTO deployment_releases ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
     db.execute(sql, [getattr(one, column) for column in columns])
     shares = [(one.deployment, one.number, share.version, share.weight) for share in one.traffic]
     db.executemany("INSERT INTO deployment_traffic VALUES (?, ?, ?, ?)", shares)

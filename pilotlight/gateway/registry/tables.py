@@ -93,6 +93,7 @@ MIGRATIONS = (
             """,
         ),
     ),
+    Migration(2, "what keeps requests on one version", ("ALTER TABLE deployment_releases ADD COLUMN sticky TEXT",)),
 )
 
 # The current version of every model: the last one released that still exists.

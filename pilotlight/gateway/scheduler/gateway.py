@@ -30,6 +30,7 @@ from pilotlight.gateway.scheduler.queue import VersionQueue
 from pilotlight.gateway.scheduler.router import Asked, Destination, route
 from pilotlight.gateway.storage.store import Page, Store
 from pilotlight.runtime import KeeperOptions, Worker, WorkerLike, new_prediction_id
+from pilotlight.traffic import RequestKeys
 
 T = TypeVar("T")
 
@@ -175,14 +176,14 @@ class Gateway:
         """The state of all versions of a model, or of all models, together."""
         return Gauges.sum(now for key, now in self._pools.gauges_by_key().items() if model in (None, key.model))
 
-    def route(self, asked: Asked, key: str | None = None) -> Destination:
+    def route(self, asked: Asked, keys: RequestKeys | None = None) -> Destination:
         """Return which version a request goes to, as ``router.route`` does.
 
         Args:
             asked: what was asked for.
-            key: requests with equal keys stay on one version of a deployment; each for itself without.
+            keys: requests with equal keys stay on one version of a deployment; each for itself without.
         """
-        return route(asked, self.catalog, key or secrets.token_hex(8))
+        return route(asked, self.catalog, keys or RequestKeys(), secrets.token_hex(8))
 
     async def create(
         self,

@@ -7,6 +7,7 @@ the same version for as long as the weights stay. Pure but for the catalog: chan
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from pilotlight.gateway.registry.catalog import Catalog
 from pilotlight.gateway.registry.deployments import Deployment
 from pilotlight.gateway.registry.names import MissingError
 from pilotlight.gateway.registry.versions import Version
-from pilotlight.traffic import Traffic, choose
+from pilotlight.traffic import RequestKeys, Traffic, choose, parse_sticky
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,14 @@ class Destination:
     shadows: tuple[Version, ...] = ()
 
 
-def route(asked: Asked, catalog: Catalog, key: str) -> Destination:
-    """Return where a request goes: the same for the same catalog and key.
+def route(asked: Asked, catalog: Catalog, keys: RequestKeys, chance: str) -> Destination:
+    """Return where a request goes: the same for the same catalog, keys and chance.
 
     Args:
         asked: what was asked for.
         catalog: what is there.
-        key: requests with equal keys stay together; a random text for no such wish.
+        keys: requests with equal keys stay on one version of a deployment.
+        chance: a random text, the key of a request that has none.
 
     Raises:
         MissingError: there is no such version, model or deployment.
@@ -94,16 +96,20 @@ def route(asked: Asked, catalog: Catalog, key: str) -> Destination:
         case ByModel(model):
             return Destination(catalog.latest(model))
         case ByDeployment(name):
-            return _deployed(name, catalog, key)
+            return _deployed(name, catalog, keys, chance)
         case ByOpenAIName(name, accepts):
-            return _openai(name, accepts, catalog, key)
+            return _openai(name, accepts, catalog, keys, chance)
         case Default():
             return Destination(_default(catalog))
 
 
+@functools.lru_cache(maxsize=256)
 def traffic_of(deployment: Deployment) -> Traffic:
     """Return how the requests of a deployment are divided among its versions, by their ids."""
-    return Traffic({share.version: share.weight for share in deployment.traffic})
+    now, *earlier = (
+        {share.version: share.weight for share in shares} for shares in (deployment.traffic, *deployment.earlier)
+    )
+    return Traffic(now, earlier=tuple(earlier))
 
 
 def _version(text: str, catalog: Catalog) -> Version:
@@ -113,35 +119,38 @@ def _version(text: str, catalog: Catalog) -> Version:
     return catalog.find(version, model or None)
 
 
-def _deployed(name: str, catalog: Catalog, key: str) -> Destination:
+def _deployed(name: str, catalog: Catalog, keys: RequestKeys, chance: str) -> Destination:
     project = catalog.project(name)
     if project is not None:
         return Destination(project, name)
     deployment = catalog.deployment(name)
+    key = keys.by(parse_sticky(deployment.sticky)) or chance
     # Seeded by the name, so that the keys of two deployments are divided independently.
     chosen = choose(traffic_of(deployment), key, seed=name)
     shadows = tuple(catalog.find(version, deployment.model) for version in chosen.shadows)
     return Destination(catalog.find(chosen.target, deployment.model), name, shadows)
 
 
-def _openai(name: str | None, accepts: Callable[[Version], bool], catalog: Catalog, key: str) -> Destination:
+def _openai(
+    name: str | None, accepts: Callable[[Version], bool], catalog: Catalog, keys: RequestKeys, chance: str
+) -> Destination:
     served = [version for version in catalog.current if accepts(version)]
     for version in served:
         if name in (None, "", version.model, f"{version.model}:{version.id}"):
             return Destination(version)
-    found = _openai_deployed(name or "", catalog, key)
+    found = _openai_deployed(name or "", catalog, keys, chance)
     if found is not None and accepts(found.version):
         return found
     known = ", ".join(version.model for version in served) or "none: no served project makes text from a prompt"
     raise MissingError(f"There is no model {str(name)[:140]!r} here; there is {known}.")
 
 
-def _openai_deployed(name: str, catalog: Catalog, key: str) -> Destination | None:
+def _openai_deployed(name: str, catalog: Catalog, keys: RequestKeys, chance: str) -> Destination | None:
     """Return the destination of a name that is no current version: an older version, or a deployment."""
     try:
         if ":" in name:
             return Destination(_version(name, catalog))
-        return _deployed(name, catalog, key)
+        return _deployed(name, catalog, keys, chance)
     except (MissingError, ConfigError):
         return None
 

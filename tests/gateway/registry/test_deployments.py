@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from pilotlight.errors import ConfigError
 from pilotlight.gateway.registry.deployments import Deployment, Deployments, Share
 from pilotlight.gateway.registry.names import ConflictError, MissingError
 from tests.gateway.registered import MODEL, id_of, registered
@@ -42,7 +43,7 @@ def test_every_update_is_a_release_unless_nothing_differs(registry):
     assert deployments.update("local/steady", now=6.0, max_instances=2) == made()
     updated = deployments.update("local/steady", now=7.0, version=id_of(2), min_instances=1, hardware="gpu")
     expected = made(traffic=(Share(id_of(2)),), min_instances=1, hardware="gpu")
-    assert updated == dataclasses.replace(expected, number=2, created_at=7.0)
+    assert updated == dataclasses.replace(expected, number=2, created_at=7.0, earlier=(made().traffic,))
     assert deployments.all() == [updated]
 
 
@@ -83,3 +84,44 @@ def test_a_version_that_a_deployment_serves_cannot_be_deleted(registry):
     deployments.update("local/steady", now=7.0, version=id_of(2))
     registry.delete_version(MODEL, id_of(1))
     assert [one.id for one in registry.versions(MODEL)] == [id_of(2)]
+
+
+def test_versions_with_weights_are_a_release_and_what_was_before_is_known(registry):
+    deployments = Deployments(registry)
+    deployments.create(made())
+    halves = (Share(id_of(2), 1.0), Share(id_of(1), 1.0))
+    updated = deployments.update("local/steady", now=6.0, traffic=halves, sticky="input:user")
+    assert updated == made(
+        traffic=(Share(id_of(1)), Share(id_of(2))),
+        number=2,
+        created_at=6.0,
+        sticky="input:user",
+        earlier=((Share(id_of(1)),),),
+    )
+    assert deployments.update("local/steady", now=7.0, traffic=halves) == updated  # in any order: nothing differs
+    assert deployments.update("local/steady", now=8.0, max_instances=3).earlier == updated.earlier
+    cleared = deployments.update("local/steady", now=9.0, sticky="", version=id_of(2))
+    assert (cleared.sticky, cleared.earlier) == (None, (*updated.earlier, updated.traffic))
+    assert deployments.find("local/steady") == cleared
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"traffic": ()}, ConflictError, "needs a version"),
+        ({"traffic": (Share("a"), Share("a"))}, ConflictError, "a is given twice"),
+        ({"traffic": (Share("a", 0.0),)}, ConfigError, "weight of a is 0.0"),
+        ({"traffic": (Share("a", float("nan")),)}, ConfigError, "weight of a is nan"),
+        ({"sticky": "cookie:a"}, ConfigError, "sticky is 'cookie:a'"),
+        ({"sticky": "header:"}, ConfigError, "header:NAME"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(fields, error, words):
+    with pytest.raises(error, match=words):
+        made(**fields)
+
+
+def test_either_a_version_or_weights(registry):
+    Deployments(registry).create(made())
+    with pytest.raises(ConflictError, match="give either"):
+        Deployments(registry).update("local/steady", now=6.0, version=id_of(2), traffic=[Share(id_of(1))])

@@ -18,7 +18,7 @@ from pilotlight.gateway.api.openai.choices import ChoiceStream, accept_choices, 
 from pilotlight.gateway.api.openai.inputs import Mapped
 from pilotlight.gateway.api.openai.schemas import CHAT, COMPLETION, AnswerShape, ChatBody, CompletionBody
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, list_of, record
-from pilotlight.gateway.api.request import gateway_of
+from pilotlight.gateway.api.request import gateway_of, keys_of
 from pilotlight.gateway.api.routing import EVENTS, Routes, as_json
 from pilotlight.gateway.api.run import while_connected
 from pilotlight.gateway.api.tokens import Scope
@@ -107,10 +107,10 @@ def _is_text(version: Version) -> bool:
     return version.schema.completes_text
 
 
-def _route(request: Request, name: str | None, key: str | None = None) -> Destination:
+def _route(request: Request, name: str | None, end_user: str | None = None) -> Destination:
     """Return where a request for a model of that name goes; raises an ``ApiError``, 404, when there is none."""
     try:
-        return gateway_of(request).route(ByOpenAIName(name, _is_text), key)
+        return gateway_of(request).route(ByOpenAIName(name, _is_text), keys_of(request, key=end_user))
     except MissingError as error:
         extra = {"param": "model", "code": "model_not_found"}
         raise ApiError(HTTPStatus.NOT_FOUND, str(error), extra=extra) from None

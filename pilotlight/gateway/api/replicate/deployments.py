@@ -8,9 +8,10 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from pilotlight.gateway.api.errors import unprocessable
 from pilotlight.gateway.api.openapi_schemas import page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
-from pilotlight.gateway.api.replicate.schemas import DeploymentBody, DeploymentChanges
+from pilotlight.gateway.api.replicate.schemas import DeploymentBody, DeploymentChanges, ShareBody
 from pilotlight.gateway.api.request import gateway_of, name_of, registry_of
 from pilotlight.gateway.api.routing import EMPTY, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
@@ -48,10 +49,13 @@ async def list_deployments(request: Request) -> Response:
 async def create_deployment(request: Request, body: DeploymentBody) -> Response:
     name = f"{LOCAL}/{body.name}"
     _refuse_projects(request, name, body.model)
+    if (body.version is None) == (body.traffic is None):
+        raise unprocessable("give either version, which gets all traffic, or traffic: versions with weights.")
     new = Deployment(
         deployment=name,
         model=body.model,
-        traffic=(Share(body.version),),
+        traffic=_shares(body.traffic) or (Share(body.version or ""),),
+        sticky=body.sticky or None,
         hardware=body.hardware,
         min_instances=body.min_instances,
         max_instances=body.max_instances,
@@ -82,14 +86,14 @@ async def get_deployment(request: Request) -> Response:
     _ONE,
     DeploymentChanges,
     scope=Scope.ADMIN,
-    summary="Change the version or the limits of a deployment; what is left out stays.",
+    summary="Change the versions, their weights or the limits of a deployment; what is left out stays.",
     answers={200: as_json(_DEPLOYMENT)},
     errors=(404, 409),
 )
 async def update_deployment(request: Request, body: DeploymentChanges) -> Response:
-    """Send new predictions to the new version; those that run end on the old one."""
+    """Send new predictions where they belong now; those that run end on the version where they began."""
     _refuse_projects(request, name_of(request))
-    changes = body.model_dump(exclude_none=True)
+    changes = body.model_dump(exclude_none=True) | {"traffic": _shares(body.traffic)}
     updated = await asyncio.to_thread(
         lambda: Deployments(registry_of(request)).update(name_of(request), now=gateway_of(request).clock(), **changes)
     )
@@ -110,6 +114,10 @@ async def delete_deployment(request: Request) -> Response:
     await asyncio.to_thread(Deployments(registry_of(request)).delete, name_of(request))
     gateway_of(request).reconcile()
     return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _shares(traffic: list[ShareBody] | None) -> tuple[Share, ...]:
+    return tuple(Share(one.version, one.weight) for one in traffic or ())
 
 
 def _of_projects(request: Request) -> list[Deployment]:

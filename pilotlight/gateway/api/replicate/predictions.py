@@ -16,7 +16,7 @@ from pilotlight.gateway.api.openapi_schemas import TEXT, Schema, page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.headers import RequestOptions, read_cancel_after, read_wait, read_webhook
 from pilotlight.gateway.api.replicate.schemas import PredictionBody
-from pilotlight.gateway.api.request import base_of, caller_of, gateway_of, name_of, services_of
+from pilotlight.gateway.api.request import KEY_HEADER, base_of, caller_of, gateway_of, keys_of, name_of, services_of
 from pilotlight.gateway.api.routing import EVENTS, OPEN, Routes, as_json
 from pilotlight.gateway.api.run import accept
 from pilotlight.gateway.api.tokens import Scope
@@ -57,6 +57,13 @@ _CANCEL_AFTER: Schema = {
     "description": "Cancel it when it has not ended so long after its creation, such as 90s or 1h30m; 5 s to a day.",
 }
 _OPTIONS = (_PREFER, _CANCEL_AFTER)
+_KEY = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "Requests with the same value stay on one version of the deployment.",
+}
 
 
 @ROUTES.add_with_body(
@@ -97,10 +104,11 @@ async def create_by_model(request: Request, body: PredictionBody) -> Response:
     summary="Create a prediction of a deployment.",
     answers=_CREATED,
     errors=(404,),
-    parameters=_OPTIONS,
+    parameters=(*_OPTIONS, _KEY),
 )
 async def create_by_deployment(request: Request, body: PredictionBody) -> Response:
-    return await _create_unversioned(request, body, gateway_of(request).route(ByDeployment(name_of(request))))
+    keys = keys_of(request, body.input)
+    return await _create_unversioned(request, body, gateway_of(request).route(ByDeployment(name_of(request)), keys))
 
 
 @ROUTES.add(

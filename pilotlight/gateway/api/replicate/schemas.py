@@ -18,6 +18,7 @@ from pilotlight.gateway.registry.registry import Model
 from pilotlight.gateway.registry.versions import LOCAL, Version
 from pilotlight.gateway.storage.files import StoredFile
 from pilotlight.gateway.storage.store import Page
+from pilotlight.traffic.sticky import STICKY_PATTERN
 from pilotlight.types import Status
 
 # The only choice: workers run on this machine, on whatever it has.
@@ -62,21 +63,38 @@ class ModelBody(_Strict):
     cover_image_url: str | None = None
 
 
+class ShareBody(_Strict):
+    """A version of a deployment and its weight, in any unit."""
+
+    version: str
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+_Traffic = Annotated[list[ShareBody], Field(min_length=1, max_length=100)]
+_Sticky = Annotated[
+    str, Field(pattern=f"^$|{STICKY_PATTERN}", description="header:NAME, input:NAME, or empty for none.")
+]
+
+
 class DeploymentBody(_Strict):
-    """Creates a deployment."""
+    """Creates a deployment. ``traffic`` and ``sticky`` are ours: weights over versions, in place of ``version``."""
 
     name: _Name
     model: str
-    version: str
+    version: str | None = None
+    traffic: _Traffic | None = None
+    sticky: _Sticky | None = None
     hardware: Annotated[str, Field(min_length=1, max_length=100)]
     min_instances: Annotated[int, Field(ge=0)]
     max_instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)]
 
 
 class DeploymentChanges(_Strict):
-    """Changes a deployment; a field that is left out stays as it is."""
+    """Changes a deployment; a field that is left out stays as it is. ``version`` gets all traffic."""
 
     version: str | None = None
+    traffic: _Traffic | None = None
+    sticky: _Sticky | None = None
     hardware: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     min_instances: Annotated[int, Field(ge=0)] | None = None
     max_instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] | None = None
@@ -173,6 +191,8 @@ def deployment(one: Deployment) -> dict[str, Any]:
                 "min_instances": one.min_instances,
                 "max_instances": one.max_instances,
             },
+            "traffic": [{"version": share.version, "weight": share.weight} for share in one.traffic],
+            "sticky": one.sticky,
         },
     }
 

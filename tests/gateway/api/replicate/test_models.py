@@ -84,6 +84,7 @@ def test_a_deployment_from_its_creation_to_its_end(tmp_path):
         changed = await client.patch(DEPLOYMENT, json={"version": id_of(2), "max_instances": 1})
         release = changed.json()["current_release"]
         assert (release["number"], release["version"], release["configuration"]["max_instances"]) == (2, id_of(2), 1)
+        assert (release["traffic"], release["sticky"]) == ([{"version": id_of(2), "weight": 1.0}], None)
         answer = await client.post(
             f"{DEPLOYMENT}/predictions", json={"input": {"prompt": "a"}}, headers={"Prefer": "wait"}
         )
@@ -98,6 +99,35 @@ def test_a_deployment_from_its_creation_to_its_end(tmp_path):
         assert (await client.get(f"/v1/predictions/{prediction['id']}")).json() == prediction
 
     over_http(tmp_path, scenario, 1, 2, limits=Limits(max_workers=3))
+
+
+def test_weights_over_versions_and_a_header_that_keeps_callers_on_one(tmp_path):
+    async def scenario(client):
+        halves = [{"version": id_of(1), "weight": 1}, {"version": id_of(2), "weight": 1}]
+        body = {name: value for name, value in STEADY.items() if name != "version"}
+        made = await client.post("/v1/deployments", json={**body, "traffic": halves, "sticky": "header:X-User"})
+        assert made.status_code == 201, made.text
+        assert made.json()["current_release"]["traffic"] == halves
+
+        async def versions(headers):
+            created = [
+                await client.post(f"{DEPLOYMENT}/predictions", json={"input": {"prompt": "a"}}, headers=headers)
+                for _ in range(24)  # all of one version of two by chance: once in 8 million runs
+            ]
+            return {one.json()["version"] for one in created}
+
+        assert await versions({"Prefer": "wait"}) == {id_of(1), id_of(2)}
+        for headers in ({"X-User": "ann"}, {"Pilotlight-Key": "ann"}):
+            assert len(await versions({"Prefer": "wait", **headers})) == 1
+        changed = await client.patch(DEPLOYMENT, json={"version": id_of(2), "sticky": ""})
+        release = changed.json()["current_release"]
+        assert (release["number"], release["traffic"], release["sticky"]) == (
+            2,
+            [{"version": id_of(2), "weight": 1.0}],
+            None,
+        )
+
+    over_http(tmp_path, scenario, 1, 2)
 
 
 REFUSED = (
@@ -123,6 +153,18 @@ REFUSED = (
     ("PATCH", DEPLOYMENT, {"version": id_of(9)}, 404, "has no version"),
     ("PATCH", DEPLOYMENT, {"min_instances": 9}, 409, "At least 9 and at most 2"),
     ("PATCH", DEPLOYMENT, {"name": "other"}, 422, "name: Extra inputs"),
+    (
+        "POST",
+        "/v1/deployments",
+        {**STEADY, "name": "x", "traffic": [{"version": "a", "weight": 1}]},
+        422,
+        "either version",
+    ),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "version": None}, 422, "give either version"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "sticky": "cookie:a"}, 422, "sticky"),
+    ("PATCH", DEPLOYMENT, {"traffic": [{"version": id_of(1), "weight": 0}]}, 422, "greater than 0"),
+    ("PATCH", DEPLOYMENT, {"traffic": []}, 422, "at least 1 item"),
+    ("PATCH", DEPLOYMENT, {"traffic": [{"version": id_of(1), "weight": 1}] * 2}, 409, "is given twice"),
     ("PATCH", "/v1/deployments/local/none", {}, 404, "there is no deployment local/none"),
     ("PATCH", "/v1/deployments/local/model7", {}, 409, "is served from its folder"),
     ("DELETE", "/v1/deployments/local/none", None, 404, "there is no deployment local/none"),
