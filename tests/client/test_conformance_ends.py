@@ -97,7 +97,7 @@ def test_a_worker_that_dies_fails_its_prediction_and_nothing_else(streams):
 
 def test_a_platform_that_is_killed_is_one_clear_error_and_may_come_back(streams):
     client, can = streams.client, streams.can
-    handle = client.submit(LONG, timeout_s=120 if can.lost_platform == "the deadline" else 60)
+    handle = client.submit(LONG, timeout_s=20 if can.lost_platform == "the deadline" else 60)
     assert next(iter(handle)) == "long0 "
     streams.running.kill()
     lost = DeadlineError if can.lost_platform == "the deadline" else (TargetUnavailableError, PredictionFailedError)
