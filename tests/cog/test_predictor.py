@@ -265,7 +265,11 @@ def test_the_engine_is_the_one_that_the_model_has_something_for(worker: Worker, 
 
 @pytest.mark.parametrize("inputs", [{"seed": 2**53}, {"top_k": 10**9}, {"temperature": 1e-300}, {"max_tokens": 10**6}])
 def test_extreme_values_within_bounds_work(loop: Loop, worker: Worker, inputs: dict[str, Any]) -> None:
-    _, prediction = loop.run(stream(worker, {"prompt": "x = [1, 2, 3, 4", "temperature": 0, "max_tokens": 3, "stop_sequences": "]", **inputs}))
+    _, prediction = loop.run(
+        stream(
+            worker, {"prompt": "x = [1, 2, 3, 4", "temperature": 0, "max_tokens": 3, "stop_sequences": "]", **inputs}
+        )
+    )
     assert prediction.status is Status.SUCCEEDED
 
 
