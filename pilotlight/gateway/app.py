@@ -23,6 +23,7 @@ from pilotlight.gateway.api.replicate import deployments as deployment_routes
 from pilotlight.gateway.api.replicate import files as file_routes
 from pilotlight.gateway.api.replicate import models as model_routes
 from pilotlight.gateway.api.replicate import predictions as prediction_routes
+from pilotlight.gateway.api.replicate import search as search_routes
 from pilotlight.gateway.api.routing import MatchingRouter
 from pilotlight.gateway.api.security import SecurityMiddleware
 from pilotlight.gateway.api.tokens import Tokens
@@ -36,6 +37,7 @@ _MODULES = (
     plain_routes,
     openai_routes,
     model_routes,
+    search_routes,
     deployment_routes,
     file_routes,
     account_routes,

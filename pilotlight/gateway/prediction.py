@@ -23,6 +23,11 @@ INTERRUPTED = (
 )
 
 
+# What a list leaves out of a prediction where it is long, and from which length on.
+LISTED = ("input", "output", "logs")
+LONGEST_LISTED = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionRecord:
     """One prediction, as it is stored and shown.
@@ -37,6 +42,8 @@ class PredictionRecord:
         stream_key: the secret in its stream's URL, instead of a token.
         metrics: numbers by name. The gateway's own are ``queue_s``, ``cold_start_s`` and ``predict_s``, which together
             are the time from ``created_at`` to ``completed_at``; ``predict_time`` and ``total_time`` as Replicate's.
+        deadline: when it is cancelled if it has not ended; ``None`` for never.
+        left_out: in a list, those of ``LISTED`` that are too long for it, and null or empty here.
         data_removed: whether its input, output and logs were removed some time after its end.
         owner: the id of the token that created it; ``None`` where none was needed.
     """
@@ -56,6 +63,8 @@ class PredictionRecord:
     logs: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_removed: bool = False
+    deadline: float | None = None
+    left_out: tuple[str, ...] = ()
     owner: str | None = None
 
 

@@ -89,7 +89,7 @@ _OPTIONS = (
     ),
     click.option(
         "--max-workers",
-        type=int,
+        type=click.IntRange(min=1),
         default=_DEFAULT.max_workers,
         show_default=True,
         help="Maximum number of workers of each model.",

@@ -60,7 +60,7 @@ SCHEMAS: dict[str, Schema] = {
         status={"type": "integer"},
     ),
     "Prediction": record(
-        {"deployment": TEXT},
+        {"deployment": TEXT, "deadline": TIME, "left_out": list_of(TEXT)},
         id=TEXT,
         model=TEXT,
         version=TEXT,

@@ -39,7 +39,13 @@ async def accept(
         if options is None:
             return await gateway.create(version, inputs, deployment=deployment, owner=owner)
         active = await gateway.create(
-            version, inputs, deployment=deployment, owner=owner, prediction_id=options.prediction, also=options.store
+            version,
+            inputs,
+            deployment=deployment,
+            owner=owner,
+            prediction_id=options.prediction,
+            also=options.store,
+            deadline=options.cancel_at,
         )
     except WorkerBusyError as error:
         retry_after = str(gateway.pool(version, deployment).retry_after_s)

@@ -102,7 +102,9 @@ class Catalog:
         return self.find(current, model)
 
     def find(self, version: str, model: str | None = None) -> Version:
-        """Return the version of that id: of the model that is named, or of whichever has it.
+        """Return the version of that id: of the model that is named, or of one that has it.
+
+        Of several models with the same version it is one where that is current, and the first that it was pushed to.
 
         Raises:
             MissingError: there is none.
@@ -112,12 +114,18 @@ class Catalog:
             if one.id == version and model in (None, one.model):
                 return one
         versions = self._now.versions
-        named = versions.get((model, version)) if model else None
-        row = named or next((one for one in versions.values() if model is None and one.id == version), None)
+        row = versions.get((model, version)) if model else self._first_pushed(version)
         if row is not None:
             return self._load(row)
         of = f" of {model[:140]}" if model else ""
         raise MissingError(f"There is no version {version[:140]!r}{of} here.")
+
+    def _first_pushed(self, version: str) -> PushedVersion | None:
+        models = self._now.models
+        rows = [one for one in self._now.versions.values() if one.id == version]
+        return min(
+            rows, key=lambda one: (models[one.model].current != version, one.created_at, one.model), default=None
+        )
 
     def has(self, model: str, version: str) -> bool:
         """Return whether there is such a version, whole or damaged."""

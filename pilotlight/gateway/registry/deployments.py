@@ -36,7 +36,7 @@ class Deployment:
         traffic: its versions, at least one; the router divides its requests among them by their weights.
         hardware: what was asked for. It is only kept and shown: the workers run on this machine, whatever it is.
         min_instances: workers that are always there, of all versions together.
-        max_instances: workers at most, of all versions together.
+        max_instances: workers at most, of all versions together; with 0 its predictions wait.
         created_at: when this release was made; seconds since 1970.
         number: of this release, from 1 on.
         sticky: what requests of one version have in common, as ``traffic.sticky`` reads it; ``None`` for nothing.
@@ -69,10 +69,10 @@ class Deployment:
             if not (math.isfinite(share.weight) and share.weight > 0):
                 raise ConfigError(f"the weight of {share.version[:80]} is {share.weight!r}; give a number above 0")
         parse_sticky(self.sticky)
-        if not 0 <= self.min_instances <= self.max_instances or self.max_instances < 1:
+        if not 0 <= self.min_instances <= self.max_instances:
             raise ConflictError(
-                f"At least {self.min_instances} and at most {self.max_instances} instances cannot be: give a maximum "
-                "of 1 or more, and a minimum of 0 or more that is not above it."
+                f"At least {self.min_instances} and at most {self.max_instances} instances cannot be: give a "
+                "minimum of 0 or more, and a maximum that is not below it."
             )
 
     @property

@@ -24,6 +24,9 @@ from pilotlight.gateway.registry.tables import CURRENT, Watch, opened, writing
 
 _DATABASE, _LOCK, _BLOBS, _VERSIONS = "registry.sqlite3", "registry.lock", "blobs", "versions"
 
+# The fields of a model that can be changed.
+_CHANGEABLE = {"description", "readme", "github_url", "paper_url", "weights_url", "license_url"}
+
 _MODELS = f"SELECT *, ({CURRENT}) AS current FROM models"  # noqa: S608 - our own words
 _VERSIONS_OF = "SELECT id, model, cog_version, created_at FROM versions"
 _RELEASES_OF = "SELECT number, version, how, created_at FROM releases WHERE model = ? ORDER BY number"
@@ -48,6 +51,8 @@ class Model:
     paper_url: str | None = None
     license_url: str | None = None
     cover_image_url: str | None = None
+    readme: str | None = None
+    weights_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,19 @@ class Registry:
         with writing(self.database) as db:
             if not _add_model(db, new):
                 raise ConflictError(f"there is a model {new.model} already; choose another name, or push to that one")
+
+    def update_model(self, model: str, changes: Mapping[str, str | None]) -> Model:
+        """Change fields of a model, and return it as it is then.
+
+        Raises:
+            MissingError: there is none of that name.
+        """
+        assert changes.keys() <= _CHANGEABLE, f"this is a bug: {sorted(changes)} cannot be changed"
+        with writing(self.database) as db:
+            _model(db, model)
+            for column, value in changes.items():
+                db.execute(f"UPDATE models SET {column} = ? WHERE model = ?", (value, model))  # noqa: S608 - our own names
+            return _model(db, model)
 
     def delete_model(self, model: str) -> None:
         """Remove a model whose versions have been deleted.

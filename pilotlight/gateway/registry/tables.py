@@ -94,6 +94,11 @@ MIGRATIONS = (
         ),
     ),
     Migration(2, "what keeps requests on one version", ("ALTER TABLE deployment_releases ADD COLUMN sticky TEXT",)),
+    Migration(
+        3,
+        "readme and weights_url of models",
+        ("ALTER TABLE models ADD COLUMN readme TEXT", "ALTER TABLE models ADD COLUMN weights_url TEXT"),
+    ),
 )
 
 # The current version of every model: the last one released that still exists.

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.prediction import LISTED, LONGEST_LISTED, PredictionRecord
 from pilotlight.gateway.sse import StreamEvent
 from pilotlight.runtime import Event, Log, Output
 from pilotlight.types import Status
@@ -64,6 +64,13 @@ class ActivePrediction:
     def logs(self) -> str:
         """What it has printed so far."""
         return "".join(self._logs)
+
+    def listed(self) -> PredictionRecord:
+        """Return the record as of now for a list: what is too long for one is left out."""
+        record = self.record
+        long = [name for name in LISTED if _is_long(getattr(record, name))]
+        empty: dict[str, Any] = {"input": {}, "output": None, "logs": ""}
+        return replace(record, left_out=tuple(long), **{name: empty[name] for name in long}) if long else record
 
     def feed(self, event: Event) -> None:
         """Take an event from its worker, and pass it on to those who follow it."""
@@ -127,6 +134,10 @@ class ActivePrediction:
     def _notify(self) -> None:
         if self._change_waiters:
             _wake_all(self._change_waiters)
+
+
+def _is_long(value: Any) -> bool:
+    return value is not None and len(value if isinstance(value, str) else json.dumps(value)) > LONGEST_LISTED
 
 
 async def _wait(waiters: list[asyncio.Future[bool]], timeout_s: float | None) -> bool:

@@ -22,7 +22,7 @@ class Limits:
 
     Attributes:
         min_workers: never fewer, once the gateway runs; with 0 an idle version has none.
-        max_workers: never more.
+        max_workers: never more; with 0 predictions wait until there may be one.
         slots: predictions that one worker is given at once.
         idle_timeout_s: how long a worker without a prediction is kept above ``min_workers``.
         max_waiting: predictions that may wait for a slot; further ones are refused.
@@ -40,10 +40,10 @@ class Limits:
     hold_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_workers <= self.max_workers or self.max_workers < 1:
+        if not 0 <= self.min_workers <= self.max_workers:
             raise UsageError(
                 f"a minimum of {self.min_workers} and a maximum of {self.max_workers} workers contradict each other; "
-                "give a minimum of 0 or more, and a maximum of 1 or more that is not below the minimum"
+                "give a minimum of 0 or more, and a maximum that is not below it"
             )
 
 
@@ -123,4 +123,4 @@ def desired(limits: Limits, workers: Sequence[WorkerView], waiting: int) -> int:
 
 def retry_after_s(limits: Limits, predict_s: float) -> int:
     """Return after how many seconds a refused caller may try again: when the first slot should be free."""
-    return min(60, max(1, math.ceil(predict_s / (limits.max_workers * limits.slots))))
+    return min(60, max(1, math.ceil(predict_s / (max(limits.max_workers, 1) * limits.slots))))

@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
-# A predictor that reacts to a cancel does so between two lines of Python.
-_CANCEL_S = 1.0
+# For the worker of a cancelled prediction to be killed, after the time that it has to give it up.
+_KILL_S = 10.0
 # How often the workers are reconciled with what was pushed and deployed; requests see a change at once.
 _RECONCILE_S = 1.0
 
@@ -93,6 +93,7 @@ class Gateway:
         self.logs = LogBuffer(self.clock)
         self.limits = limits or Limits()
         self._inputs = inputs
+        self._cancel_wait_s = (keeper_options or KeeperOptions()).cancel_grace_s + _KILL_S
         self._strict_inputs = strict_inputs
         self.closing = False
         self._closed = asyncio.Event()
@@ -194,6 +195,7 @@ class Gateway:
         prediction_id: str | None = None,
         owner: str | None = None,
         also: Callable[[sqlite3.Connection], object] | None = None,
+        deadline: float | None = None,
     ) -> ActivePrediction:
         """Accept a prediction: it is stored when this returns, and reaches an end whatever happens.
 
@@ -204,6 +206,7 @@ class Gateway:
             prediction_id: its id; a new one by default.
             owner: the id of the token that creates it, if any.
             also: writes what has to be stored in the same transaction.
+            deadline: when it is cancelled, for its record; ``Deadlines`` cancels it.
 
         Raises:
             InvalidInputError: an input is wrong.
@@ -225,6 +228,7 @@ class Gateway:
             created_at=self.clock(),
             stream_key=secrets.token_urlsafe(24),
             owner=owner,
+            deadline=deadline,
         )
         pool = self.pool(version, deployment)
         active = ActivePrediction(record, given, iterates=version.iterates)
@@ -247,24 +251,30 @@ class Gateway:
         return active
 
     async def page(
-        self, limit: int, *, before: int | None = None, after: int | None = None, owner: str | None = None
+        self,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        owner: str | None = None,
+        created: tuple[float | None, float | None] = (None, None),
     ) -> Page:
         """Return a page as ``Store.page`` does, with those that run as they are now."""
-        page = await self.store.page(limit, before=before, after=after, owner=owner)
-        now = ((number, active.record if (active := self.active(r.id)) else r) for number, r in page.records)
+        page = await self.store.page(limit, before=before, after=after, owner=owner, created=created)
+        now = ((number, active.listed() if (active := self.active(r.id)) else r) for number, r in page.records)
         return replace(page, records=tuple(now))
 
     async def cancel(self, prediction_id: str) -> PredictionRecord | None:
         """Cancel a prediction and return it as it is then; one that has ended stays as it is.
 
-        One that waits ends at once. One that runs ends when its predictor stops, or when its worker is killed: where
-        that takes longer than a second, the returned record still runs.
+        One that waits ends at once. One that runs ends when its predictor stops, or when its worker is killed, and this
+        returns then.
         """
         active, pool = self._active.get(prediction_id)
         if active is None or pool is None:
             return await self.store.get(prediction_id)
         await asyncio.shield(self._canceling(active, pool))
-        await active.wait_ended(_CANCEL_S)
+        await active.wait_ended(self._cancel_wait_s)
         return active.record
 
     def leave(self, active: ActivePrediction) -> None:

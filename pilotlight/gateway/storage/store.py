@@ -12,14 +12,23 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pilotlight.errors import StoreError
 from pilotlight.gateway.prediction import PredictionRecord
-from pilotlight.gateway.storage.tables import INSERT, MIGRATIONS, SELECT, UPDATE, from_row, to_changes, to_row
+from pilotlight.gateway.storage.tables import (
+    INSERT,
+    MIGRATIONS,
+    SELECT,
+    SELECT_SHORT,
+    UPDATE,
+    from_row,
+    to_changes,
+    to_row,
+)
 from pilotlight.util.migrations import Migration, migrate
 from pilotlight.util.private import make_private_file
 
@@ -121,13 +130,25 @@ class Store:
         return [from_row(row) for row in await self.run(lambda db: db.execute(f"{SELECT} {where}").fetchall())]
 
     async def page(
-        self, limit: int, *, before: int | None = None, after: int | None = None, owner: str | None = None
+        self,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        owner: str | None = None,
+        created: tuple[float | None, float | None] = (None, None),
     ) -> Page:
-        """Return up to ``limit`` records: the newest, those before number ``before``, or those after ``after``.
+        """Return up to ``limit`` records, without what is too long for a list.
 
-        Those of one ``owner`` only where that is given.
+        Args:
+            limit: how many at most.
+            before: the newest before this number; by default the newest of all.
+            after: those that follow this number.
+            owner: those of this owner only.
+            created: those created from the first time on, and before the second.
         """
-        rows = await self.run(lambda db: _page(db, limit, before, after, owner))
+        conditions = {"owner = ?": owner, "created_at >= ?": created[0], "created_at < ?": created[1]}
+        rows = await self.run(lambda db: _page(db, limit, before, after, conditions))
         return _cut(rows, limit, before, after)
 
     async def count(self, model: str) -> int:
@@ -245,15 +266,15 @@ def _resolve(jobs: list[_Job], path: Path) -> None:
 
 
 def _page(
-    db: sqlite3.Connection, limit: int, before: int | None, after: int | None, owner: str | None
+    db: sqlite3.Connection, limit: int, before: int | None, after: int | None, others: Mapping[str, Any]
 ) -> list[sqlite3.Row]:
-    given = {"owner = ?": owner, "number > ?": after, "number < ?": before if after is None else None}
+    given = {**others, "number > ?": after, "number < ?": before if after is None else None}
     conditions = {condition: value for condition, value in given.items() if value is not None}
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
     order = "ASC" if after is not None else "DESC"
     # One more than asked for shows whether more exist.
     values = (*conditions.values(), limit + 1)
-    found = db.execute(f"{SELECT} {where}ORDER BY number {order} LIMIT ?", values).fetchall()
+    found = db.execute(f"{SELECT_SHORT} {where}ORDER BY number {order} LIMIT ?", values).fetchall()
     return found[::-1] if after is not None else found
 
 

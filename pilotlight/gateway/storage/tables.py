@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import Any
 
-from pilotlight.gateway.prediction import PredictionRecord
+from pilotlight.gateway.prediction import LISTED, LONGEST_LISTED, PredictionRecord
 from pilotlight.types import Status
 from pilotlight.util.migrations import Migration
 
@@ -98,6 +98,11 @@ MIGRATIONS = (
             "CREATE INDEX predictions_by_owner ON predictions (owner, number) WHERE owner IS NOT NULL",
         ),
     ),
+    Migration(
+        4,
+        "deadlines of predictions, also after their end",
+        ("ALTER TABLE predictions ADD COLUMN deadline REAL",),
+    ),
 )
 
 _COLUMNS = (
@@ -116,6 +121,7 @@ _COLUMNS = (
     "logs",
     "metrics",
     "owner",
+    "deadline",
 )
 _JSON = {"input", "output", "metrics"}
 # What changes in a prediction's life; the rest is written once.
@@ -123,6 +129,14 @@ _CHANGING = ("status", "started_at", "completed_at", "output", "error", "logs", 
 _UPDATED = ("id", *_CHANGING)
 
 SELECT = f"SELECT number, {', '.join(_COLUMNS)} FROM predictions"  # noqa: S608 - our own names
+# For lists: what is long is left out, so that it is not read either.
+_EMPTY = {"input": "'{}'", "output": "'null'", "logs": "''"}
+_CUT = {
+    name: f"CASE WHEN length({name}) > {LONGEST_LISTED} THEN {_EMPTY[name]} ELSE {name} END AS {name}"
+    for name in LISTED
+}
+_LONG = ", ".join(f"length({name}) > {LONGEST_LISTED} AS long_{name}" for name in LISTED)
+SELECT_SHORT = f"SELECT number, {', '.join(_CUT.get(name, name) for name in _COLUMNS)}, {_LONG} FROM predictions"  # noqa: S608
 INSERT = f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
 # A terminal record never changes, whoever asks.
 UPDATE = (
@@ -154,9 +168,9 @@ def _values(record: PredictionRecord, columns: tuple[str, ...]) -> dict[str, Any
 
 
 def from_row(row: sqlite3.Row) -> PredictionRecord:
-    """Return the record in a row of ``SELECT``."""
+    """Return the record in a row of ``SELECT``, or of ``SELECT_SHORT``."""
     values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in _COLUMNS}
     removed = values["input"] is None
-    return PredictionRecord(
-        **{**values, "input": values["input"] or {}, "status": Status(row["status"]), "data_removed": removed}
-    )
+    left_out = tuple(name for name in LISTED if row[f"long_{name}"]) if "long_input" in row.keys() else ()  # noqa: SIM118
+    changed = {"input": values["input"] or {}, "status": Status(row["status"])}
+    return PredictionRecord(**{**values, **changed, "data_removed": removed, "left_out": left_out})

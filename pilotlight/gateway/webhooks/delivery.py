@@ -25,6 +25,7 @@ from pilotlight.gateway.scheduler.active import ActivePrediction
 from pilotlight.gateway.scheduler.gateway import Gateway
 from pilotlight.gateway.scheduler.listeners import NullListener
 from pilotlight.gateway.webhooks.events import (
+    DEFAULT_EVENTS,
     EVENTS,
     THROTTLE_S,
     TIMEOUT_S,
@@ -118,7 +119,7 @@ class WebhookDispatcher(NullListener):
             prediction=prediction,
             url=url,
             origin=f"{parts.scheme}://{parts.netloc.lower()}",
-            events=tuple(name for name in EVENTS if events is None or name in events),
+            events=tuple(name for name in EVENTS if name in (DEFAULT_EVENTS if events is None else events)),
             base=base,
             delivery=new_delivery_id(),
         )

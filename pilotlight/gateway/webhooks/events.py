@@ -20,6 +20,9 @@ from pilotlight.util.backoff import Backoff
 
 EVENTS = ("start", "output", "logs", "completed")
 
+# Without a filter, as Replicate has it: new output, and the end.
+DEFAULT_EVENTS = ("output", "completed")
+
 # Between two deliveries of output or logs, as Replicate has it.
 THROTTLE_S = 0.5
 # For one delivery, from the name's lookup to the end of the answer.

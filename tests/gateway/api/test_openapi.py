@@ -39,7 +39,7 @@ def test_errors_follow_from_the_declaration():
         return openapi.error_statuses(route)
 
     assert statuses("GET /health") == {404, 421, 503}
-    assert statuses("GET /v1/models") == {401, 421, 429, 503}
+    assert statuses("GET /v1/models") == {400, 401, 421, 429, 503}
     assert statuses("GET /v1/models/{owner}/{name}") == {400, 401, 404, 421, 429, 503}
     assert statuses("POST /v1/models") == {400, 401, 403, 409, 413, 415, 421, 422, 429, 503}
     assert statuses("POST /v1/predictions/{id}/cancel") == {400, 401, 403, 404, 413, 415, 421, 429, 503}

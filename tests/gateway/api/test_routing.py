@@ -109,6 +109,7 @@ ADMIN = {
     "DELETE /v1/models/{owner}/{name}/versions/{id}",
     "POST /v1/deployments",
     "PATCH /v1/deployments/{owner}/{name}",
+    "PATCH /v1/models/{owner}/{name}",
     "DELETE /v1/deployments/{owner}/{name}",
     "GET /v1/webhooks/default/secret",
 }

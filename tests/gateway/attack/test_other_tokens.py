@@ -79,6 +79,7 @@ def test_the_routes_with_something_of_somebody_are_known():
         "DELETE /v1/files/{id}",
         "GET /logs",
         "GET /metrics",
+        "GET /openai/metrics",
         "GET /openapi.json",
         "GET /page/live",
         "GET /status",
@@ -88,6 +89,7 @@ def test_the_routes_with_something_of_somebody_are_known():
         "GET /v1/hardware",
         "GET /v1/predictions",
         "GET /v1/predictions/{id}",
+        "GET /v1/search",
         "POST /v1/files",
         "POST /v1/predictions/{id}/cancel",
     ]

@@ -9,7 +9,8 @@ from pilotlight.gateway.registry.catalog import Catalog
 from pilotlight.gateway.registry.deployments import Deployment, Deployments, Share
 from pilotlight.gateway.registry.names import MissingError
 from pilotlight.gateway.registry.registry import Model
-from tests.gateway.made import made_version
+from pilotlight.gateway.registry.snapshot import Snapshot
+from tests.gateway.made import DOCUMENT, made_version
 from tests.gateway.registered import MODEL, id_of, number_of, registered
 
 
@@ -47,6 +48,15 @@ def test_an_id_alone_is_found_in_whichever_model_has_it(catalog, tmp_path):
     for model in ("local/model7", "acme/other"):
         with pytest.raises(MissingError, match=f"There is no version '.*' of {model} here"):
             catalog.find(id_of(1), model)
+
+
+def test_of_several_models_an_id_alone_is_that_of_the_one_where_it_is_current_and_was_first(catalog, tmp_path):
+    registry = registered(tmp_path, 1, model="acme/first")
+    snapshot = Snapshot(id_of(1), ())
+    registry.add_version("acme/abc", snapshot, document=DOCUMENT, cog_version="0.23.1", now=500.0)
+    assert named([catalog.find(id_of(1))]) == [("acme/first", 1)]
+    registered(tmp_path, 2, model="acme/first")
+    assert named([catalog.find(id_of(1)), catalog.find(id_of(2))]) == [("acme/abc", 1), ("acme/first", 2)]
 
 
 def test_a_project_hides_a_pushed_model_of_its_name(catalog, tmp_path):

@@ -98,10 +98,16 @@ def test_after_a_failed_start_nothing_is_started_for_a_while():
     assert decide(Limits(), [], 1, NOW + 7, retry_at=NOW + 7) == Decision(1, (), None)
 
 
-@pytest.mark.parametrize(("least", "most"), [(-1, 1), (2, 1), (0, 0)])
+@pytest.mark.parametrize(("least", "most"), [(-1, 1), (2, 1), (0, -1)])
 def test_impossible_limits_are_refused(least, most):
     with pytest.raises(UsageError, match="workers contradict each other"):
         Limits(min_workers=least, max_workers=most)
+
+
+def test_with_a_maximum_of_none_predictions_wait():
+    none = Limits(max_workers=0)
+    assert decide(none, [], 5, NOW) == Decision(0, (), None)
+    assert retry_after_s(none, 9.0) == 9
 
 
 @pytest.mark.parametrize(("predict_s", "expected"), [(0.0, 1), (9.0, 5), (1e6, 60)])

@@ -48,7 +48,7 @@ def test_a_prediction_is_told_from_its_start_to_its_end_and_signed(tmp_path):
     fakes.hold()
 
     async def scenario(client, receiver):
-        shown = await create(client, receiver)
+        shown = await create(client, receiver, "start", "output", "logs", "completed")
         await receiver.until(lambda received: received and received[-1].json["output"] == ["one", "two"])
         fakes.release()
         await receiver.until(lambda received: statuses(received)[-1] == "succeeded")
@@ -199,6 +199,7 @@ def test_what_is_not_taken_for_a_day_is_given_up(tmp_path):
             live = await gateway.create(gateway.versions[0], {"prompt": "a"})
             await live.wait_ended()
             subscription = dispatcher.subscription(live.id, receiver.url(), None, "http://gateway")
+            assert subscription.events == ("output", "completed")  # without a filter, as Replicate has it
             box = outbox.Outbox(gateway.store)
             await gateway.store.run(lambda db: outbox.insert(db, subscription))
             await box.ended(live.id, now[0])

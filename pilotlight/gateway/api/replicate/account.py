@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from pilotlight.gateway.api.errors import ApiError, not_found
 from pilotlight.gateway.api.openapi_schemas import FREE, TEXT, list_of, page_of, record, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
+from pilotlight.gateway.api.replicate.pages import listing
 from pilotlight.gateway.api.request import gateway_of, name_of, services_of
 from pilotlight.gateway.api.routing import Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
@@ -59,7 +60,7 @@ async def webhook_secret(request: Request) -> Response:
     answers={200: as_json(page_of(FREE))},
 )
 async def list_nothing(_: Request) -> Response:
-    return JSONResponse(replicate_schemas.listing([]))
+    return JSONResponse(listing([]))
 
 
 @ROUTES.add(

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from pilotlight.gateway.api.errors import unprocessable
 from pilotlight.gateway.api.openapi_schemas import page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
+from pilotlight.gateway.api.replicate.pages import CURSOR, page_response
 from pilotlight.gateway.api.replicate.schemas import DeploymentBody, DeploymentChanges, ShareBody
 from pilotlight.gateway.api.request import gateway_of, name_of, registry_of
 from pilotlight.gateway.api.routing import EMPTY, Routes, as_json
@@ -31,10 +32,12 @@ _ONE = "/v1/deployments/{owner}/{name}"
     scope=Scope.READ,
     summary="List the deployments: one for each project, and those that were created.",
     answers={200: as_json(page_of(_DEPLOYMENT))},
+    errors=(400,),
+    parameters=(CURSOR,),
 )
 async def list_deployments(request: Request) -> Response:
     deployments = [*_of_projects(request), *gateway_of(request).catalog.deployments]
-    return JSONResponse(replicate_schemas.listing([replicate_schemas.deployment(one) for one in deployments]))
+    return await page_response(request, deployments, replicate_schemas.deployment, lambda one: one.deployment)
 
 
 @ROUTES.add_with_body(

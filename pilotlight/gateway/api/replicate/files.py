@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from pilotlight.gateway.api.errors import ApiError, bad_request, not_found, unprocessable
 from pilotlight.gateway.api.openapi_schemas import TEXT, page_of, record, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
+from pilotlight.gateway.api.replicate.pages import CURSOR, page_response
 from pilotlight.gateway.api.request import base_of, caller_of, files_of
 from pilotlight.gateway.api.routing import BYTES, EMPTY, OPEN, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
@@ -70,10 +71,13 @@ async def upload(request: Request) -> Response:
     scope=Scope.READ,
     summary="List the uploads; a token of scope predict lists its own.",
     answers={200: as_json(page_of(_FILE))},
+    errors=(400,),
+    parameters=(CURSOR,),
 )
 async def list_files(request: Request) -> Response:
     stored = await files_of(request).all(owner=caller_of(request).only_owner)
-    return JSONResponse(replicate_schemas.listing([replicate_schemas.file(one, base_of(request)) for one in stored]))
+    base = base_of(request)
+    return await page_response(request, stored, lambda one: replicate_schemas.file(one, base), lambda one: one.id)
 
 
 @ROUTES.add(

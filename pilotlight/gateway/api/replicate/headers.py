@@ -70,7 +70,7 @@ def read_cancel_after(header: str | None) -> float | None:
 
 
 def read_webhook(body: PredictionBody) -> tuple[str | None, Sequence[str] | None]:
-    """Return the URL of the webhook, and its events; ``None`` for all events.
+    """Return the URL of the webhook, and its events; ``None`` for those without a filter: output and the end.
 
     Raises:
         ApiError: the body has two webhooks.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from pilotlight.gateway.api.openapi_schemas import TEXT, page_of, ref
+from pilotlight.gateway.api.errors import bad_request, not_found
+from pilotlight.gateway.api.openapi_schemas import FREE, page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
-from pilotlight.gateway.api.replicate.schemas import ModelBody
+from pilotlight.gateway.api.replicate.pages import CURSOR, listing, page_response
+from pilotlight.gateway.api.replicate.schemas import LONGEST_README, ModelBody, ModelChanges
 from pilotlight.gateway.api.request import base_of, gateway_of, name_of, registry_of
-from pilotlight.gateway.api.routing import EMPTY, Routes, as_json
+from pilotlight.gateway.api.routing import EMPTY, PLAIN, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.registry.names import ConflictError
 from pilotlight.gateway.registry.registry import Model
@@ -23,38 +28,47 @@ ROUTES = Routes("Models")
 _MODEL, _VERSION = ref("Model"), ref("Version")
 _ONE = "/v1/models/{owner}/{name}"
 
-_LONGEST_SEARCH = 1000
+
+# By name, what gives the key of a model, from when each model's latest version was created.
+SORTS: dict[str, Callable[[Mapping[str, float]], Callable[[Model], float]]] = {
+    "model_created_at": lambda _: lambda model: model.created_at,
+    "latest_version_created_at": lambda latest: lambda model: latest.get(model.model, -math.inf),
+}
+
+_SORT_BY = {
+    "name": "sort_by",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "enum": list(SORTS)},
+    "description": "What the models are sorted by; by default when the latest version was created.",
+}
+_SORT_DIRECTION = {
+    "name": "sort_direction",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "enum": ["asc", "desc"]},
+    "description": "`asc` for the oldest first; by default the newest.",
+}
 
 
 @ROUTES.add(
     "GET",
     "/v1/models",
     scope=Scope.READ,
-    summary="List the models that are served.",
+    summary="List the models that are served, in pages.",
     answers={200: as_json(page_of(_MODEL))},
+    errors=(400,),
+    parameters=(_SORT_BY, _SORT_DIRECTION, CURSOR),
 )
 async def list_models(request: Request) -> Response:
-    models = gateway_of(request).catalog.models
-    return JSONResponse(replicate_schemas.listing([await _shown(request, model) for model in models]))
-
-
-@ROUTES.add(
-    "QUERY",
-    "/v1/models",
-    scope=Scope.READ,
-    summary="Search the models whose name or description has every word of the body, a plain text.",
-    answers={200: as_json(page_of(_MODEL))},
-    takes={"text/plain": TEXT},
-)
-async def search_models(request: Request) -> Response:
-    text = (await request.body())[:_LONGEST_SEARCH].decode(errors="replace")
-    words = text.lower().split()
-    found = [
-        model
-        for model in gateway_of(request).catalog.models
-        if all(word in f"{model.model} {model.description or ''}".lower() for word in words)
-    ]
-    return JSONResponse(replicate_schemas.listing([await _shown(request, model) for model in found]))
+    sort_by = request.query_params.get("sort_by", "latest_version_created_at")
+    direction = request.query_params.get("sort_direction", "desc")
+    if sort_by not in SORTS or direction not in ("asc", "desc"):
+        raise bad_request(f"sort_by is one of {', '.join(SORTS)}, and sort_direction asc or desc.")
+    catalog = gateway_of(request).catalog
+    latest = {version.model: version.created_at for version in catalog.current}
+    models = sorted(catalog.models, key=SORTS[sort_by](latest), reverse=direction == "desc")
+    return await page_response(request, models, lambda one: _shown(request, one), lambda one: one.model)
 
 
 @ROUTES.add_with_body(
@@ -87,6 +101,55 @@ async def get_model(request: Request) -> Response:
     return JSONResponse(await _shown(request, gateway_of(request).catalog.model(name_of(request))))
 
 
+@ROUTES.add_with_body(
+    "PATCH",
+    _ONE,
+    ModelChanges,
+    scope=Scope.ADMIN,
+    summary="Change the description, the README and the links of a model; what is left out stays.",
+    answers={200: as_json(_MODEL)},
+    errors=(404, 409),
+)
+async def update_model(request: Request, body: ModelChanges) -> Response:
+    _refuse_project(gateway_of(request), name_of(request))
+    changes = body.model_dump(exclude_unset=True)
+    changed = await asyncio.to_thread(registry_of(request).update_model, name_of(request), changes)
+    return JSONResponse(await _shown(request, changed))
+
+
+@ROUTES.add(
+    "GET",
+    f"{_ONE}/readme",
+    scope=Scope.READ,
+    summary="Get the README of a model: what it was given, or README.md of its latest version.",
+    answers={200: PLAIN},
+    errors=(404,),
+)
+async def get_readme(request: Request) -> Response:
+    catalog = gateway_of(request).catalog
+    model = catalog.model(name_of(request))
+    readme = model.readme
+    if readme is None and model.current is not None:
+        version = catalog.find(model.current, model.model)
+        readme = await asyncio.to_thread(_read_readme, version.project.root)
+    if readme is None:
+        raise not_found(f"README of {model.model}")
+    return PlainTextResponse(readme)
+
+
+@ROUTES.add(
+    "GET",
+    f"{_ONE}/examples",
+    scope=Scope.READ,
+    summary="List the examples of a model: always none.",
+    answers={200: as_json(page_of(FREE))},
+    errors=(404,),
+)
+async def list_examples(request: Request) -> Response:
+    gateway_of(request).catalog.model(name_of(request))
+    return JSONResponse(listing([]))
+
+
 @ROUTES.add(
     "DELETE",
     _ONE,
@@ -107,11 +170,12 @@ async def delete_model(request: Request) -> Response:
     scope=Scope.READ,
     summary="List the versions of a model, newest first.",
     answers={200: as_json(page_of(_VERSION))},
-    errors=(404,),
+    errors=(400, 404),
+    parameters=(CURSOR,),
 )
 async def list_versions(request: Request) -> Response:
     versions = gateway_of(request).catalog.versions(name_of(request))
-    return JSONResponse(replicate_schemas.listing([replicate_schemas.version(version) for version in versions]))
+    return await page_response(request, versions, replicate_schemas.version, lambda version: version.id)
 
 
 @ROUTES.add(
@@ -142,9 +206,22 @@ async def delete_version(request: Request) -> Response:
 
 
 async def _shown(request: Request, model: Model) -> dict[str, object]:
-    gateway = gateway_of(request)
+    return await shown_model(gateway_of(request), model, base_of(request))
+
+
+async def shown_model(gateway: Gateway, model: Model, base: str) -> dict[str, object]:
+    """Return a model as it is shown, to a caller who reaches the gateway at ``base``."""
     latest = None if model.current is None else gateway.catalog.find(model.current, model.model)
-    return replicate_schemas.model(model, latest, base_of(request), await gateway.store.count(model.model))
+    return replicate_schemas.model(model, latest, base, await gateway.store.count(model.model))
+
+
+def _read_readme(folder: Path) -> str | None:
+    """Return the text of README.md in a folder, as far as it is sent; ``None`` where there is none."""
+    try:
+        with (folder / "README.md").open("rb") as file:
+            return file.read(LONGEST_README).decode(errors="replace")
+    except OSError:
+        return None
 
 
 def _refuse_project(gateway: Gateway, model: str) -> None:

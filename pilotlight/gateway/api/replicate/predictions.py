@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from pilotlight.gateway import sse
-from pilotlight.gateway.api.errors import not_found, unprocessable
-from pilotlight.gateway.api.openapi_schemas import TEXT, Schema, page_of, ref
+from pilotlight.gateway.api.errors import bad_request, not_found, unprocessable
+from pilotlight.gateway.api.openapi_schemas import Schema, page_of, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.headers import RequestOptions, read_cancel_after, read_wait, read_webhook
+from pilotlight.gateway.api.replicate.pages import (
+    CREATED,
+    CURSOR,
+    PAGE,
+    listing,
+    prediction_cursors,
+    read_cursor,
+    read_time,
+)
 from pilotlight.gateway.api.replicate.schemas import PredictionBody
+from pilotlight.gateway.api.replicate.streams import events_of, read_position
 from pilotlight.gateway.api.request import KEY_HEADER, base_of, caller_of, gateway_of, keys_of, name_of, services_of
 from pilotlight.gateway.api.routing import EVENTS, OPEN, Routes, as_json
 from pilotlight.gateway.api.run import accept
 from pilotlight.gateway.api.tokens import Scope
 from pilotlight.gateway.egress.addresses import RefusedUrlError
 from pilotlight.gateway.prediction import PredictionRecord
-from pilotlight.gateway.scheduler.active import ActivePrediction, replayed
 from pilotlight.gateway.scheduler.router import ByDeployment, ByModel, ByVersion, Destination
 from pilotlight.runtime import new_prediction_id
-
-# As many as Replicate gives.
-_PAGE = 100
-
 
 ROUTES = Routes("Predictions")
 
 _PREDICTION = as_json(ref("Prediction"))
 _CREATED = {201: _PREDICTION, 202: _PREDICTION}
 
-_CURSOR: Schema = {
-    "name": "cursor",
-    "in": "query",
-    "required": False,
-    "schema": TEXT,
-    "description": "A place in the list, as `next` and `previous` give it.",
-}
 _PREFER: Schema = {
     "name": "Prefer",
     "in": "header",
@@ -55,6 +50,13 @@ _CANCEL_AFTER: Schema = {
     "required": False,
     "schema": {"type": "string", "pattern": "^([5-9]|[1-9][0-9]{1,3})s?$"},
     "description": "Cancel it when it has not ended so long after its creation, such as 90s or 1h30m; 5 s to a day.",
+}
+_LAST_EVENT_ID: Schema = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[!-~]*$"},
+    "description": "The id of the last event that was read: the stream goes on after it.",
 }
 _OPTIONS = (_PREFER, _CANCEL_AFTER)
 _KEY = {
@@ -143,13 +145,25 @@ async def cancel_prediction(request: Request) -> Response:
     summary="List predictions, newest first, in pages; a token of scope predict lists its own.",
     answers={200: as_json(page_of(ref("Prediction")))},
     errors=(400,),
-    parameters=(_CURSOR,),
+    parameters=(*CREATED, CURSOR),
 )
 async def list_predictions(request: Request) -> Response:
-    cursor = request.query_params.get("cursor")
-    place = replicate_schemas.read_cursor(cursor) if cursor else {}
-    page = await gateway_of(request).page(_PAGE, owner=caller_of(request).only_owner, **place)
-    return JSONResponse(replicate_schemas.prediction_page(page, base_of(request)))
+    """Leave out inputs, outputs and logs that are long, which ``left_out`` names: the prediction itself has them."""
+    query = request.query_params
+    created = (
+        read_time("created_after", query.get("created_after")),
+        read_time("created_before", query.get("created_before")),
+    )
+    source, cursor = query.get("source"), query.get("cursor")
+    if source not in (None, "api", "web"):
+        raise bad_request(f"source {source[:40]!r}: give web, for what was created on a web page.")
+    if source == "web":  # predictions of the gateway's page come by the API too
+        return JSONResponse(listing([]))
+    place = read_cursor(cursor) if cursor else {}
+    page = await gateway_of(request).page(PAGE, owner=caller_of(request).only_owner, created=created, **place)
+    base = base_of(request)
+    shown = [replicate_schemas.prediction(record, base) for _, record in page.records]
+    return JSONResponse(listing(shown, **prediction_cursors(request, page)))
 
 
 @ROUTES.add(
@@ -159,6 +173,7 @@ async def list_predictions(request: Request) -> Response:
     summary="Stream the output of a prediction from its beginning; the URL holds its secret.",
     answers={200: EVENTS},
     errors=(404,),
+    parameters=(_LAST_EVENT_ID,),
 )
 async def stream_prediction(request: Request) -> Response:
     gateway = gateway_of(request)
@@ -166,8 +181,7 @@ async def stream_prediction(request: Request) -> Response:
     key = request.path_params["key"].encode()
     if record is None or not hmac.compare_digest(record.stream_key.encode(), key):
         raise not_found("such stream")
-    active = gateway.active(record.id)
-    events = _replay(record) if active is None else _follow(active)
+    events = events_of(record, gateway.active(record.id), read_position(request.headers.get("last-event-id")))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
@@ -216,19 +230,3 @@ async def _find(request: Request) -> PredictionRecord:
 
 def _shown(request: Request, record: PredictionRecord) -> Response:
     return JSONResponse(replicate_schemas.prediction(record, base_of(request)))
-
-
-async def _replay(record: PredictionRecord) -> AsyncGenerator[bytes, None]:
-    for number, event in enumerate(replayed(record)):
-        yield sse.encode(event, f"{int(record.created_at)}:{number}")
-
-
-async def _follow(active: ActivePrediction) -> AsyncGenerator[bytes, None]:
-    number = 0
-    async with aclosing(active.follow()) as events:
-        async for event in events:
-            if event is None:
-                yield sse.PING
-            else:
-                yield sse.encode(event, f"{int(active.record.created_at)}:{number}")
-                number += 1

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pilotlight.gateway.api.errors import bad_request
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.deployments import MOST_INSTANCES, Deployment
 from pilotlight.gateway.registry.names import NAME_PATTERN
 from pilotlight.gateway.registry.registry import Model
 from pilotlight.gateway.registry.versions import LOCAL, Version
 from pilotlight.gateway.storage.files import StoredFile
-from pilotlight.gateway.storage.store import Page
 from pilotlight.traffic.sticky import STICKY_PATTERN
 from pilotlight.types import Status
 
@@ -26,6 +21,9 @@ HARDWARE = {"sku": "local", "name": "This machine"}
 
 _Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
+
+# A README is read whole, and sent whole.
+LONGEST_README = 1 << 20
 
 WebhookEvent = Literal["start", "output", "logs", "completed"]
 
@@ -63,6 +61,17 @@ class ModelBody(_Strict):
     cover_image_url: str | None = None
 
 
+class ModelChanges(_Strict):
+    """Changes a model; a field that is left out stays as it is."""
+
+    description: str | None = None
+    readme: Annotated[str, Field(max_length=LONGEST_README)] | None = None
+    github_url: str | None = None
+    paper_url: str | None = None
+    weights_url: str | None = None
+    license_url: str | None = None
+
+
 class ShareBody(_Strict):
     """A version of a deployment and its weight, in any unit."""
 
@@ -86,7 +95,7 @@ class DeploymentBody(_Strict):
     sticky: _Sticky | None = None
     hardware: Annotated[str, Field(min_length=1, max_length=100)]
     min_instances: Annotated[int, Field(ge=0)]
-    max_instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)]
+    max_instances: Annotated[int, Field(ge=0, le=MOST_INSTANCES)]
 
 
 class DeploymentChanges(_Strict):
@@ -97,7 +106,7 @@ class DeploymentChanges(_Strict):
     sticky: _Sticky | None = None
     hardware: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     min_instances: Annotated[int, Field(ge=0)] | None = None
-    max_instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] | None = None
+    max_instances: Annotated[int, Field(ge=0, le=MOST_INSTANCES)] | None = None
 
 
 class PlainBody(_Strict):
@@ -141,6 +150,10 @@ def prediction(record: PredictionRecord, base: str, *, hide_progress: bool = Fal
         "source": "api",
         "urls": {"get": url, "cancel": f"{url}/cancel", "stream": f"{url}/stream/{record.stream_key}", "web": url},
     }
+    if record.deadline is not None:
+        shown["deadline"] = iso(record.deadline)
+    if record.left_out:
+        shown["left_out"] = list(record.left_out)
     return shown | {"deployment": record.deployment} if record.deployment else shown
 
 
@@ -216,43 +229,6 @@ def file(stored: StoredFile, base: str) -> dict[str, Any]:
 def account() -> dict[str, Any]:
     """Return the account: every caller of this gateway is the same one."""
     return {"type": "user", "username": LOCAL, "name": LOCAL, "github_url": None}
-
-
-def listing(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a list on one page."""
-    return {"previous": None, "next": None, "results": results}
-
-
-def prediction_page(page: Page, base: str) -> dict[str, Any]:
-    """Return a page of predictions, newest first; ``next`` is the URL of the older ones."""
-    url = f"{base}/v1/predictions?cursor="
-    numbers = [number for number, _ in page.records]
-    return {
-        "previous": url + write_cursor("after", numbers[0]) if page.newer and numbers else None,
-        "next": url + write_cursor("before", numbers[-1]) if page.older and numbers else None,
-        "results": [prediction(record, base) for _, record in page.records],
-    }
-
-
-def write_cursor(side: str, number: int) -> str:
-    """Return a place in the list of predictions that does not move when new ones are added."""
-    return base64.urlsafe_b64encode(f"{side}:{number}".encode()).decode().rstrip("=")
-
-
-def read_cursor(text: str) -> dict[str, int]:
-    """Return ``{"before": number}`` or ``{"after": number}``.
-
-    Raises:
-        ApiError: the text is not a cursor.
-    """
-    try:
-        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, ValueError):
-        decoded = ""
-    match = re.fullmatch(r"(before|after):([0-9]{1,18})", decoded)
-    if match is None:
-        raise bad_request(f"cursor {text[:80]!r} is not a cursor: take one from next or previous of a page.")
-    return {match[1]: int(match[2])}
 
 
 def iso(time_s: float | None) -> str | None:

@@ -1,9 +1,11 @@
 """Models, versions and deployments over HTTP. The unmodified client is in tests/cog/test_push_live.py."""
 
+import json
 from collections import Counter
 
 from pilotlight.gateway.registry.deployments import Deployment, Deployments, Share
 from pilotlight.gateway.registry.names import NAME_PATTERN
+from pilotlight.gateway.registry.registry import Model
 from tests.gateway.made import Limits, made_version, run, served
 from tests.gateway.registered import MODEL, id_of, registered
 
@@ -43,11 +45,69 @@ def test_a_model_is_created_listed_found_and_deleted(tmp_path):
         listed = (await client.get("/v1/models")).json()["results"]
         assert [one["name"] for one in listed] == ["model7", "hello", "new"]
         for query, names in ((" says  HELLO ", ["new"]), ("acme", ["hello", "new"]), ("", ["model7", "hello", "new"])):
-            headers = {"Content-Type": "text/plain"}
-            found = await client.request("QUERY", "/v1/models", content=query, headers=headers)
-            assert [one["name"] for one in found.json()["results"]] == names
+            # As a plain text by older clients, as a JSON string by newer ones.
+            for content, kind in ((query, "text/plain"), (json.dumps(query), "application/json")):
+                headers = {"Content-Type": kind}
+                found = await client.request("QUERY", "/v1/models", content=content, headers=headers)
+                assert [one["name"] for one in found.json()["results"]] == names
+            searched = (await client.get("/v1/search", params={"query": query})).json()
+            assert [one["model"]["name"] for one in searched["models"]] == names
+            assert (searched["query"], searched["collections"], searched["pages"]) == (query, [], [])
+        assert len((await client.get("/v1/search?query=a&limit=1")).json()["models"]) == 1
         assert (await client.delete("/v1/models/acme/new")).status_code == 204
         assert (await client.get("/v1/models/acme/new")).status_code == 404
+
+    over_http(tmp_path, scenario, 1)
+
+
+def test_models_are_sorted_by_their_own_age_or_that_of_their_latest_version(tmp_path):
+    async def scenario(client):
+        registry = registered(tmp_path, 3, model="acme/old")
+        registry.create_model(Model("acme/empty", 150.0))
+        registered(tmp_path, 4)
+        for query, names in (
+            ("", ["model7", "hello", "old", "empty"]),
+            ("?sort_direction=asc", ["empty", "old", "hello", "model7"]),
+            ("?sort_by=model_created_at", ["model7", "empty", "old", "hello"]),
+        ):
+            listed = (await client.get(f"/v1/models{query}")).json()["results"]
+            assert [one["name"] for one in listed] == names
+
+    over_http(tmp_path, scenario, 1, clock=lambda: 1000.0)
+
+
+def test_a_model_is_described(tmp_path):
+    async def scenario(client):
+        url = f"/v1/models/{MODEL}"
+        assert (await client.get(f"{url}/readme")).status_code == 404
+        (client.gateway.catalog.registry.folder(id_of(1)) / "README.md").write_text("# Of the versión\n")
+        answer = await client.get(f"{url}/readme")
+        assert (answer.text, answer.headers["content-type"]) == ("# Of the versión\n", "text/plain; charset=utf-8")
+        changes = {
+            "description": "Says hello",
+            "readme": "# Ours",
+            "weights_url": "https://x",
+            "paper_url": "https://p",
+        }
+        changed = (await client.patch(url, json=changes)).json()
+        assert (changed["description"], changed["paper_url"]) == ("Says hello", "https://p")
+        assert (await client.patch(url, json={"paper_url": None})).json()["paper_url"] is None
+        assert (await client.get(url)).json()["description"] == "Says hello"
+        assert (await client.get(f"{url}/readme")).text == "# Ours"
+        assert (await client.get(f"{url}/examples")).json() == {"previous": None, "next": None, "results": []}
+
+    over_http(tmp_path, scenario, 1)
+
+
+def test_a_deployment_without_instances_lets_its_predictions_wait(tmp_path):
+    async def scenario(client):
+        assert (await client.post("/v1/deployments", json={**STEADY, "max_instances": 0})).status_code == 201
+        answer = await client.post(f"{DEPLOYMENT}/predictions", json={"input": {"prompt": "a"}})
+        assert answer.json()["status"] == "starting"
+        active = client.gateway.active(answer.json()["id"])
+        assert (await client.patch(DEPLOYMENT, json={"max_instances": 1})).status_code == 200
+        assert await active.wait_ended(60)
+        assert active.record.output == ["a"]
 
     over_http(tmp_path, scenario, 1)
 
@@ -142,14 +202,24 @@ REFUSED = (
     ("DELETE", f"/v1/models/{MODEL}/versions/{id_of(1)}", None, 409, "the deployment local/steady serves it"),
     ("GET", "/v1/models/acme/none/versions", None, 404, "There is no model 'acme/none'"),
     ("GET", f"/v1/models/{MODEL}/versions/{id_of(7)}", None, 404, "There is no version"),
-    ("POST", f"/v1/models/{MODEL}", None, 405, "takes DELETE, GET, HEAD, not POST"),
+    ("POST", f"/v1/models/{MODEL}", None, 405, "takes DELETE, GET, HEAD, PATCH, not POST"),
     ("POST", "/v1/deployments", STEADY, 409, "there is a deployment local/steady already"),
     ("POST", "/v1/deployments", {**STEADY, "name": "model7"}, 409, "push it as a model, and deploy that"),
     ("POST", "/v1/deployments", {**STEADY, "name": "x", "model": "local/model7"}, 409, "deploy that"),
     ("POST", "/v1/deployments", {**STEADY, "name": "x", "version": "0"}, 404, "acme/hello has no version '0'"),
     ("POST", "/v1/deployments", {**STEADY, "name": "x", "min_instances": 3}, 409, "At least 3 and at most 2"),
     ("POST", "/v1/deployments", {**STEADY, "name": "x", "max_instances": 21}, 422, "less than or equal to 20"),
-    ("POST", "/v1/deployments", {**STEADY, "name": "x", "max_instances": 0}, 422, "greater than or equal to 1"),
+    ("POST", "/v1/deployments", {**STEADY, "name": "x", "max_instances": -1}, 422, "greater than or equal to 0"),
+    ("PATCH", "/v1/models/local/model7", {"readme": "x"}, 409, "push it under another name"),
+    ("PATCH", "/v1/models/acme/none", {}, 404, "there is no model acme/none"),
+    ("PATCH", f"/v1/models/{MODEL}", {"visibility": "public"}, 422, "visibility: Extra inputs are not permitted"),
+    ("GET", f"/v1/models/{MODEL}/readme", None, 404, "There is no README of acme/hello here"),
+    ("GET", "/v1/models/acme/none/examples", None, 404, "There is no model 'acme/none'"),
+    ("GET", "/v1/models?sort_by=name", None, 400, "sort_by is one of model_created_at, latest_version_created_at"),
+    ("GET", "/v1/models?sort_direction=up", None, 400, "sort_direction asc or desc"),
+    ("GET", "/v1/models?cursor=YmVmb3JlOjE", None, 400, "is not a cursor"),
+    ("GET", "/v1/search", None, 400, "query is required"),
+    ("GET", "/v1/search?query=a&limit=51", None, 400, "limit '51': give 1 to 50"),
     ("PATCH", DEPLOYMENT, {"version": id_of(9)}, 404, "has no version"),
     ("PATCH", DEPLOYMENT, {"min_instances": 9}, 409, "At least 9 and at most 2"),
     ("PATCH", DEPLOYMENT, {"name": "other"}, 422, "name: Extra inputs"),

@@ -110,6 +110,73 @@ def test_pages_of_predictions_are_followed_by_their_urls(tmp_path):
     over_http(tmp_path, scenario)
 
 
+def test_predictions_are_listed_by_the_time_of_their_creation_and_without_what_is_long(tmp_path):
+    now = [1_000_000.0]
+    fakes = Fakes(answer=lambda inputs: [inputs["prompt"]])
+
+    async def scenario(client):
+        ids = []
+        for prompt in ("a", "b" * 5000, "c"):
+            created = await client.post(
+                "/v1/models/local/model1/predictions", json={"input": {"prompt": prompt}}, headers={"Prefer": "wait"}
+            )
+            ids.append(created.json()["id"])
+            now[0] += 60
+
+        async def listed(**query):
+            found = (await client.get("/v1/predictions", params=query)).json()["results"]
+            return [ids.index(one["id"]) for one in found]
+
+        at = [replicate_schemas.iso(1_000_000.0 + 60 * number) for number in range(4)]
+        assert await listed() == await listed(source="api") == [2, 1, 0]
+        assert await listed(created_after=at[1]) == [2, 1]
+        assert await listed(created_before=at[1]) == [0]
+        assert await listed(created_after=at[1], created_before=at[2]) == [1]
+        assert await listed(source="web") == await listed(created_after=at[3]) == []
+        for query in ({"source": "x"}, {"created_after": "x"}, {"created_before": "2026-13-01"}):
+            assert (await client.get("/v1/predictions", params=query)).status_code == 400
+        _, long, short = (await client.get("/v1/predictions")).json()["results"]
+        assert (long["input"], long["output"], long["left_out"]) == ({}, None, ["input", "output"])
+        assert (short["output"], long["data_removed"], "left_out" in short) == (["a"], False, False)
+        assert (await client.get(long["urls"]["get"])).json()["output"] == ["b" * 5000]
+
+    over_http(tmp_path, scenario, fakes=fakes, clock=lambda: now[0])
+
+
+def test_what_is_long_is_left_out_of_a_list_while_it_runs_too(tmp_path):
+    fakes = Fakes(answer=lambda inputs: ["x" * 5000])
+    fakes.hold()
+
+    async def scenario(client):
+        shown = (await create(client)).json()
+        await until(lambda: client.gateway.active(shown["id"]).record.output is not None)
+        (listed,) = (await client.get("/v1/predictions")).json()["results"]
+        assert (listed["status"], listed["output"], listed["left_out"]) == ("processing", None, ["output"])
+        assert (await client.post(shown["urls"]["cancel"])).json()["output"] == ["x" * 5000]
+
+    over_http(tmp_path, scenario, fakes=fakes)
+
+
+def test_a_deadline_is_shown_before_and_after_the_end(tmp_path):
+    async def scenario(client):
+        shown = (await create(client, headers={"Cancel-After": "1m", "Prefer": "wait"})).json()
+        assert shown["deadline"] == replicate_schemas.iso(1060.0)
+        assert (await client.get(shown["urls"]["get"])).json() == shown
+
+    over_http(tmp_path, scenario, clock=lambda: 1000.0)
+
+
+def test_a_stream_is_taken_up_after_the_last_event_that_was_read(tmp_path):
+    async def scenario(client):
+        shown = (await create(client, headers={"Prefer": "wait"})).json()
+        whole = (await client.get(shown["urls"]["stream"])).text
+        first_id = whole.split("\n")[1].removeprefix("id: ")
+        rest = (await client.get(shown["urls"]["stream"], headers={"Last-Event-ID": first_id})).text
+        assert rest == whole.split("\n\n", 1)[1]
+
+    over_http(tmp_path, scenario, fakes=Fakes(answer=lambda inputs: ["a", "b"]))
+
+
 def test_what_is_served_can_be_listed_and_read(tmp_path):
     async def scenario(client):
         async def get(url):
@@ -275,16 +342,6 @@ def test_how_long_a_caller_wants_to_wait(header, expected):
 def test_a_wait_that_cannot_be_granted_is_refused(header):
     with pytest.raises(ApiError, match="give 1 to 60 seconds"):
         read_wait(header)
-
-
-@pytest.mark.parametrize("cursor", ["x", "", "YmVmb3JlOi0x", "ä", "YmVmb3JlOjE5OTk5OTk5OTk5OTk5OTk5OTk5"])
-def test_a_cursor_that_is_none_of_ours_is_refused(cursor):
-    with pytest.raises(ApiError, match="cursor"):
-        replicate_schemas.read_cursor(cursor)
-
-
-def test_a_cursor_comes_back():
-    assert replicate_schemas.read_cursor(replicate_schemas.write_cursor("before", 123)) == {"before": 123}
 
 
 def test_times_are_written_as_replicate_does():
