@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pilotlight.doctor.observed import NotStarted, Observation
 
 __all__ = [
+    "BuildFact",
     "CallFact",
     "Code",
     "Facts",
@@ -115,6 +116,21 @@ class FileFact:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildFact:
+    """Something in the predictor's source that ``cog build`` does not read as Python does.
+
+    Attributes:
+        where: ``file:line``, relative to the project.
+        problem: what is wrong, and what to change.
+        refused: whether ``cog build`` refuses the project for it.
+    """
+
+    where: str
+    problem: str
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """The contents of a project's files.
 
@@ -129,6 +145,7 @@ class Reading:
         files: the files that go into the image after ``.dockerignore`` is applied.
         min_replicas: the number of replicas that infera.yaml keeps on; ``None`` if not given.
         code: the predictor's source; ``None`` if it is not Python.
+        unbuilt: the parts of the source that do not reach the image.
     """
 
     max_concurrency: int = 1
@@ -141,6 +158,7 @@ class Reading:
     files: tuple[FileFact, ...] = ()
     min_replicas: int | None = None
     code: Code | None = None
+    unbuilt: tuple[BuildFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 
-from pilotlight.doctor.facts import Reading, Requirement
+from pilotlight.doctor.facts import BuildFact, Reading, Requirement
 from pilotlight.doctor.reading.context import image_files
 from pilotlight.doctor.reading.predictor import read_code
 from pilotlight.runtime import Project
 from pilotlight.runtime.cog_yaml import BuildYaml, read_cog_yaml
+from pilotlight.runtime.schema.image_check import image_differences
 
 __all__ = ["is_pinned", "read_project", "requirements_in"]
 
@@ -40,6 +41,7 @@ def read_project(project: Project) -> Reading:
         files=image_files(project.root),
         min_replicas=_min_replicas(project.root),
         code=read_code(project.root, project.predict_file, project.predict_name),
+        unbuilt=tuple(BuildFact(one.where, one.problem, one.refused) for one in image_differences(project)),
     )
 
 

@@ -192,6 +192,25 @@ def _duplicates(files: tuple[FileFact, ...]) -> Iterator[FileFact]:
             yield file
 
 
+def unbuilt_source(facts: Facts) -> Outcome:
+    """Find what ``cog build``, which reads the source, does not take as Python does, which imports it."""
+    found = facts.read.unbuilt
+    if not found:
+        return Fine("cog build reads every input as it is written")
+    refused = any(one.refused for one in found)
+    return Fault(
+        evidence=(
+            *(("cog build refuses the project",) if refused else ()),
+            *(f"{one.where}: {one.problem}" for one in found[:_SHOWN]),
+            *((f"and {len(found) - _SHOWN} more",) if len(found) > _SHOWN else ()),
+        ),
+        change="Change each line so that it holds plain types and literals: Cog's build tool imports nothing.",
+        code="steps: int = Input(default=20, ge=1, le=100)  # from cog import Input",
+        severity=Severity.HIGH if refused else Severity.MEDIUM,
+        how="read",
+    )
+
+
 def not_compiled(facts: Facts) -> Outcome:
     """Find commands in cog.yaml that install packages without .pyc files. Cog's own pip compiles what it installs."""
     read = facts.read
@@ -247,6 +266,13 @@ IMAGE_RULES = (
         "The image contains unnecessary files",
         "Every cold start on a new machine downloads them.",
         wasted_bytes,
+    ),
+    Rule(
+        "unbuilt-source",
+        None,
+        "The image has other inputs than the source",
+        "Callers of the image meet refusals that did not happen here, or it cannot be built at all.",
+        unbuilt_source,
     ),
     Rule(
         "not-compiled",

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
 from pilotlight.errors import ConfigError
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.cache import digest, recall, remembered, save_for_server
 from pilotlight.runtime.schema.document import document
+from pilotlight.runtime.schema.document_check import document_problems
 from pilotlight.runtime.schema.static.errors import BuildRefusedError
 from pilotlight.runtime.schema.static.reader import read_handler
 from pilotlight.runtime.schema.static.unread import UnreadValue
@@ -23,7 +21,6 @@ from pilotlight.runtime.schema.static.unread import UnreadValue
 # The release of Cog's build tool whose rules these are; it writes its own release into the document.
 KNOWN_COG = "0.23.1"
 _HERE = Path(__file__).parent
-_NOT_CHECKED = {"default", "description", "title"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ def read_built(project: Project) -> Built:
 def _key(project: Project) -> str:
     """Return what the document depends on beside the sources: this reader, and what cog.yaml names."""
     refs = [str(project.root), project.predict_ref, project.train_ref, KNOWN_COG]
-    readers = [*_HERE.joinpath("static").glob("*.py"), _HERE / "document.py", Path(__file__)]
+    readers = [*_HERE.joinpath("static").glob("*.py"), *_HERE.glob("document*.py"), Path(__file__)]
     return hashlib.sha256(json.dumps([*refs, *(digest(path) for path in sorted(readers))]).encode()).hexdigest()
 
 
@@ -73,25 +70,9 @@ def _read(project: Project) -> tuple[Built, set[str]]:
     predict = read_handler(project.root, project.predict_ref)
     train = None if project.train_ref is None else read_handler(project.root, project.train_ref, "train")
     result = document(predict.signature, None if train is None else train.signature, cog_version=KNOWN_COG)
-    wrong = next(iter(_wrong_defaults(result)), None)
-    if wrong is not None:
-        raise BuildRefusedError(wrong, file=project.predict_ref.partition(":")[0])
+    problem = next(document_problems(result), None)
+    if problem is not None:
+        raise BuildRefusedError(problem, file=project.predict_ref.partition(":")[0])
     handlers = [predict] if train is None else [predict, train]
     unread = tuple(one for handler in handlers for one in handler.unread)
     return Built(result, unread), {file for handler in handlers for file in handler.files}
-
-
-def _wrong_defaults(built: Mapping[str, Any]) -> Iterable[str]:
-    """Yield the inputs whose default their own schema does not allow; the build tool validates its document."""
-    components = built["components"]
-    for name, shape in components["schemas"]["Input"].get("properties", {}).items():
-        if shape.get("default") is None:
-            continue
-        schema = {key: value for key, value in shape.items() if key not in _NOT_CHECKED}
-        try:
-            valid = jsonschema_rs.validator_for({**schema, "components": components}).is_valid(shape["default"])
-        except ValueError:
-            yield f"parameter {name}: its regex {shape.get('pattern')!r} cannot be compiled; correct it"
-        else:
-            if not valid:
-                yield f"parameter {name}: its type and limits do not allow its default {shape['default']!r}; correct it"

@@ -40,6 +40,15 @@ def project(tmp_path):
     return tmp_path
 
 
+def test_what_does_not_reach_the_image(project):
+    (project / "run.py").write_text(
+        "from cog import Input\n\nclass Runner:\n    def run(self, n: int = Input(ge=1 + 1)) -> str: ...\n"
+    )
+    (found,) = read_project(Project.load(project)).unbuilt
+    assert (found.where, found.refused) == ("run.py:4", False)
+    assert found.problem == "ge=1 + 1 is not read from source, so n has no ge; write ge=... with a literal"
+
+
 def test_a_whole_project(project):
     read = read_project(Project.load(project))
     assert (read.gpu, read.max_concurrency, read.python_version, read.sdk_version) == (True, 4, "3.11", None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilotlight.doctor.facts import FileFact, Requirement
+from pilotlight.doctor.facts import BuildFact, FileFact, Requirement
 from pilotlight.doctor.findings import Fault, Fine
 from tests.doctor.cases import call, check, facts
 
@@ -22,6 +22,20 @@ MB = 10**6
 )
 def test_unpinned_packages(reading, severity):
     assert getattr(check("unpinned-packages", facts(**reading)), "severity", None) == severity
+
+
+@pytest.mark.parametrize(
+    ("found", "severity"),
+    [
+        ((), None),
+        ((BuildFact("run.py:3", "le=2 * 2 is not read from source, so s has no le; write", refused=False),), "medium"),
+        ((BuildFact("run.py:3", "the type Strs is not supported; write str", refused=True),), "high"),
+    ],
+)
+def test_a_source_that_the_build_reads_otherwise(found, severity):
+    outcome = check("unbuilt-source", facts(unbuilt=found))
+    assert getattr(outcome, "severity", None) == severity
+    assert not found or f"run.py:3: {found[0].problem}" in outcome.evidence
 
 
 def test_many_unpinned_packages_are_counted():

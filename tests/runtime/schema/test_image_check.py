@@ -25,6 +25,12 @@ def _project(folder: Path, parameter: str, before: str = "") -> Project:
         ("s: int = Input(default=1, ge=2)", "", "run.py: parameter s: its type and limits do not allow its default 1"),
         ("s: str = Input(default='b', choices=['a'])", "", "do not allow its default 'b'"),
         ("s: str = Input(default='b', regex='[')", "", "its regex '[' cannot be compiled"),
+        (
+            "s: str = Input(regex='(?=a)')",
+            "",
+            "its regex '(?=a)' cannot be compiled by Cog's build tool, which takes no",
+        ),
+        ("größe: str = Input(choices=['a', 'b'])", "", "an input with choices needs a name of letters a to z"),
     ],
 )
 def test_what_cog_build_refuses(tmp_path: Path, parameter: str, before: str, message: str) -> None:

@@ -43,13 +43,15 @@ class UnreadValue:
     text: str
     in_pieces: bool = False
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """What the build tool makes of it, and what to write."""
         if self.in_pieces:
             problem = f"the {self.keyword} of {self.input} is a string in pieces, and has the quotes between them in it"
-            return f"{self.file}:{self.line}: {problem}; write one literal"
+            return f"{problem}; write one literal"
         effect = f"{self.input} is required" if self.keyword == "default" else f"{self.input} has no {self.keyword}"
         advice = f"write {self.keyword}=... with a literal"
-        return f"{self.file}:{self.line}: {self.text} is not read from source, so {effect}; {advice}"
+        return f"{self.text} is not read from source, so {effect}; {advice}"
 
 
 def unread_arguments(source: SourceFile, node: ast.Call, constants: Constants) -> Iterator[UnreadArgument]:
