@@ -14,13 +14,13 @@ from rich.console import Console
 from pilotlight.bench.harness.targets import StartOptions
 from pilotlight.cli.bench.options import input_option, json_option, make_inputs, timeout_option
 from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.common.project import load_project
 from pilotlight.doctor.diagnose import RULES
 from pilotlight.doctor.examine import examine
 from pilotlight.doctor.observe.run import Plan
 from pilotlight.doctor.render import doctor_report
 from pilotlight.doctor.results import DoctorResult, result_of
 from pilotlight.errors import UsageError
-from pilotlight.runtime import Project
 from pilotlight.util.durations import parse_duration
 
 __all__ = ["command"]
@@ -88,7 +88,7 @@ def command(
     predictions in sequence, concurrent predictions, and invalid inputs. The exit status is 1 when there are findings.
     """
     plan = Plan(
-        project=Project.load(project_root),
+        project=load_project(project_root),
         inputs_for=partial(make_inputs, flags),
         given=frozenset(flag.partition("=")[0] for flag in flags),
         options=StartOptions(python.absolute(), env, setup_timeout_s, predict_timeout_s),

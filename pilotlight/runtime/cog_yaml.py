@@ -6,8 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
@@ -80,7 +79,8 @@ Reference = Annotated[str, AfterValidator(_reference)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Cog's tool drops a key that it does not know; ``config_notes`` names it.
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
 
 class MountYaml(_Section):
@@ -206,6 +206,35 @@ def read_cog_yaml(path: Path) -> CogYaml:
         raise ConfigError("\n".join(_problems(path, error))) from error
 
 
+def config_notes(config: CogYaml) -> tuple[str, ...]:
+    """Return a line for each key that is taken and has no effect: unknown to Cog, or without meaning here."""
+    return (*_unknown_keys(config, []), *_without_effect(config))
+
+
+def _unknown_keys(section: BaseModel, place: list[str]) -> Iterable[str]:
+    known = [name for name, field in type(section).model_fields.items() if not field.deprecated]
+    for key in section.model_extra or ():
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
+        yield f"{'.'.join([*place, key])}: unknown key, which has no effect; {hint}"
+    for name in known:
+        value = getattr(section, name)
+        for number, part in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(part, BaseModel):
+                yield from _unknown_keys(part, [*place, f"{name}[{number}]" if isinstance(value, list) else name])
+
+
+def _without_effect(config: CogYaml) -> Iterable[str]:
+    for name in ("fast", "cog_runtime"):
+        if name in (config.build.model_fields_set if config.build else ()):
+            yield f"build.{name}: of older releases of Cog, and without effect; remove it"
+    if config.concurrency is not None and config.concurrency.default_target is not None:
+        yield "concurrency.default_target: for Replicate's autoscaler, and without effect here"
+    if config.weights:
+        targets = ", ".join(one.target for one in config.weights)
+        yield f"weights: not fetched here; the files have to be in {targets} for the predictor"
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML where a fraction stays text and a key can be given once.
 
@@ -219,7 +248,7 @@ class _Loader(yaml.SafeLoader):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"{key.value} is set twice", key.start_mark)
                 seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+        return {str(key): value for key, value in super().construct_mapping(node, deep=deep).items()}
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -238,18 +267,11 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 def _problems(path: Path, error: pydantic.ValidationError) -> Iterable[str]:
     for item in error.errors():
         keys = [*item["loc"]]
-        if item["type"] == "invalid_key":  # a number or yes/no: no key of cog.yaml is one
-            keys[-1] = str(keys[-1])
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keys).lstrip(".")
         yield f"{path}: {place}: {_problem(item, keys)}" if place else f"{path}: {_message(item)}"
 
 
 def _problem(item: Any, keys: list[int | str]) -> str:
-    if item["type"] in ("extra_forbidden", "invalid_key"):
-        known = _known_keys(keys[:-1])
-        close = difflib.get_close_matches(str(keys[-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
-        return f"unknown key; {hint}"
     if item["type"] == "missing":
         return "is missing; add it" + (', such as python_version: "3.13"' if keys[-1] == "python_version" else "")
     return f"{_shown(item['input'])}: {_message(item)}"
@@ -264,20 +286,3 @@ def _message(item: Any) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _known_keys(keys: list[int | str]) -> list[str]:
-    """Return the keys that the section at this place of the file may have."""
-    section: type[BaseModel] = CogYaml
-    for key in keys:
-        if isinstance(key, str):
-            section = next(iter(_sections(section.model_fields[key].annotation)))
-    return [name for name, found in section.model_fields.items() if not found.deprecated]
-
-
-def _sections(annotation: Any) -> Iterable[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    if get_origin(annotation) in (Union, UnionType, list, Annotated):
-        for part in get_args(annotation):
-            yield from _sections(part)

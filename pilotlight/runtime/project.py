@@ -1,7 +1,7 @@
 """A Cog project on disk: ``cog.yaml`` read, checked, and turned into what its server needs to be started.
 
-The rules are Cog 0.23.1's own (its ``pkg/config`` and JSON schema). One is kept more strictly than there: a key that
-the JSON schema does not know is an error, where Cog's tool drops it before it looks.
+The rules are Cog 0.23.1's own (its ``pkg/config`` and JSON schema). A key that it does not know has no effect there
+either; here it is named.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pilotlight.errors import ConfigError
-from pilotlight.runtime.cog_yaml import CogYaml, TracesYaml, read_cog_yaml
+from pilotlight.runtime.cog_yaml import CogYaml, TracesYaml, config_notes, read_cog_yaml
 from pilotlight.runtime.decorators import concurrency_of
 
 CONFIG_NAME = "cog.yaml"
@@ -35,6 +35,7 @@ class Project:
         requirements: ``build.python_requirements``, absolute; ``None`` when not given.
         model: the name it is pushed under: ``model``, or the older ``image``; ``None`` when not given.
         traces: ``observability.traces`` as the variables that Cog bakes into its image; empty when off.
+        notes: a line for each key of cog.yaml that has no effect here, without the file's name.
     """
 
     root: Path
@@ -48,6 +49,7 @@ class Project:
     requirements: Path | None
     model: str | None
     traces: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, root: Path | str) -> Project:
@@ -62,11 +64,12 @@ class Project:
             raise ConfigError(f"{folder} is not a folder; give the folder that holds {CONFIG_NAME}")
         path = folder / CONFIG_NAME
         config = read_cog_yaml(path)
+        notes = config_notes(config)
         predict_ref = config.run or config.predict
         if predict_ref is None:
             raise ConfigError(
                 f"{path}: neither run nor predict is set, so there is nothing to serve; "
-                'add a line such as run: "run.py:Runner"'
+                + "; ".join([*notes, 'add a line such as run: "run.py:Runner"'])
             )
         _require_source(path, "run" if config.run else "predict", predict_ref)
         if config.train is not None:
@@ -83,6 +86,7 @@ class Project:
             requirements=_requirements(path, config),
             model=config.model or config.image,
             traces=MappingProxyType(_trace_variables(config)),
+            notes=notes,
         )
 
     @property

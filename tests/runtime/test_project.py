@@ -70,6 +70,10 @@ def test_everything_that_the_runtime_needs_is_read(tmp_path: Path) -> None:
         requirements=tmp_path / "requirements.txt",
         model="example/model",
         traces={},
+        notes=(
+            "concurrency.default_target: for Replicate's autoscaler, and without effect here",
+            "weights: not fetched here; the files have to be in /weights/base, /weights/more for the predictor",
+        ),
     )
     assert project.predict_file == tmp_path / "predict.py"
     assert project.predict_name == "Predictor"
@@ -211,13 +215,10 @@ def test_a_concurrency_that_cannot_be_read_is_refused(tmp_path: Path, call: str)
         ("run: predict.py:P\nenvironment: [PATH=/x]", "environment", "PATH is reserved"),
         ("run: predict.py:P\nenvironment: [CUDA_HOME=/x]", "environment", "CUDA_HOME is reserved"),
         ("run: predict.py:P\nimage: a\nmodel: b", "", "both image and model are set"),
-        ("run: predict.py:P\nrn: x", "rn", "unknown key; did you mean run?"),
-        ("run: predict.py:P\nbuild: {python_version: '3.11', sdk: 1}", "build.sdk", "unknown key; known here: cuda, "),
-        ("run: predict.py:P\nconcurrency: {max: 1, mx: 1}", "concurrency.mx", "unknown key; did you mean max?"),
         (
-            "run: predict.py:P\nweights: [{name: a, target: /a, source: {urn: x, uri: y}}]",
-            "weights[0].source[0].urn",
-            "unknown key; did you mean uri?",
+            "rn: predict.py:P",
+            "",
+            "so there is nothing to serve; rn: unknown key, which has no effect; did you mean run?; add a line such as",
         ),
         (
             "run: predict.py:P\nobservability: {traces: {enabled: true, sampler: often}}",
@@ -249,6 +250,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         ("run: !!python/name:os.system\n", "is not valid YAML: line 1, column 6: could not determine a constructor"),
         ("? {a: b}\n: c\n", "is not valid YAML: line 1, column 3: found unhashable key"),
         ("1: predict.py:P\n", "1: unknown key"),
+        ("yes: predict.py:P\n", "True: unknown key"),
         ("run: \x00\n", "is not valid YAML"),
     ],
 )
@@ -270,9 +272,36 @@ def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     assert "cannot be read" in problem(tmp_path)
 
 
-def test_keys_of_older_cog_releases_are_taken(tmp_path: Path) -> None:
-    (tmp_path / "run.py").write_text("def run() -> str: ...\n")
-    (tmp_path / "cog.yaml").write_text(
-        "run: run.py:run\nbuild: {python_version: '3.11', fast: false, cog_runtime: true}\n"
-    )
-    assert Project.load(tmp_path).python_version == "3.11"
+@pytest.mark.parametrize(
+    ("config", "notes"),
+    [
+        ("", []),
+        ("rn: x", ["rn: unknown key, which has no effect; did you mean run?"]),
+        ("1: x", ["1: unknown key, which has no effect; known here: build, concurrency, "]),
+        (
+            "build: {python_version: '3.11', sdk: 1}",
+            ["build.sdk: unknown key, which has no effect; known here: cuda, "],
+        ),
+        ("concurrency: {max: 1, mx: 1}", ["concurrency.mx: unknown key, which has no effect; did you mean max?"]),
+        (
+            "weights: [{name: a, target: /a, source: {urn: x, uri: y}}]",
+            [
+                "weights[0].source[0].urn: unknown key, which has no effect; did you mean uri?",
+                "weights: not fetched here",
+            ],
+        ),
+        (
+            "build: {python_version: '3.11', fast: false, cog_runtime: true}",
+            ["build.fast: of older releases of Cog", "build.cog_runtime: of older releases of Cog"],
+        ),
+        ("concurrency: {max: 1, default_target: 1}", ["concurrency.default_target: for Replicate's autoscaler"]),
+        ("build: {<<: {gpu: true}, python_version: '3.11'}", []),
+        ("observability: {config: predict.py, traces: {enabled: true}}", []),
+        ("image: r8.im/a/b\nenvironment: [A=b]", []),
+        ("train: predict.py:train", []),
+    ],
+)
+def test_keys_without_effect_are_taken_and_named(tmp_path: Path, config: str, notes: list[str]) -> None:
+    found = Project.load(write(tmp_path, f"run: predict.py:Predictor\n{config}\n")).notes
+    assert len(found) == len(notes)
+    assert all(one.startswith(note) for one, note in zip(found, notes, strict=True))

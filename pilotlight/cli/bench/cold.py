@@ -31,8 +31,8 @@ from pilotlight.cli.bench.options import (
     timeout_option,
 )
 from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.common.project import load_project
 from pilotlight.cli.common.sizes import SIZE
-from pilotlight.runtime import Project
 
 _EXAMPLES = """\b
 Examples:
@@ -106,7 +106,7 @@ def command(
     compared with the first. When a project fails, it is reported, the others continue, and the exit status is 1.
     """
     plan = ColdPlan(
-        targets=name_targets([Project.load(root) for root in projects or (Path(),)]),
+        targets=name_targets([load_project(root) for root in projects or (Path(),)]),
         runs=runs,
         seed=seed,
         drop_method=pick_method() if page_cache == "dropped" else None,

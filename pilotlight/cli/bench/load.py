@@ -39,8 +39,8 @@ from pilotlight.cli.bench.options import (
     timeout_option,
 )
 from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.common.project import load_project
 from pilotlight.errors import UsageError
-from pilotlight.runtime import Project
 
 __all__ = ["command"]
 
@@ -268,4 +268,4 @@ def _steps(load: _Load) -> tuple[LoadStep, ...]:
 
 
 def _target(project: Path | None) -> BenchTarget:
-    return name_targets([Project.load(project or Path())])[0]
+    return name_targets([load_project(project or Path())])[0]

@@ -27,7 +27,7 @@ from pilotlight.cli.bench.options import (
 )
 from pilotlight.cli.bench.progress import RunProgress
 from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
-from pilotlight.runtime import Project
+from pilotlight.cli.common.project import load_project
 
 __all__ = ["command"]
 
@@ -87,7 +87,7 @@ def command(
     the exit status is 1.
     """
     plan = WarmPlan(
-        targets=name_targets([Project.load(root) for root in projects or (Path(),)]),
+        targets=name_targets([load_project(root) for root in projects or (Path(),)]),
         processes=processes,
         iterations=iterations,
         seed=seed,

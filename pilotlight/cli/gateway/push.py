@@ -10,10 +10,12 @@ import click
 from rich.filesize import decimal
 
 from pilotlight.cli.common.options import python_option
+from pilotlight.cli.common.project import load_project
 from pilotlight.cli.common.transfer_view import watching
 from pilotlight.cli.gateway.home import home_option, registry_in, short
 from pilotlight.errors import UsageError
 from pilotlight.gateway.registry.push import Pushed, push
+from pilotlight.runtime.schema.image_check import image_warning
 
 _EPILOG = """\b
 Examples:
@@ -48,6 +50,7 @@ def command(
     """
     root, model = _parse(names)
     registry = registry_in(home_folder)
+    project = load_project(root)
     with watching(f"pushing {root.resolve().name}", quiet=as_json) as watcher:
         pushed = push(
             root,
@@ -59,6 +62,9 @@ def command(
             allow_breaking=allow_breaking,
             link=link,
         )
+    warning = image_warning(project)
+    if warning is not None:
+        click.echo(f"Warning: {warning}", err=True)
     if as_json:
         _show_json(pushed)
     else:

@@ -14,8 +14,8 @@ from pilotlight.bench.cold.startfiles import record
 from pilotlight.bench.harness.targets import BenchTarget, StartOptions, inputs_of
 from pilotlight.cli.bench.options import input_option, make_inputs, timeout_option
 from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.common.project import load_project
 from pilotlight.loading.start.start_files import NAME, FileRanges, write_list
-from pilotlight.runtime import Project
 
 __all__ = ["command"]
 
@@ -52,7 +52,7 @@ def command(
     when the page cache is empty, as on a new node. Only root can empty the whole page cache for the recording;
     otherwise files that other processes use are recorded whole.
     """
-    target = BenchTarget("project", Project.load(root))
+    target = BenchTarget("project", load_project(root))
     options = StartOptions(python, env, setup_timeout_s, predict_timeout_s)
 
     async def run() -> list[FileRanges]:

@@ -24,10 +24,11 @@ from pilotlight.cli.common.options import (
     setup_timeout_option,
 )
 from pilotlight.cli.common.output import Printer
+from pilotlight.cli.common.project import load_project
 from pilotlight.cli.common.values import inputs_from_flags, inputs_from_json
 from pilotlight.config.variables import STAGED
 from pilotlight.errors import PredictionCanceledError, PredictionFailedError, UsageError, WorkerTimeoutError
-from pilotlight.runtime import Completed, Log, LogLine, Output, Project, ServerOptions, Worker, schema_for
+from pilotlight.runtime import Completed, Log, LogLine, Output, ServerOptions, Worker, schema_for
 from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.runtime.schema.image_check import image_warning
 from pilotlight.types import Prediction, Status
@@ -79,7 +80,7 @@ def command(
     """
     if flags and json_input not in (None, _JSON_OUT):
         raise UsageError("give the inputs either with -i or with --json, not both")
-    project = Project.load(project_root)
+    project = load_project(project_root)
     document = schema_for(project, python=python)
     warning = image_warning(project)
     if warning is not None:

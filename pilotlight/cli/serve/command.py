@@ -16,11 +16,12 @@ import click
 
 from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.cli.common.options import environment_option, project_option, python_option, setup_timeout_option
+from pilotlight.cli.common.project import load_project
 from pilotlight.cli.serve.ray_options import RayOptions, ray_options
 from pilotlight.config.serving import ServeSettings
 from pilotlight.config.variables import PLATFORMS, SERVE_HOST, SERVE_ON
 from pilotlight.errors import UsageError, WorkerCrashedError, WorkerError, WorkerTimeoutError
-from pilotlight.runtime import LogLine, Project, ServerOptions, Worker
+from pilotlight.runtime import LogLine, ServerOptions, Worker
 from pilotlight.runtime.example_inputs import example_input
 from pilotlight.runtime.predictor_schema import PredictorSchema
 from pilotlight.runtime.schema.image_check import image_warning
@@ -126,7 +127,7 @@ def command(
         from pilotlight.cli.serve.platforms import serve_on  # imported only when needed
 
         server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo)
-        project = Project.load(project_root)
+        project = load_project(project_root)
         return serve_on(platform, project, server, address, setup_timeout_s, grace_s, strict_inputs=strict_inputs)
     if strict_inputs:
         raise UsageError(
@@ -136,7 +137,7 @@ def command(
     variables = {"COG_LOG_LEVEL": "info", **env}
     options = ServerOptions(python=python, host=address, port=port, env=variables, on_log=_echo)
     try:
-        return asyncio.run(_serve(Worker(Project.load(project_root), options), setup_timeout_s, grace_s))
+        return asyncio.run(_serve(Worker(load_project(project_root), options), setup_timeout_s, grace_s))
     except WorkerError as error:
         raise type(error)(str(error)) from error  # without its logs, which have been shown already
 
