@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from pilotlight.engines.collector import paused_collector
+from pilotlight.engines.collector import freeze_early, paused_collector
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +36,12 @@ def test_one_that_was_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_objects_are_set_aside_early_inside_only() -> None:
+    frozen = gc.get_freeze_count()
+    freeze_early()
+    assert gc.get_freeze_count() == frozen
+    with paused_collector():
+        freeze_early()
+        assert gc.get_freeze_count() > frozen

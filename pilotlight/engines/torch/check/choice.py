@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from pilotlight.engines.collector import freeze_early
 from pilotlight.engines.text.engine import TextBackend
 from pilotlight.engines.torch.check.check_records import AS_ASKED, CheckResult, read_result, result_path, write_result
 from pilotlight.engines.torch.continuous import TorchBackend, UnsupportedModelError
@@ -17,8 +18,8 @@ __all__ = ["open_backend"]
 
 log = logging.getLogger(__name__)
 
-# Up to so many parameters one thread checks a model: SmolLM2 takes 0.6 s by one thread, and 6 s by two where other
-# programs keep the processors busy, since each thread then waits for the other after every operation.
+# Up to so many parameters one thread checks a model: SmolLM2 takes less than a second by one thread, and 6 s by two
+# where other programs keep the processors busy, since each thread then waits for the other after every operation.
 LARGE_PARAMETERS = 500_000_000
 
 
@@ -50,6 +51,7 @@ def open_backend(
         ConfigError: memory is too short.
         WeightsError: neither of them computes what one forward pass of the model does.
     """
+    freeze_early()
     result = _check(loaded, folder, threads, serial=serial, cache=cache)
     if result.batched:
         try:

@@ -16,8 +16,8 @@ __all__ = ["Recorder", "Sample", "compare", "compare_generate", "in_float32", "m
 
 # Logits that are compared per sample: those after the prompt, and those of the decoding steps after it.
 STEPS = 3
-SHORT_PROMPT_TOKENS = 7
-LONG_PROMPT_TOKENS = 23
+SHORT_PROMPT_TOKENS = 5
+LONG_PROMPT_TOKENS = 11
 SEED = 20_240_229
 # A prompt outgrows an attention window up to so long: a pass over more costs a CPU seconds.
 LONGEST_WINDOW = {"cpu": 128}
