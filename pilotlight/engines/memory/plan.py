@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pilotlight.engines.memory.layout import CacheLayout
 from pilotlight.errors import ConfigError
 
-__all__ = ["CPU_SHARE", "GPU_SHARE", "MIN_CONTEXT_TOKENS", "CachePlan", "MemoryNeeds", "plan_cache", "reserve_bytes"]
+__all__ = [
+    "CPU_SHARE",
+    "GPU_SHARE",
+    "MIN_CONTEXT_TOKENS",
+    "CachePlan",
+    "MemoryNeeds",
+    "memory_too_short",
+    "plan_cache",
+    "reserve_bytes",
+]
 
 # Share of what is left beside weights, computing and reserve. A GPU has its memory for the worker that was given it.
 CPU_SHARE = 0.5
@@ -149,7 +158,7 @@ def plan_cache(
     else:
         units = min(wanted, stated_bytes // needs.layout.unit_bytes)
     if units < least or units > fitting:
-        raise ConfigError(_refusal(needs, free_bytes, reserve, max(units, least), stated_bytes))
+        raise ConfigError(memory_too_short(needs, free_bytes, reserve, max(units, least), stated_bytes))
     return CachePlan(
         needs=needs,
         units=units,
@@ -160,7 +169,8 @@ def plan_cache(
     )
 
 
-def _refusal(needs: MemoryNeeds, free_bytes: int, reserve: int, units: int, stated_bytes: int | None) -> str:
+def memory_too_short(needs: MemoryNeeds, free_bytes: int, reserve: int, units: int, stated_bytes: int | None) -> str:
+    """Return the message where so many units, the least that is served, do not fit."""
     tokens = needs.layout.tokens(units, needs.context_tokens)
     cache = units * needs.layout.unit_bytes
     if stated_bytes is not None and stated_bytes < cache:

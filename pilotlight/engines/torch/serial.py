@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pilotlight.engines.memory.reservation import Reservation
 from pilotlight.engines.text.embedded import require_embedded
 from pilotlight.engines.text.generation import Generation
 from pilotlight.engines.text.serial import SerialBackend
@@ -23,16 +24,21 @@ class TorchSerialBackend(SerialBackend):
     Args:
         loaded: the model.
         threads: that compute, on a CPU.
+        reservation: of the memory of one request.
     """
 
-    cache_bytes = 0
-
-    def __init__(self, loaded: Loaded, threads: int) -> None:
+    def __init__(self, loaded: Loaded, threads: int, reservation: Reservation) -> None:
         super().__init__("pilotlight-serial")
         self._loaded = loaded
         self._threads = threads
-        self.context_tokens = loaded.context_tokens
+        self._reservation = reservation
+        self.context_tokens = reservation.plan.context_tokens
+        self.cache_bytes = reservation.plan.cache_bytes
         self.start()
+
+    def close(self) -> None:
+        super().close()
+        self._reservation.release()
 
     def prepare(self) -> None:
         torch.set_num_threads(self._threads)  # a new thread begins with what was set last, on whichever thread

@@ -10,6 +10,7 @@ from pilotlight.engines.text.engine import TextBackend
 from pilotlight.engines.torch.check.check_records import AS_ASKED, CheckResult, read_result, result_path, write_result
 from pilotlight.engines.torch.continuous import TorchBackend, UnsupportedModelError
 from pilotlight.engines.torch.load import Loaded
+from pilotlight.engines.torch.request_costs import reserve_request
 from pilotlight.engines.torch.serial import TorchSerialBackend
 from pilotlight.engines.torch.threads import on_own_thread
 from pilotlight.tracing import stage
@@ -61,7 +62,9 @@ def open_backend(
     note = f"one at a time: {result.reason}"
     if result.reason != AS_ASKED:
         log.warning("%s: requests are served %s", folder, note)
-    return TorchSerialBackend(loaded, threads), note
+    with stage("compile"):
+        reservation = on_own_thread(lambda: reserve_request(loaded, cache_bytes), 1, loaded.model.device)
+    return TorchSerialBackend(loaded, threads, reservation), note
 
 
 def _check(loaded: Loaded, folder: Path, threads: int, *, serial: bool, cache: Path | None) -> CheckResult:
