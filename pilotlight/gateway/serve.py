@@ -193,7 +193,8 @@ class _ProjectWorker(Worker):
                 log.add(line.text, model=version.model)
 
         environment = {"COG_LOG_LEVEL": "warn", **settings.worker.env}
-        super().__init__(version.project, ServerOptions(python=settings.worker.python, env=environment, on_log=take))
+        python = settings.worker.python
+        super().__init__(version.project, ServerOptions(python=python, env=environment, on_log=take, private=True))
         self._version = version
         self._on_line = on_line
 

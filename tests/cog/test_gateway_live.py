@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import select
 import signal
+import socket
 
 import httpx2
 import psutil
@@ -199,6 +201,25 @@ def test_kill_9_of_the_gateway_loses_nothing_and_leaves_no_process(tmp_path):
             found.wait()
             assert (found.status, found.output) == ("succeeded", [f"c{n}0 "])
         assert len(client.predictions.list()) == 5
+
+
+def test_no_worker_takes_connections_of_others(gateway, client):
+    """The attack: find the port in /proc, and run predictions there, read files by paths, or shut the server down."""
+
+    def taken(address):
+        with socket.socket() as other:
+            other.setblocking(False)
+            other.connect_ex(address)
+            assert client.run(MODEL, input={"prompt": "a", "count": 1}) == ["a0 "]
+            return bool(select.select([], [other], [], 0)[1])
+
+    client.run(MODEL, input={"prompt": "a", "count": 1})
+    family = psutil.Process(gateway.process.pid).children(recursive=True)
+    found = [one for process in family for one in process.net_connections("tcp")]
+    addresses = {tuple(one.laddr) for one in found if one.status == psutil.CONN_LISTEN}
+    assert addresses
+    # The filter is there a moment after the server listens.
+    wait_until(lambda: not any(map(taken, addresses)))
 
 
 def test_a_killed_worker_fails_what_ran_on_it_and_the_next_prediction_is_served(client):

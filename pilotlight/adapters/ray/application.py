@@ -87,6 +87,7 @@ class RayReplica:
             python=settings.python or Path(sys.executable),
             env={"COG_LOG_LEVEL": "info", **settings.env},
             on_log=_show,
+            private=True,
         )
         keeper_options = KeeperOptions(
             restarts=RestartPolicy(give_up_after=1),  # after that, Ray starts another replica

@@ -94,7 +94,9 @@ def command(
     with _progress() as progress:
         # A single prediction has nothing to batch with.
         single = {} if STAGED.name in os.environ else {STAGED.name: "first"}
-        options = ServerOptions(python=python, env={**single, **env}, on_log=lambda line: _tell_setup(line, progress))
+        options = ServerOptions(
+            python=python, env={**single, **env}, on_log=lambda line: _tell_setup(line, progress), private=True
+        )
         worker = Worker(project, options)
         show = None if json_input is not None else printer
         prediction = asyncio.run(_predict(worker, inputs, setup_timeout_s, timeout_s, show, progress))

@@ -126,7 +126,7 @@ def command(
     if platform != "cog":
         from pilotlight.cli.serve.platforms import serve_on  # imported only when needed
 
-        server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo)
+        server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo, private=True)
         project = load_project(project_root)
         return serve_on(platform, project, server, address, setup_timeout_s, grace_s, strict_inputs=strict_inputs)
     if strict_inputs:

@@ -38,6 +38,7 @@ from pilotlight.runtime import (
     Log,
     Output,
     Project,
+    ServerOptions,
     Started,
     Worker,
     new_prediction_id,
@@ -247,7 +248,9 @@ class ProjectConnection:
     async def _start(self) -> LocalQueue:
         async with self._starting:
             if self._queue is None:
-                self._queue = await self._stack.enter_async_context(LocalQueue(lambda: Worker(self._project)))
+                self._queue = await self._stack.enter_async_context(
+                    LocalQueue(lambda: Worker(self._project, ServerOptions(private=True)))
+                )
         return self._queue
 
 

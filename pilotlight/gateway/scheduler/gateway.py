@@ -29,7 +29,7 @@ from pilotlight.gateway.scheduler.pools import InputsLike, Pools
 from pilotlight.gateway.scheduler.queue import VersionQueue
 from pilotlight.gateway.scheduler.router import Asked, Destination, route
 from pilotlight.gateway.storage.store import Page, Store
-from pilotlight.runtime import KeeperOptions, Worker, WorkerLike, new_prediction_id
+from pilotlight.runtime import KeeperOptions, ServerOptions, Worker, WorkerLike, new_prediction_id
 from pilotlight.traffic import RequestKeys
 
 T = TypeVar("T")
@@ -329,4 +329,4 @@ class Gateway:
 
 
 def _real_worker(version: Version) -> WorkerLike:
-    return Worker(version.project)
+    return Worker(version.project, ServerOptions(private=True))

@@ -13,6 +13,7 @@ from pilotlight.errors import SetupFailedError, WorkerBusyError, WorkerCrashedEr
 from pilotlight.runtime.events import Completed, Feed, decode_event, decode_prediction, replay
 from pilotlight.runtime.health import Health, decode_health
 from pilotlight.runtime.http.request import refusal
+from pilotlight.runtime.http.source_port import SourcePort
 from pilotlight.runtime.http.transport import Endpoint, Head, HttpConnection, Pool, SilenceError, WireError
 from pilotlight.sse import Decoder
 from pilotlight.types import Prediction
@@ -33,12 +34,18 @@ _HEALTH_BYTES = 16 << 20
 
 
 class CogApi:
-    """A Cog server. Streams as server-sent events where asked to and the server agrees, else in one piece."""
+    """A Cog server. Streams as server-sent events where asked to and the server agrees, else in one piece.
 
-    def __init__(self, url: str, *, sse: bool = True) -> None:
+    Args:
+        url: its address.
+        sse: whether to ask for server-sent events.
+        source: the port that connections come from; any by default.
+    """
+
+    def __init__(self, url: str, *, sse: bool = True, source: SourcePort | None = None) -> None:
         self._sse = sse
         self._endpoint = Endpoint.of(url)
-        self._pool = Pool(self._endpoint, connect_s=_CONNECT_S)
+        self._pool = Pool(self._endpoint, connect_s=_CONNECT_S, source=source)
 
     async def close(self) -> None:
         """Close the connections that are idle; a connection in use closes when its request ends."""

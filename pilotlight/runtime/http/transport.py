@@ -17,6 +17,7 @@ from typing import cast
 
 from pilotlight.errors import WorkerError
 from pilotlight.runtime.http.http1 import Answer, Endpoint, Head, WireError
+from pilotlight.runtime.http.source_port import SourcePort
 from pilotlight.sse import Decoder, ServerSentEvent
 
 __all__ = ["Endpoint", "Head", "HttpConnection", "Pool", "SilenceError", "WireError"]
@@ -228,11 +229,13 @@ class Pool:
     Args:
         endpoint: of the server.
         connect_s: how long that may take; ``None`` leaves it to the system.
+        source: the port that connections come from; any by default.
     """
 
-    def __init__(self, endpoint: Endpoint, *, connect_s: float | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, *, connect_s: float | None = None, source: SourcePort | None = None) -> None:
         self._endpoint = endpoint
         self._connect_s = connect_s
+        self._source = source
         self._idle: list[HttpConnection] = []
         self._ending: set[HttpConnection] = set()
 
@@ -284,13 +287,26 @@ class Pool:
             if connection.reusable:
                 return connection
             connection.close()
-        loop = asyncio.get_running_loop()
         limit = asyncio.timeout(self._connect_s)
         try:
             async with limit:
-                _, connection = await loop.create_connection(HttpConnection, self._endpoint.host, self._endpoint.port)
+                return await self._open()
         except TimeoutError:
             if not limit.expired():  # the system's own, which is an OSError
                 raise
             raise SilenceError(f"it takes no connection for {self._connect_s:g} s") from None
+
+    async def _open(self) -> HttpConnection:
+        loop = asyncio.get_running_loop()
+        address = self._endpoint.host, self._endpoint.port
+        if self._source is None:
+            _, connection = await loop.create_connection(HttpConnection, *address)
+            return connection
+        bound = self._source.socket()
+        try:
+            await loop.sock_connect(bound, address)
+            _, connection = await loop.create_connection(HttpConnection, sock=bound)
+        except BaseException:
+            bound.close()
+            raise
         return connection

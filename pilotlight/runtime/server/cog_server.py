@@ -19,6 +19,7 @@ from pilotlight.errors import ConfigError, SetupFailedError, WorkerCrashedError,
 from pilotlight.loading.start.start_files import read_ahead
 from pilotlight.runtime.health import Health, HealthStatus, setup_failure
 from pilotlight.runtime.http.cog_api import CogApi
+from pilotlight.runtime.http.source_port import SourcePort, is_supported
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.server.output_tail import Tail
 from pilotlight.runtime.server.process import ProcessGroup
@@ -31,6 +32,8 @@ _PORT_TAKEN = "Address already in use"
 # So much can be the reason why a setup is slow.
 _MUCH_PRINTED_BYTES = 1_000_000
 _LAST_WORDS_S = 2.0
+_LOOPBACK = "127.0.0.1"
+_PRIVATE_SERVER = Path(__file__).with_name("private_server.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,17 @@ class ServerOptions:
         on_log: called with every line that the server or its predictor prints, as it comes.
         sse: whether predictions are streamed as server-sent events; in one piece they cost less, but come without
             the logs of those that fail.
+        private: whether the server takes connections from this user only, which Linux can do on 127.0.0.1. ``url`` is
+            then of no use to others.
     """
 
     python: Path = field(default_factory=lambda: Path(sys.executable))
-    host: str = "127.0.0.1"
+    host: str = _LOOPBACK
     port: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     on_log: Callable[[LogLine], None] | None = None
     sse: bool = True
+    private: bool = False
 
 
 class CogServer:
@@ -68,6 +74,7 @@ class CogServer:
         self._environment = _environment(project, options)
         self._log = Tail()
         self._port = 0
+        self._source: SourcePort | None = None
 
     @property
     def url(self) -> str:
@@ -100,13 +107,19 @@ class CogServer:
         """
         self._port = self._options.port or _free_port(self._options.host)
         read_ahead(self._project.root, self._options.python, self._environment)
-        self._group = await ProcessGroup.start(
-            [str(self._options.python), "-m", "cog.server.http", "--host", self._options.host],
-            cwd=self._project.root,
-            env={**self._environment, "PORT": str(self._port)},
-            on_line=self._take_line,
-        )
-        self._api = CogApi(self.url, sse=self._options.sse)
+        if self._options.private and self._options.host == _LOOPBACK and is_supported():
+            self._source = SourcePort()
+        try:
+            self._group = await ProcessGroup.start(
+                [str(self._options.python), *self._program(), "--host", self._options.host],
+                cwd=self._project.root,
+                env={**self._environment, "PORT": str(self._port)},
+                on_line=self._take_line,
+            )
+        except BaseException:
+            self._close_source()
+            raise
+        self._api = CogApi(self.url, sse=self._options.sse, source=self._source)
 
     async def wait_ready(self, timeout_s: float) -> Health:
         """Wait for ``setup()`` to finish.
@@ -144,10 +157,21 @@ class CogServer:
             await self._group.stop(grace_s)
         finally:
             await self._api.close()
+            self._close_source()
 
     def crashed(self, what: str) -> WorkerCrashedError:
         """Return the error for a crash, with what was printed."""
         return WorkerCrashedError(what, logs=self.logs)
+
+    def _program(self) -> list[str]:
+        """Return what the interpreter runs: Cog's HTTP server, or that behind a packet filter."""
+        if self._source is None:
+            return ["-m", "cog.server.http"]
+        return [str(_PRIVATE_SERVER), str(self._source.number)]
+
+    def _close_source(self) -> None:
+        if self._source is not None:
+            self._source.close()
 
     async def _wait_ready(self) -> Health:
         attempts = 1
