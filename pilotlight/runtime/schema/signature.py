@@ -18,6 +18,7 @@ from typing import Literal, TypedDict
 
 from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, WorkerTimeoutError
+from pilotlight.runtime.environment_advice import environment_advice
 from pilotlight.runtime.project import Project
 from pilotlight.runtime.schema.cache import digest, recall, remembered, save_for_server
 from pilotlight.runtime.schema.document import Input, Signature
@@ -137,5 +138,6 @@ def _error(failure: Failure, project: Project, python: Path, logs: str) -> Pilot
     if failure["kind"] == "refused":
         return PredictorRefusedError(f"{project.root / failure['ref']}: {failure['message']}")
     where = f" ({failure['where']})" if failure["where"] else ""
-    message = f"{failure['ref']} cannot be imported: {failure['message']}{where}"
+    advice = environment_advice(failure["message"], project, python)
+    message = f"{failure['ref']} cannot be imported: {failure['message']}{where}{advice}"
     return SetupFailedError(message, logs=logs + failure["trace"])

@@ -70,8 +70,7 @@ class Validator:
         self._only_urls = {one.name for one in inputs if one.only_files}
         components = document.get("components", {})
         schema = components.get("schemas", {}).get("Input")
-        # The references of the Input schema point into the document.
-        self._compiled = None if schema is None else jsonschema_rs.validator_for({**schema, "components": components})
+        self._compiled = None if schema is None else _compiled(schema, components)
 
     def check(self, inputs: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
         """Return the input as it will be sent.
@@ -124,6 +123,15 @@ class Validator:
         # The server keeps a schema's keys in alphabetical order, and finds the mistakes in that order.
         errors = sorted(self._compiled.iter_errors(given), key=_place)
         return [_mistake(error) for error in errors]
+
+
+def _compiled(schema: Mapping[str, Any], components: Mapping[str, Any]) -> jsonschema_rs.Validator | None:
+    """Return the validator of the inputs; ``None`` where it cannot be made, and the server validates nothing either."""
+    try:
+        # The references of the Input schema point into the document.
+        return jsonschema_rs.validator_for({**schema, "components": components})
+    except ValueError:
+        return None
 
 
 def _place(error: jsonschema_rs.ValidationError) -> list[str]:

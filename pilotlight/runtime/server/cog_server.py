@@ -17,6 +17,7 @@ from pathlib import Path
 from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import ConfigError, SetupFailedError, WorkerCrashedError, WorkerError, WorkerTimeoutError
 from pilotlight.loading.start.start_files import read_ahead
+from pilotlight.runtime.environment_advice import environment_advice
 from pilotlight.runtime.health import Health, HealthStatus, setup_failure
 from pilotlight.runtime.http.cog_api import CogApi
 from pilotlight.runtime.http.source_port import SourcePort, is_supported
@@ -194,6 +195,7 @@ class CogServer:
                 # last milliseconds the server itself may lose.
                 await self._group.stop(_LAST_WORDS_S)
                 reason = setup_failure(health.setup_logs)
+                reason += environment_advice(reason, self._project, self._options.python)
                 raise SetupFailedError(f"setup of {self._project.root} failed: {reason}", logs=self.logs)
             elif health.lost:
                 raise self.crashed("the Python process of the Cog server died during setup")
