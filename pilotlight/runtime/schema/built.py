@@ -36,11 +36,12 @@ class Built:
     unread: tuple[UnreadValue, ...]
 
 
-def read_built(project: Project) -> Built:
+def read_built(project: Project, *, keep: bool = False) -> Built:
     """Return the document of a project as the build tool writes and checks it.
 
-    It is kept in ``.cog/built.json`` and used again while the sources that it was read from are unchanged: the files
-    of the project that its predictor imports can be many.
+    Args:
+        project: its source is read, with all files of the project that its predictor imports, which can be many.
+        keep: whether to write it to ``.cog/built.json``, from where it is used again while these files are unchanged.
 
     Raises:
         BuildRefusedError: the build tool does not take it; the message says where and what to change.
@@ -51,6 +52,8 @@ def read_built(project: Project) -> Built:
     if known is not None:
         return Built(known["document"], tuple(UnreadValue(**one) for one in known["unread"]))
     built, files = _read(project)
+    if not keep:
+        return built
     learned = {"document": built.document, "unread": [asdict(one) for one in built.unread]}
     paths = [str(project.root / file) for file in files]
     with suppress(ConfigError):  # without it the sources are read again

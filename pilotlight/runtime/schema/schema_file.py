@@ -46,7 +46,7 @@ def schema_for(
     if own:
         return _read_own(project.root / own)
     try:
-        return read_built(project).document
+        return read_built(project, keep=True).document
     except UnknownSyntaxError:
         return _imported(project, python, import_limit_s)
     except BuildRefusedError as refusal:
