@@ -65,6 +65,7 @@ class GatewaySettings:
         allow_networks: the same for the addresses in these networks only.
         trusted_proxies: networks of reverse proxies whose ``X-Forwarded-*`` headers are believed.
         strict_inputs: refuse inputs that a predictor does not have; by default they are ignored, as on Replicate.
+        public_url: the URL at which callers reach the gateway, in all that it answers; ``None`` for the one they used.
         max_body_bytes: the largest request.
         upload_quota_bytes: what the uploads of each token of the scope predict may take together.
         min_workers: workers kept ready for each model; 0 lets a model be idle without any.
@@ -88,6 +89,7 @@ class GatewaySettings:
     allow_networks: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     strict_inputs: bool = False
+    public_url: str | None = None
     max_body_bytes: int = 100 << 20
     upload_quota_bytes: int = 10 << 30
     min_workers: int = 0

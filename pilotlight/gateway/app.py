@@ -22,6 +22,7 @@ from pilotlight.gateway.api.replicate import account as account_routes
 from pilotlight.gateway.api.replicate import deployments as deployment_routes
 from pilotlight.gateway.api.replicate import files as file_routes
 from pilotlight.gateway.api.replicate import models as model_routes
+from pilotlight.gateway.api.replicate import outputs as output_routes
 from pilotlight.gateway.api.replicate import predictions as prediction_routes
 from pilotlight.gateway.api.replicate import search as search_routes
 from pilotlight.gateway.api.routing import MatchingRouter
@@ -34,6 +35,7 @@ from pilotlight.runtime.http.request import MAX_BODY_BYTES
 
 _MODULES = (
     prediction_routes,
+    output_routes,
     plain_routes,
     openai_routes,
     model_routes,
@@ -61,6 +63,7 @@ def create_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     rate: Rate | None = None,
     proxies: TrustedProxies | None = None,
+    public_url: str | None = None,
 ) -> Starlette:
     """Return the application; its caller opens and closes the gateway, the files and the services.
 
@@ -73,6 +76,7 @@ def create_app(
         max_body_bytes: the largest body of a request.
         rate: how often a token or an address may call; ``None`` for no limit.
         proxies: whose ``X-Forwarded-*`` headers are believed; ``None`` for nobody's.
+        public_url: the URL of the gateway in all that it answers; ``None`` for the one that each caller used.
     """
     router = MatchingRouter(ROUTES)
     security = Middleware(
@@ -92,6 +96,7 @@ def create_app(
     app.router = router
     app.state.gateway = gateway
     app.state.files = files
+    app.state.public_url = public_url
     app.state.locked = tokens is not None
     app.state.services = services
     return app

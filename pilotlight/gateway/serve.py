@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from pilotlight.config.serving import GatewaySettings
 from pilotlight.errors import UsageError
 from pilotlight.gateway.api.context import BackgroundServices
-from pilotlight.gateway.api.proxies import TrustedProxies
+from pilotlight.gateway.api.proxies import TrustedProxies, check_public_url
 from pilotlight.gateway.api.rate_limit import Rate
 from pilotlight.gateway.api.security import LOOPBACK_NAMES
 from pilotlight.gateway.api.tokens import Tokens
@@ -133,6 +133,7 @@ async def open_gateway(
                         max_body_bytes=settings.max_body_bytes,
                         rate=parts.rate,
                         proxies=parts.proxies,
+                        public_url=None if settings.public_url is None else check_public_url(settings.public_url),
                     )
                     async with serving(app, listener):
                         try:
@@ -173,7 +174,7 @@ class _Parts:
             ),
             rate=None if settings.rate_limit is None else Rate.parse(settings.rate_limit),
             egress=EgressPolicy.of(settings.allow_networks, everything=settings.allow_private_urls),
-            proxies=TrustedProxies.of(settings.trusted_proxies),
+            proxies=TrustedProxies.of(settings.trusted_proxies, settings.public_url),
             retention=RetentionPolicy(settings.keep_s, settings.keep_bytes),
         )
 

@@ -60,8 +60,8 @@ _OPTIONS = (
         "trusted_proxies",
         multiple=True,
         metavar="CIDR",
-        help="Believe the X-Forwarded-For, -Proto and -Host of reverse proxies in this network, such as 127.0.0.1; can "
-        "be repeated. By default nobody's.",
+        help="Believe the X-Forwarded-For, -Proto, -Host and -Prefix of proxies in this network, such as 127.0.0.1; "
+        "can be repeated. By default nobody's.",
     ),
     click.option(
         "--keep",
@@ -117,6 +117,12 @@ _OPTIONS = (
         default=_DEFAULT.worker.grace_s,
         show_default=True,
         help="Seconds for running predictions after SIGTERM or Ctrl-C; a second signal cuts it short.",
+    ),
+    click.option(
+        "--public-url",
+        metavar="URL",
+        help="Where callers reach the gateway, such as https://example.com/models: the beginning of every URL in an "
+        "answer. With https: the files of an output are URLs too. By default what each caller used.",
     ),
     click.option(
         "--strict-inputs",

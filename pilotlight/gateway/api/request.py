@@ -71,7 +71,8 @@ def caller_of(request: Request) -> Caller:
 
 def base_of(request: Request) -> str:
     """Return the URL under which this caller reaches the gateway, so that URLs in the answer work for them."""
-    return str(request.base_url).rstrip("/")
+    public_url: str | None = request.app.state.public_url
+    return str(request.base_url).rstrip("/") if public_url is None else public_url
 
 
 def name_of(request: Request) -> str:

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel
-from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -259,5 +258,6 @@ class MatchingRouter(Router):
             raise HTTPException(405, f"{path[:140]} takes {allowed}, not {method}.", headers={"Allow": allowed})
         shorter = path.rstrip("/")
         if self._find(shorter)[0]:
-            return RedirectResponse(str(URL(scope={**connection, "path": shorter})))
+            query = connection.get("query_string", b"").decode("latin-1")
+            return RedirectResponse(f"{connection.get('root_path', '')}{shorter}{f'?{query}' if query else ''}")
         raise HTTPException(404, f"There is no route {path[:140]} here: GET /openapi.json describes those there are.")

@@ -21,10 +21,12 @@ from collections.abc import Collection
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
 from pilotlight.errors import StoreError
+from pilotlight.gateway.api.bodies import check_encoding, read_body, too_large
 from pilotlight.gateway.api.errors import ApiError, bad_request, respond
 from pilotlight.gateway.api.proxies import TrustedProxies
 from pilotlight.gateway.api.rate_limit import Buckets, Rate
@@ -82,6 +84,9 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
         scope = self._proxies.resolve(scope)
+        if not scope["path"]:  # the prefix alone, from which the links of the page would lead elsewhere
+            await RedirectResponse(f"{scope['root_path']}/")(scope, receive, send)
+            return
         request = Request(scope)
         try:
             _check_path(scope["path"])
@@ -89,11 +94,13 @@ class SecurityMiddleware:
             self._check_origin(request)
             route = self._router.match(scope)
             scope["caller"] = self._check_caller(request, route)
+            check_encoding(_encoding(request))
             self._check_body(request, route)
         except ApiError as error:
             await respond(scope["path"], error)(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
+        encoding = _encoding(request)
+        await self._app(scope, read_body(receive, encoding, self._max_body_bytes), send)
 
     def _check_host(self, request: Request) -> None:
         host = _PORT.sub("", request.headers.get("host", "")).lower()
@@ -150,7 +157,7 @@ class SecurityMiddleware:
         if token is None:
             raise ApiError(
                 HTTPStatus.UNAUTHORIZED,
-                f"{'This is no token of this gateway' if given else 'This gateway asks for a token'}: "
+                f"You did not pass {'a valid' if given else 'an'} authentication token: "
                 "send one as Authorization: Bearer TOKEN; `pilotlight token create NAME` makes one.",
                 title="Unauthenticated",
                 headers={"WWW-Authenticate": "Bearer"},
@@ -172,7 +179,7 @@ class SecurityMiddleware:
             return
         length = request.headers.get("content-length")
         if length is not None and int(length) > self._max_body_bytes:
-            raise self._too_large()
+            raise too_large(self._max_body_bytes)
         sent = "transfer-encoding" in request.headers or length not in (None, "0")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         # A page may send a form without asking, but not with this header, which every client of Replicate's sends.
@@ -186,25 +193,9 @@ class SecurityMiddleware:
                 "(An upload is multipart/form-data with an Authorization header, whatever its value.)",
             )
 
-    def _counted(self, receive: Receive) -> Receive:
-        """Return ``receive`` with the limit on bodies that are longer than declared, or of undeclared length."""
-        received_bytes = 0
 
-        async def count() -> Message:
-            nonlocal received_bytes
-            message = await receive()
-            received_bytes += len(message.get("body", b""))
-            if received_bytes > self._max_body_bytes:
-                raise self._too_large()
-            return message
-
-        return count
-
-    def _too_large(self) -> ApiError:
-        return ApiError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"The body is larger than the {self._max_body_bytes:,} bytes that this gateway accepts.",
-        )
+def _encoding(request: Request) -> str:
+    return request.headers.get("content-encoding", "").strip().lower()
 
 
 def _is_own(origin: str, host: str) -> bool:

@@ -26,7 +26,7 @@ MOST_BYTES = 4 << 30
 TIMEOUT_S = 300.0
 
 _CHUNK_BYTES = 1 << 20
-_UPLOAD = re.compile(r"/v1/files/([0-9a-f]{40})/([\w-]+)/([\w.-]+)", re.ASCII)
+_UPLOAD = re.compile(r"(?:/[^/]+)*/v1/files/([0-9a-f]{40})/([\w-]+)/([\w.-]+)", re.ASCII)
 
 
 class Inputs:

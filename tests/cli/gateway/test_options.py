@@ -47,7 +47,7 @@ def test_every_setting_has_an_option(parse):
         *("--min-workers", "1", "--max-workers", "2", "--idle-timeout", "3", "--max-waiting", "4"),
         *("--setup-timeout", "5", "--grace", "6", "-e", "A=1", "--python", sys.executable),
         *("--keep", "7s", "--keep-size", "8KiB", "--no-fsync", "--trusted-proxy", "10.0.0.0/8"),
-        *("--upload-quota", "9KiB", "--strict-inputs"),
+        *("--upload-quota", "9KiB", "--strict-inputs", "--public-url", "https://x"),
     )
     assert given == GatewaySettings(
         projects=(Path("a"), Path("b")),
@@ -60,6 +60,7 @@ def test_every_setting_has_an_option(parse):
         allow_networks=("10.0.0.0/8", "fd00::/8"),
         trusted_proxies=("10.0.0.0/8",),
         strict_inputs=True,
+        public_url="https://x",
         max_body_bytes=1024,
         upload_quota_bytes=9216,
         min_workers=1,

@@ -86,7 +86,7 @@ def test_what_has_no_route_is_answered_without_one(things):
     none = client.get("/nothing")
     assert (none.status_code, "There is no route /nothing here" in none.text) == (404, True)
     slash = client.post("/things/")
-    assert (slash.status_code, slash.headers["location"]) == (307, "http://testserver/things")
+    assert (slash.status_code, slash.headers["location"]) == (307, "/things")
     assert client.get("/").status_code == 404
     assert found == [None] * 4
 
@@ -122,6 +122,8 @@ WITHOUT_TOKEN = {
     "GET /openai/health",
     "GET /v1/predictions/{id}/stream/{key}",
     "GET /v1/files/{id}/{key}/{name}",
+    "GET /v1/files/{id}/download",
+    "GET /v1/predictions/{id}/files/{key}/{name}",
 }
 
 

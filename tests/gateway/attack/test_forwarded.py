@@ -51,6 +51,32 @@ def test_addresses_in_answers_are_those_of_a_trusted_proxy_only(tmp_path, truste
     over_http(tmp_path, scenario, token="t", trusted_proxies=("127.0.0.0/8",) if trusted else ())
 
 
+@pytest.mark.parametrize(
+    ("trusted", "prefix", "expected"),
+    [
+        (True, "/gw/models/", "https://models.example/gw/models/v1/models/local/model1"),
+        (True, "//evil.example", "https://models.example/v1/models/local/model1"),
+        (True, "", "https://models.example/v1/models/local/model1"),
+        (False, "/gw", None),
+    ],
+)
+def test_a_path_prefix_is_that_of_a_trusted_proxy_only(tmp_path, trusted, prefix, expected):
+    async def scenario(client):
+        headers = {"Authorization": "Bearer t", **CLAIM, "X-Forwarded-Prefix": prefix}
+        (shown,) = (await client.get("/v1/models", headers=headers)).json()["results"]
+        assert shown["url"] == (expected or f"{str(client.base_url).rstrip('/')}/v1/models/local/model1")
+
+    over_http(tmp_path, scenario, token="t", trusted_proxies=("127.0.0.0/8",) if trusted else ())
+
+
+@pytest.mark.parametrize(
+    "url", ["example.com", "ftp://a", "https://", "https://a/?b", "https://a//b", "https://a/../b"]
+)
+def test_a_public_url_that_is_none_is_refused(url):
+    with pytest.raises(UsageError, match="--public-url"):
+        TrustedProxies.of([], url)
+
+
 def test_without_a_token_a_public_name_is_refused_behind_a_proxy_too(tmp_path):
     async def scenario(client):
         assert (await client.get("/v1/models", headers=CLAIM)).status_code == 421

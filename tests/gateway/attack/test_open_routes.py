@@ -18,7 +18,9 @@ def test_the_open_routes_are_known():
         "GET /openai/health",
         "GET /page/script.js",
         "GET /page/style.css",
+        "GET /v1/files/{id}/download",
         "GET /v1/files/{id}/{key}/{name}",
+        "GET /v1/predictions/{id}/files/{key}/{name}",
         "GET /v1/predictions/{id}/stream/{key}",
     ]
 

@@ -1,5 +1,7 @@
 """Uploads."""
 
+import base64
+import hmac
 import io
 
 import pytest
@@ -74,6 +76,30 @@ def test_its_url_is_its_only_secret(tmp_path):
         assert (await upload(client, headers={"Authorization": "Bearer x"})).status_code == 401
 
     over_http(tmp_path, scenario, token="t")
+
+
+def test_a_download_is_signed_with_the_secret_of_webhooks_and_expires(tmp_path):
+    now = [1000.0]
+
+    async def scenario(client):
+        shown = (await upload(client, headers={"Authorization": "Bearer t"})).json()
+        secret = client.services.dispatcher.secret
+
+        async def download(owner="local", expiry="1060", signed=None):
+            key = base64.b64decode(secret.removeprefix("whsec_"))
+            text = f"{owner} {shown['id']} {expiry}" if signed is None else signed
+            signature = base64.b64encode(hmac.new(key, text.encode(), "sha256").digest()).decode()
+            query = {"owner": owner, "expiry": expiry, "signature": signature}
+            return await client.get(f"/v1/files/{shown['id']}/download", params=query)
+
+        assert (await download()).content == b"bytes"
+        for wrong in ({"owner": "other"}, {"expiry": "999"}, {"expiry": "x"}, {"signed": "local x 1060"}):
+            assert (await download(**wrong)).status_code == 404
+        assert (await client.get(f"/v1/files/{shown['id']}/download")).status_code == 404
+        now[0] = 1061.0
+        assert (await download()).status_code == 404
+
+    over_http(tmp_path, scenario, token="t", clock=lambda: now[0])
 
 
 def test_what_is_no_upload_is_refused_and_leaves_nothing(tmp_path):

@@ -17,10 +17,12 @@ from pilotlight.gateway.api.errors import ApiError, bad_request, not_found, unpr
 from pilotlight.gateway.api.openapi_schemas import TEXT, page_of, record, ref
 from pilotlight.gateway.api.replicate import schemas as replicate_schemas
 from pilotlight.gateway.api.replicate.pages import CURSOR, page_response
-from pilotlight.gateway.api.request import base_of, caller_of, files_of
+from pilotlight.gateway.api.request import base_of, caller_of, files_of, gateway_of, services_of
 from pilotlight.gateway.api.routing import BYTES, EMPTY, OPEN, Routes, as_json
 from pilotlight.gateway.api.tokens import Scope
+from pilotlight.gateway.registry.versions import LOCAL
 from pilotlight.gateway.storage.files import StoredFile
+from pilotlight.util import webhook_signing
 
 ROUTES = Routes("Files")
 
@@ -28,6 +30,13 @@ _FILE = ref("File")
 _FORM = record({"metadata": TEXT}, content={"type": "string", "format": "binary"})
 
 _LONGEST_METADATA_BYTES = 64 * 1024
+
+# The query of a signed download.
+_SIGNED = {
+    "owner": "Always `local`.",
+    "expiry": "Until when the URL holds, in seconds since 1970.",
+    "signature": "Base64 of the HMAC-SHA256 of `OWNER ID EXPIRY` by the secret of webhooks.",
+}
 
 # An upload must not act as a page of the gateway in a browser.
 _HARMLESS = {"Content-Security-Policy": "sandbox; default-src 'none'", "X-Content-Type-Options": "nosniff"}
@@ -115,8 +124,37 @@ async def download(request: Request) -> Response:
     key, name = request.path_params["key"], request.path_params["name"]
     if not hmac.compare_digest(stored.key.encode(), key.encode()) or name != stored.name:
         raise _no_file(request)
+    return _content(request, stored)
+
+
+def _content(request: Request, stored: StoredFile) -> Response:
     path = files_of(request).path(stored)
     return FileResponse(path, media_type=stored.content_type, filename=stored.name, headers=_HARMLESS)
+
+
+@ROUTES.add(
+    "GET",
+    "/v1/files/{id}/download",
+    scope=OPEN,
+    summary="Get the content of an upload by a URL that expires, signed with the secret of webhooks.",
+    answers={200: BYTES},
+    errors=(404,),
+    parameters=tuple(
+        {"name": name, "in": "query", "required": True, "schema": TEXT, "description": what}
+        for name, what in _SIGNED.items()
+    ),
+)
+async def download_signed(request: Request) -> Response:
+    """Check the signature: base64 of the HMAC-SHA256 of ``OWNER ID EXPIRY``; the owner is always ``local``."""
+    stored, query = await _find(request), request.query_params
+    owner, expiry, given = (query.get(name, "") for name in ("owner", "expiry", "signature"))
+    expected = webhook_signing.sign_text(services_of(request).dispatcher.secret, f"{owner} {stored.id} {expiry}")
+    # A plus sign that was not escaped has become a space.
+    good = hmac.compare_digest(expected.encode(), given.replace(" ", "+").encode())
+    in_time = re.fullmatch("[0-9]{1,12}", expiry) is not None and int(expiry) >= gateway_of(request).clock()
+    if not good or not in_time or owner != LOCAL:
+        raise _no_file(request)
+    return _content(request, stored)
 
 
 async def _find(request: Request) -> StoredFile:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pilotlight.gateway.api.replicate.output_files import output_for
 from pilotlight.gateway.prediction import PredictionRecord
 from pilotlight.gateway.registry.deployments import MOST_INSTANCES, Deployment
 from pilotlight.gateway.registry.names import NAME_PATTERN
@@ -138,7 +139,7 @@ def prediction(record: PredictionRecord, base: str, *, hide_progress: bool = Fal
         "model": record.model,
         "version": record.version,
         "input": record.input,
-        "output": None if hidden else record.output,
+        "output": None if hidden else output_for(record, base),
         "logs": "" if hidden else record.logs,
         "error": record.error,
         "status": Status.STARTING if hidden else record.status,
