@@ -6,6 +6,7 @@ grows, whatever is in it.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from pilotlight.engines.torch.load import Loaded
 
 __all__ = ["measure_costs", "reserve_request"]
 
+log = logging.getLogger(__name__)
+
 SHORT, LONG = 8, 16  # tokens of the two passes
 # What an output of a model may call its cache or its state.
 CACHES = ("past_key_values", "cache_params", "state", "mems")
 SAMPLING_BYTES = 48  # of a token of the vocabulary, as in ``cache_plan``
 SCORE_BYTES = 4  # attention's weights are computed in float32
 HIDDEN_COPIES = 8  # of a token's hidden state that a layer holds at once
+# What a failure of the machine raises, in contrast to one of the model.
+MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError)
 DEPTH = 4  # of objects in objects that are searched for tensors
 
 
@@ -75,25 +80,43 @@ def measure_costs(loaded: Loaded, weights_bytes: int = 0) -> RequestCosts:
     """
     model = loaded.model
     config = model.config.get_text_config(decoder=True)
-    short, long = (min(tokens, loaded.context_tokens) for tokens in (SHORT, LONG))
-    kinds: Counter[tuple[int, int | None]] = Counter()
-    state_bytes = 0
-    for before, after in zip(_cached(model, short), after_parts := _cached(model, long), strict=True):
-        token_bytes = max(0, after.size_bytes - before.size_bytes) // max(1, long - short)
-        state_bytes += max(0, after.size_bytes - token_bytes * long)
-        if token_bytes:
-            kinds[token_bytes, after.window] += 1
     total = sum(one.numel() * one.element_size() for one in model.parameters())
-    keeps_state_only = bool(after_parts) and not kinds
+    try:
+        kinds, state_bytes, without_cache = _grown(model, loaded.context_tokens)
+    except MACHINE_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001 - what is not known is counted as large as attention without sharing
+        log.info("the cache of %s is estimated, since it cannot be measured: %s", type(model).__name__, error)
+        kinds, state_bytes, without_cache = _estimated(model, config), 0, False
     return RequestCosts(
-        kinds=tuple(LayerKind(count, size, window) for (size, window), count in kinds.items()),
+        kinds=kinds,
         state_bytes=state_bytes,
         fixed_bytes=loaded.vocab_size * SAMPLING_BYTES,
         token_bytes=_token_bytes(model, config, loaded.vocab_size),
-        pair_bytes=0 if keeps_state_only else _pair_bytes(model, config),
+        pair_bytes=_pair_bytes(model, config) if kinds or without_cache else 0,
         weights_bytes=weights_bytes,
         loaded_bytes=max(0, total - weights_bytes),
     )
+
+
+def _grown(model: Any, context_tokens: int) -> tuple[tuple[LayerKind, ...], int, bool]:
+    """Return (layers that cache tokens, bytes of what does not grow, whether there is no cache at all)."""
+    short, long = min(SHORT, context_tokens), min(LONG, context_tokens)
+    before, after = _cached(model, short), _cached(model, long)
+    found: Counter[tuple[int, int | None]] = Counter()
+    state_bytes = 0
+    for first, second in zip(before, after, strict=True):
+        token_bytes = max(0, second.size_bytes - first.size_bytes) // max(1, long - short)
+        state_bytes += max(0, second.size_bytes - token_bytes * long)
+        if token_bytes:
+            found[token_bytes, second.window] += 1
+    kinds = tuple(LayerKind(count, size, window) for (size, window), count in found.items())
+    return kinds, state_bytes, not after
+
+
+def _estimated(model: Any, config: Any) -> tuple[LayerKind, ...]:
+    """Return layers with a key and a value as wide as the hidden state."""
+    return (LayerKind(config.num_hidden_layers, 2 * config.hidden_size * model.dtype.itemsize),)
 
 
 def _cached(model: Any, tokens: int) -> list[_Part]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,21 @@ def test_any_cache_is_measured(name: str, layers: int, grows_by_pairs: bool, has
     costs = measure_costs(load(tiny_architecture(name, tmp_path), device="cpu", dtype="float32"))
     assert sum(kind.layers for kind in costs.kinds) == layers
     assert (costs.pair_bytes > 0, costs.state_bytes > 0) == (grows_by_pairs, has_state)
+
+
+def test_a_cache_that_cannot_be_measured_is_estimated(model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    loaded = load(model, device="cpu", dtype="float32")
+
+    def refusing(**given: Any) -> Any:
+        raise TypeError("no such argument")
+
+    loaded.model.forward = refusing
+    with caplog.at_level(logging.INFO, "pilotlight"):
+        costs = measure_costs(loaded)
+    assert costs.kinds == (LayerKind(2, 2 * 64 * FLOAT),)  # of the family: a hidden state of 64
+    assert caplog.messages == [
+        "the cache of LlamaForCausalLM is estimated, since it cannot be measured: no such argument"
+    ]
 
 
 def test_a_context_that_does_not_fit_is_stated_and_refused_with_the_figure(
