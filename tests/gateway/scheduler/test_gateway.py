@@ -8,6 +8,7 @@ from pilotlight.errors import StoreError, UsageError, WorkerBusyError
 from pilotlight.gateway import ClosingError
 from pilotlight.gateway import prediction as lifecycle
 from pilotlight.gateway.scheduler.recovery import NOT_KEPT, NOT_SERVED
+from pilotlight.runtime import KeeperOptions
 from pilotlight.runtime.schema.validation import InvalidInputError
 from pilotlight.types import Prediction, Status
 from tests.gateway.made import Fakes, Limits, ended, made_record, made_version, opened, run, until
@@ -150,6 +151,19 @@ def test_a_page_shows_those_that_run_as_they_are(tmp_path):
             ((_, record),) = (await gateway.page(5)).records
             assert (record.status, record.output) == (Status.PROCESSING, ["a"])
             assert (await gateway.cancel(live.id)).status is Status.CANCELED
+
+    run(scenario())
+
+
+def test_the_answer_to_a_cancel_is_the_end_also_where_the_worker_has_to_be_killed(tmp_path):
+    async def scenario():
+        fakes = Fakes(heeds_cancel=False)
+        fakes.hold()
+        async with opened(tmp_path, fakes=fakes, keeper_options=KeeperOptions(cancel_grace_s=1.5)) as gateway:
+            live = await gateway.create(gateway.versions[0], {"prompt": "a"})
+            await until(lambda: live.record.output == ["a"])
+            assert (await gateway.cancel(live.id)).status is Status.CANCELED
+            assert (await gateway.find(live.id)).status is Status.CANCELED
 
     run(scenario())
 
