@@ -20,6 +20,7 @@ from pilotlight.config.tokens import predictor_environment
 from pilotlight.errors import ConfigError, PilotlightError, SetupFailedError, WorkerTimeoutError
 from pilotlight.runtime.environment_advice import environment_advice
 from pilotlight.runtime.project import Project
+from pilotlight.runtime.schema.built import KNOWN_COG
 from pilotlight.runtime.schema.cache import digest, recall, remembered, save_for_server
 from pilotlight.runtime.schema.document import Input, Signature
 from pilotlight.runtime.server.process import run_group
@@ -28,7 +29,6 @@ __all__ = ["IMPORT_LIMIT_S", "Failure", "Findings", "Input", "PredictorRefusedEr
 
 _PROBE = Path(__file__).with_name("probe")
 _CACHE_NAME = "pilotlight.json"
-_KNOWN_COG = "0.23.1"
 IMPORT_LIMIT_S = 600.0
 # A shell's exit status for a command that is no program, or is not there.
 _NOT_STARTED = (126, 127)
@@ -133,7 +133,7 @@ def _probe(project: Project, python: Path, limit_s: float) -> Findings:
 
 def _error(failure: Failure, project: Project, python: Path, logs: str) -> PilotlightError:
     if failure["kind"] == "cog":
-        known = f"pip install cog=={_KNOWN_COG}"
+        known = f"pip install cog=={KNOWN_COG}"
         return ConfigError(f"{python} cannot import what we need of cog ({failure['message']}); install it: {known}")
     if failure["kind"] == "refused":
         return PredictorRefusedError(f"{project.root / failure['ref']}: {failure['message']}")

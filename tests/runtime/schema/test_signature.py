@@ -256,8 +256,27 @@ def test_a_decorator_without_wraps_hides_no_input(tmp_path: Path, decorators: st
         ("n: str = Input(regex='^a', default='b')", {"pattern": "^a", "default": "b"}),
         ("n: Secret = Input(max_length=3)", {"maxLength": 3}),
         ("n: float = Input(choices=(0.5,), ge=0)", {"minimum": 0}),
+        ("n: Dict", {"type": "object"}),
     ],
 )
 def test_limits_and_defaults_are_taken_as_they_are(tmp_path: Path, parameter: str, expected: dict[str, Any]) -> None:
     found = inputs_of(project_with(tmp_path, runner(parameter)))["properties"]["n"]
     assert expected.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "class Out(TypedDict):\n    text: NotRequired[Optional[str]]\n    more: Required[Dict]",
+        "import pydantic.v1\nclass Out(pydantic.v1.BaseModel):\n    text: Optional[str]\n    more: Dict",
+        "import pydantic\nclass Out(pydantic.BaseModel):\n    text: Optional[str]\n    more: Dict",
+    ],
+)
+def test_outputs_with_an_optional_text_and_any_dictionary(tmp_path: Path, head: str) -> None:
+    document = imported(project_with(tmp_path, runner("n: int", head=head, result="Out")))
+    output = document["components"]["schemas"]["Output"]
+    assert output["properties"] == {
+        "text": {"title": "Text", "type": "string", "nullable": True},
+        "more": {"title": "More", "type": "object"},
+    }
+    assert output["required"] == ["more"]

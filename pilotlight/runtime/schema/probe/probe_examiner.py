@@ -142,8 +142,9 @@ class Examiner:
         given = parameter.default is not parameter.empty
         raw = parameter.default if given else None
         info = raw if isinstance(raw, cog.input.FieldInfo) else cog.input.FieldInfo(default=raw)
+        annotation = dict if hints[name] is dict else hints[name]
         try:
-            field_type = FieldType.from_type(_strip_non_opaque_annotated(hints[name]))
+            field_type = FieldType.from_type(_strip_non_opaque_annotated(annotation))
         except Exception as error:
             raise Refused(f"input {name}: {error}") from error
         return {

@@ -96,7 +96,7 @@ def _value_schema(annotation: Any, inside: tuple[Any, ...]) -> Schema:
         problem = "Optional is not allowed" if type(None) in args else "a union is not allowed"
         raise Refused(f"unsupported output type: {problem} as a return type; use a BaseModel with optional fields")
     if origin is dict:
-        return {"type": "object", "additionalProperties": _value_schema(args[1], inside)}
+        return {"type": "object", **({"additionalProperties": _value_schema(args[1], inside)} if args else {})}
     if annotation is list or origin is list:
         return {"type": "array", "items": _value_schema(args[0], inside) if args else {"type": "object"}}
     if annotation is dict or annotation in inside:
@@ -125,13 +125,18 @@ def _fields(annotation: Any) -> dict[str, tuple[Any, bool]] | None:
         return None
     typed_dict_keys = getattr(annotation, "__required_keys__", None)
     pydantic_fields = getattr(annotation, "model_fields", None)
-    if typed_dict_keys is None and pydantic_fields is None and not issubclass(annotation, BaseModel):
+    # Of pydantic.v1.
+    older_fields = getattr(annotation, "__fields__", None) if pydantic_fields is None else None
+    known = (typed_dict_keys, pydantic_fields, older_fields)
+    if all(one is None for one in known) and not issubclass(annotation, BaseModel):
         return None
     hints = typing.get_type_hints(annotation, include_extras=True)
     if typed_dict_keys is not None:
         return {name: (hint, name in typed_dict_keys) for name, hint in hints.items()}
     if pydantic_fields is not None:
         return {name: (hints[name], field.is_required()) for name, field in pydantic_fields.items()}
+    if older_fields is not None:
+        return {name: (hints[name], bool(field.required)) for name, field in older_fields.items()}
     return {name: (hint, not hasattr(annotation, name)) for name, hint in hints.items()}
 
 
@@ -153,6 +158,8 @@ def _object_schema(fields: dict[str, tuple[Any, bool]], inside: tuple[Any, ...])
 
 def _field_schema(annotation: Any, inside: tuple[Any, ...]) -> Schema:
     """A field's type, which may be ``None`` too, unlike a whole output."""
+    if _name(typing.get_origin(annotation)) in ("Required", "NotRequired"):
+        return _field_schema(typing.get_args(annotation)[0], inside)
     inner, opaque = _unwrap_opaque(annotation)
     if not opaque and typing.get_origin(annotation) is typing.Annotated:
         return _field_schema(typing.get_args(annotation)[0], inside)
