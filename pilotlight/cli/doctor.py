@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pilotlight.bench.harness.targets import StartOptions
 from pilotlight.cli.bench.options import input_option, json_option, make_inputs, timeout_option
-from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.common.options import environment_option, nearest_if_default, python_option, setup_timeout_option
 from pilotlight.cli.common.project import load_project
 from pilotlight.doctor.diagnose import RULES
 from pilotlight.doctor.examine import examine
@@ -51,7 +51,9 @@ def _rules(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
 
 
 @click.command("doctor", epilog=_EXAMPLES)
-@click.argument("project_root", metavar="[PROJECT]", type=click.Path(path_type=Path), default=Path())
+@click.argument(
+    "project_root", metavar="[PROJECT]", type=click.Path(path_type=Path), default=Path(), callback=nearest_if_default
+)
 @click.option("--no-run", is_flag=True, help="Only read the project; do not run it.")
 @click.option(
     "--budget",

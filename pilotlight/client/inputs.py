@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 import logging
-import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pilotlight.client.connection import Connection
 from pilotlight.errors import InputError
 from pilotlight.runtime.http.request import encode_body
 from pilotlight.runtime.schema.validation import Validator
+from pilotlight.util.media_types import media_type
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ async def _read(name: str, file: io.IOBase) -> ReadFile:
 
 
 async def _url(name: str, content: bytes, connection: Connection) -> str:
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = media_type(name)
     if len(content) > INLINE_BYTES:
         url = await connection.upload(name, content, kind)
         if url is not None:

@@ -6,6 +6,7 @@ either; here it is named.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,15 @@ from types import MappingProxyType
 from pilotlight.errors import ConfigError
 from pilotlight.runtime.cog_yaml import CogYaml, TracesYaml, config_notes, read_cog_yaml
 from pilotlight.runtime.decorators import concurrency_of
+from pilotlight.runtime.docker_env import expand
 
 CONFIG_NAME = "cog.yaml"
+
+
+def nearest_project(folder: Path) -> Path:
+    """Return the folder with a cog.yaml: ``folder``, or the nearest above it; ``folder`` where there is none."""
+    whole = folder.absolute()
+    return next((one for one in (whole, *whole.parents) if (one / CONFIG_NAME).is_file()), folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,7 @@ class Project:
         train_ref: the same for training; ``None`` when the project cannot train.
         max_concurrency: predictions at once: ``concurrency.max``, else what ``@cog.concurrent(max=...)`` on the method
             in ``predict_ref``'s own file says, else 1.
-        environment: the variables that the image would set, in the order of the file.
+        environment: the variables that the image would set, in the order of the file, as they are written there.
         python_version: ``build.python_version``; ``None`` without a ``build`` section.
         sdk_version: the cog release that the image installs; ``None`` for the newest.
         gpu: whether the image asks for a GPU.
@@ -99,13 +107,16 @@ class Project:
         """The class or function of ``predict_ref``."""
         return self.predict_ref.partition(":")[2]
 
-    def server_environment(self) -> dict[str, str]:
+    def server_environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         """What Cog's image sets for its server: the project's own variables and the ``COG_*`` ones.
 
         The server reads no cog.yaml; without these it would not know what to run.
+
+        Args:
+            environ: the variables that the project's own may refer to, as ``$HOME``.
         """
         variables = {
-            **self.environment,
+            **{name: expand(value, environ) for name, value in self.environment.items()},
             "COG_PREDICT_TYPE_STUB": self.predict_ref,
             "COG_MAX_CONCURRENCY": str(self.max_concurrency),
             **self.traces,

@@ -94,7 +94,7 @@ def _single(body: Any) -> dict[str, Any]:
 
 async def _text(request: Request) -> str:
     try:
-        return (await request.body()).decode()
+        return (await request.body()).decode("utf-8-sig")  # Excel begins a CSV with a byte order mark
     except UnicodeDecodeError as error:
         raise PredictionError(f"the body is not UTF-8: {error}", 400) from error
 

@@ -27,7 +27,7 @@ from pilotlight.adapters.web import (
 )
 from pilotlight.errors import ConfigError
 from pilotlight.runtime import Completed, Output
-from pilotlight.runtime.predictor_schema import InputField
+from pilotlight.runtime.predictor_schema import alternatives
 
 # Google's status names for the HTTP statuses of a failed prediction.
 _STATUSES = {400: "INVALID_ARGUMENT", 422: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
@@ -76,9 +76,7 @@ def create_app(host: Host, settings: VertexSettings) -> Starlette:
 
     async def predictions(request: Request) -> Response:
         body = require_object(await body_of(request), "the body")
-        if "instances" not in body:  # rawPredict forwards any body
-            body = {"instances": [body]}
-        instances = body["instances"]
+        instances = body.get("instances")
         if not isinstance(instances, list) or not instances:
             raise PredictionError("instances must be a list of at least one instance", 400)
         parameters = require_object(body.get("parameters") or {}, "parameters")
@@ -124,14 +122,28 @@ def _inputs(host: Host, instance: Any, parameters: Mapping[str, Any]) -> dict[st
             raise PredictionError("an instance must be an object of inputs by name", 400)
         instance = {name: instance}
     given = {**parameters, **require_object(instance, "an instance")}
-    return {name: _whole(value, schema.inputs.get(name)) for name, value in given.items()}
+    declared = {name: schema.inputs[name].schema if name in schema.inputs else {} for name in given}
+    return {name: whole_numbers(value, declared[name]) for name, value in given.items()}
 
 
-def _whole(value: Any, declared: InputField | None) -> Any:
-    types = frozenset() if declared is None else declared.types
-    if isinstance(value, float) and value.is_integer() and "integer" in types and "number" not in types:
-        return int(value)
+def whole_numbers(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return a value with whole floats as integers where its schema has integers and no other numbers."""
+    kinds = list(alternatives(schema))
+    if isinstance(value, float):
+        types = {kind["type"] for kind in kinds}
+        return int(value) if value.is_integer() and "integer" in types and "number" not in types else value
+    if isinstance(value, list):
+        items = {"anyOf": [kind["items"] for kind in kinds if kind.get("items")]}
+        return [whole_numbers(one, items) for one in value]
+    if isinstance(value, dict):
+        return {name: whole_numbers(one, _property(kinds, name)) for name, one in value.items()}
     return value
+
+
+def _property(kinds: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """Return the schema of a property of an object: its own, or that of any further one."""
+    further = [kind.get("properties", {}).get(name) or kind.get("additionalProperties") for kind in kinds]
+    return {"anyOf": [one for one in further if isinstance(one, Mapping)]}
 
 
 def _event(host: Host, event: Output | Completed) -> bytes:

@@ -14,6 +14,7 @@ from pilotlight.config.serving import WorkerSettings
 from pilotlight.config.tokens import renamed
 from pilotlight.config.variables import Variable
 from pilotlight.errors import UsageError
+from pilotlight.runtime.project import nearest_project
 
 
 def parse_variables(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -41,12 +42,20 @@ def note_old_name(
     return check
 
 
+def nearest_if_default(context: click.Context, parameter: click.Parameter, folder: Path) -> Path:
+    """Return the project's folder: as given, or by default the current one or the nearest above it with a cog.yaml."""
+    if parameter.name is not None and context.get_parameter_source(parameter.name) is ParameterSource.DEFAULT:
+        return nearest_project(folder)
+    return folder
+
+
 project_option = click.option(
     "--project",
     "project_root",
     type=click.Path(path_type=Path),
     default=Path(),
-    show_default="the current folder",
+    callback=nearest_if_default,
+    show_default="the current folder, or the nearest above it",
     help="The folder with cog.yaml.",
 )
 environment_option = click.option(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import mimetypes
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from pilotlight.errors import InputError, UsageError
 from pilotlight.runtime.predictor_schema import PredictorSchema, alternatives
+from pilotlight.util.media_types import media_type
 
 Schema = Mapping[str, Any]
 
@@ -151,5 +151,4 @@ def _file_or(name: str, value: Any) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(name, f"cannot read the file {path}: {error.strerror or error}") from error
-    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+    return f"data:{media_type(path.name)};base64,{base64.b64encode(content).decode()}"

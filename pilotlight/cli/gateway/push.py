@@ -15,6 +15,7 @@ from pilotlight.cli.common.transfer_view import watching
 from pilotlight.cli.gateway.home import home_option, registry_in, short
 from pilotlight.errors import UsageError
 from pilotlight.gateway.registry.push import Pushed, push
+from pilotlight.runtime.project import nearest_project
 from pilotlight.runtime.schema.image_check import image_warning
 
 _EPILOG = """\b
@@ -75,12 +76,12 @@ def _parse(names: tuple[str, ...]) -> tuple[Path, str | None]:
     """Return the folder and the model's name. A single argument is a folder if such a folder exists, else a name."""
     match names:
         case ():
-            return Path(), None
+            return nearest_project(Path()), None
         case (root, model):
             return Path(root), model
         case (only,):
             is_folder = Path(only).is_dir() or only.count("/") != 1
-            return (Path(only), None) if is_folder else (Path(), only)
+            return (Path(only), None) if is_folder else (nearest_project(Path()), only)
     raise UsageError(f"{len(names)} names: give a folder and an owner/name, or one of them")
 
 

@@ -15,7 +15,7 @@ from pilotlight.cli.gateway.banner import introduce
 from pilotlight.cli.gateway.options import settings_options
 from pilotlight.config.serving import GatewaySettings
 from pilotlight.gateway import open_gateway, run
-from pilotlight.runtime.project import CONFIG_NAME
+from pilotlight.runtime.project import CONFIG_NAME, nearest_project
 
 _EPILOG = """\b
 Routes: Replicate's API under /v1; for the first project, or the only model, also
@@ -47,8 +47,9 @@ def command(settings: GatewaySettings) -> int:
     stopped when idle for a while. Accepted predictions are stored: after a crash of the gateway, those that were
     waiting run, and those that were running are reported as failed.
     """
-    if not settings.projects and Path(CONFIG_NAME).is_file():
-        settings = replace(settings, projects=(Path(),))
+    folder = nearest_project(Path())
+    if not settings.projects and (folder / CONFIG_NAME).is_file():
+        settings = replace(settings, projects=(folder,))
     return run(_run(settings))
 
 

@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from pilotlight.bench.cold.startfiles import record
 from pilotlight.bench.harness.targets import BenchTarget, StartOptions, inputs_of
 from pilotlight.cli.bench.options import input_option, make_inputs, timeout_option
-from pilotlight.cli.common.options import environment_option, python_option, setup_timeout_option
+from pilotlight.cli.common.options import environment_option, nearest_if_default, python_option, setup_timeout_option
 from pilotlight.cli.common.project import load_project
 from pilotlight.loading.start.start_files import NAME, FileRanges, write_list
 
@@ -27,7 +27,9 @@ Examples:
 
 
 @click.command("start-files", epilog=_EXAMPLES)
-@click.argument("root", metavar="[PROJECT]", type=click.Path(path_type=Path), default=Path())
+@click.argument(
+    "root", metavar="[PROJECT]", type=click.Path(path_type=Path), default=Path(), callback=nearest_if_default
+)
 @input_option
 @environment_option
 @python_option

@@ -94,12 +94,11 @@ def command(
     with _progress() as progress:
         # A single prediction has nothing to batch with.
         single = {} if STAGED.name in os.environ else {STAGED.name: "first"}
-        options = ServerOptions(
-            python=python, env={**single, **env}, on_log=lambda line: _tell_setup(line, progress), private=True
-        )
+        lines = _ServerLines(progress)
+        options = ServerOptions(python=python, env={**single, **env}, on_log=lines.show, private=True)
         worker = Worker(project, options)
         show = None if json_input is not None else printer
-        prediction = asyncio.run(_predict(worker, inputs, setup_timeout_s, timeout_s, show, progress))
+        prediction = asyncio.run(_predict(worker, inputs, setup_timeout_s, timeout_s, show, lines))
     if json_input is not None:
         printer.finish_json(prediction)
         return 0 if prediction.status is Status.SUCCEEDED else 1
@@ -117,12 +116,14 @@ async def _predict(
     setup_timeout_s: float,
     timeout_s: float | None,
     printer: Printer | None,
-    progress: Callable[[str | None], None],
+    lines: _ServerLines,
 ) -> Prediction:
     """Start the worker, run one prediction, stream its output and logs to the terminal, and stop the worker."""
+    progress = lines.progress
     progress("Setting up")
     async with worker:
         await worker.wait_ready(setup_timeout_s)
+        lines.ready = True
         progress("Running")
         try:
             async with asyncio.timeout(timeout_s), aclosing(worker.stream(inputs)) as events:
@@ -164,6 +165,28 @@ def _progress() -> Iterator[Callable[[str | None], None]]:
         yield show
 
 
-def _tell_setup(line: LogLine, progress: Callable[[str | None], None]) -> None:
-    if line.predictor:
-        progress(f"Setting up: {escaped(line.text, one_line=True)}")
+class _ServerLines:
+    """Shows what the server prints itself: a line of the setup as the current step, any later line on stderr.
+
+    Later lines come from child processes and C code; what the predictor's Python prints is an event of its prediction.
+
+    Args:
+        progress: shows the current step.
+
+    Attributes:
+        ready: whether the setup has ended.
+    """
+
+    def __init__(self, progress: Callable[[str | None], None]) -> None:
+        self.progress = progress
+        self.ready = False
+
+    def show(self, line: LogLine) -> None:
+        """Show a line as it comes."""
+        if not line.predictor:
+            return
+        if self.ready:
+            self.progress(None)
+            echo_foreign(line.text, err=True)
+        else:
+            self.progress(f"Setting up: {escaped(line.text, one_line=True)}")

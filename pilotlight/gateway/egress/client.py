@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore2
 
@@ -34,6 +35,9 @@ _MOST_LOOK_UPS = 16
 # Only the status of a receiver's answer counts; this much of the body is read so that the connection can be reused.
 _ANSWER_BYTES = 64 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
+# Good answers without a content.
+_EMPTY = (204, 205)
+_KEPT_IN_URLS = "!#$%&'()*+,/:;=?@[]~"
 
 
 class UnreachableError(PilotlightError):
@@ -76,25 +80,29 @@ class EgressClient:
 
     @contextlib.asynccontextmanager
     async def get(self, url: str, *, timeout_s: float) -> AsyncIterator[httpcore2.Response]:
-        """Send a GET request, follow redirects, and yield the answer of status 200, to be read within ``timeout_s``.
+        """Send a GET request, follow redirects, and yield the answer with the content, to be read within ``timeout_s``.
+
+        Any status from 200 to 299 counts that has the whole content.
 
         Raises:
             RefusedUrlError: the policy does not allow the URL, or where it redirects to.
-            UnreachableError: there was no answer of status 200 in time.
+            UnreachableError: there was no such answer in time.
         """
         headers = {"User-Agent": "pilotlight", "Accept": "*/*"}
         async with _bounded(timeout_s), contextlib.AsyncExitStack() as stack:
             for _ in range(_MOST_REDIRECTS + 1):
                 check_url(url, self.policy)
                 response = await stack.enter_async_context(self._asked("GET", url, headers, None))
-                target = header(response, "location")
+                target = _location(response)
                 if response.status not in _REDIRECTS or not target:
                     break
                 await stack.aclose()
                 url = urljoin(url, target)
             else:
                 raise UnreachableError(f"the URL redirects more than {_MOST_REDIRECTS} times")
-            if response.status != 200:
+            if response.status == 206 and not _is_whole(header(response, "content-range")):
+                raise UnreachableError("the answer was HTTP 206: only a part of the content")
+            if not 200 <= response.status < 300 or response.status in _EMPTY:
                 raise UnreachableError(f"the answer was HTTP {response.status}")
             yield response
 
@@ -122,6 +130,30 @@ def header(response: httpcore2.Response, name: str) -> str:
     """Return the first header of that lowercase name; ``""`` where there is none."""
     values = (value.decode("latin-1") for key, value in response.headers if key.lower() == name.encode())
     return next(values, "")
+
+
+def _location(response: httpcore2.Response) -> str:
+    """Return where an answer redirects to, escaped as browsers do it where it is no ASCII; ``""`` for nowhere."""
+    raw = next((value for key, value in response.headers if key.lower() == b"location"), b"")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    escaped = quote(text.strip(), safe=_KEPT_IN_URLS)
+    try:
+        parts = urlsplit(text.strip())
+        host = parts.hostname or ""
+        if not host.isascii():
+            return escaped.replace(quote(host, safe=""), host.encode("idna").decode(), 1)
+    except (ValueError, UnicodeError):
+        pass  # refused when the URL is checked
+    return escaped
+
+
+def _is_whole(content_range: str) -> bool:
+    """Return whether a part, such as ``bytes 0-99/100``, is everything."""
+    match = re.fullmatch(r"bytes 0-(\d+)/(\d+)", content_range.strip())
+    return content_range == "" or (match is not None and int(match[1]) + 1 == int(match[2]))
 
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):

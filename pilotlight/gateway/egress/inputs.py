@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pilotlight.errors import InputError, PilotlightError
 from pilotlight.gateway.egress.addresses import RefusedUrlError, check_url
 from pilotlight.gateway.egress.client import EgressClient, UnreachableError, header
+from pilotlight.gateway.egress.decoding import Decoder
 from pilotlight.gateway.registry.versions import Version
 from pilotlight.gateway.storage.files import Files, StoredFile
 from pilotlight.runtime.schema.validation import InvalidInputError, Mistake
@@ -106,13 +107,18 @@ class Inputs:
             kind = header(response, "content-type") or "application/octet-stream"
             with self._files.drafting(name, kind) as draft:
                 waiting = bytearray()
+                decoder = Decoder(header(response, "content-encoding"))
                 async for chunk in response.aiter_stream():
-                    waiting += chunk
-                    if draft.size_bytes + len(waiting) > self._most_bytes:
-                        raise UnreachableError(f"the file is larger than {self._most_bytes:,} bytes: upload it instead")
-                    if len(waiting) >= _CHUNK_BYTES:
-                        await asyncio.to_thread(draft.write, bytes(waiting))
-                        waiting.clear()
+                    for piece in decoder.decode(chunk):
+                        waiting += piece
+                        if draft.size_bytes + len(waiting) > self._most_bytes:
+                            raise UnreachableError(
+                                f"the file is larger than {self._most_bytes:,} bytes: upload it instead"
+                            )
+                        if len(waiting) >= _CHUNK_BYTES:
+                            await asyncio.to_thread(draft.write, bytes(waiting))
+                            waiting.clear()
+                decoder.finish()
                 draft.write(bytes(waiting))
         return self._files.lend(draft)
 

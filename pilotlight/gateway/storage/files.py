@@ -220,11 +220,12 @@ class Files:
 
 def safe_name(name: str) -> str:
     """Return a file's name as the last part of a URL and a path, with its suffix: predictors tell the type by it."""
-    last = re.split(r"[/\\]", name)[-1]
-    stem, dot, suffix = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip(".-").rpartition(".")
+    last = re.split(r"[/\\]", name)[-1].strip(". ")
+    stem, dot, suffix = last.rpartition(".")
     if not dot:
         stem, suffix = suffix, ""
-    return f"{stem[:_LONGEST_NAME]}{dot}{suffix[:_LONGEST_NAME]}" or "file"
+    stem, suffix = (re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip(".-")[:_LONGEST_NAME] for part in (stem, suffix))
+    return (stem or "file") + (f".{suffix}" if suffix else "")
 
 
 class Draft:

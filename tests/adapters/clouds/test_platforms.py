@@ -52,16 +52,13 @@ def test_vertex_answers_all_instances_in_order(vertex_url):
     assert (answer.status_code, answer.json()) == (200, {"predictions": ["a0 ", "b0 ", "c0 c1 "]})
 
 
-def test_vertex_takes_what_raw_predict_passes_on(vertex_url):
-    assert post(f"{vertex_url}/do", {"prompt": "a", "count": 1}).json() == {"predictions": ["a0 "]}
-
-
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
         ("{", 400, "not JSON"),
         ([1], 400, "an object"),
         ({"instances": []}, 400, "at least one"),
+        ({"prompt": "a", "count": 1}, 400, "instances must be a list"),
         ({"instances": [1]}, 400, "an instance must be an object"),
         ({"instances": ["a"], "parameters": 3}, 400, "parameters"),
         ({"instances": [{"prompt": "a", "count": -1}]}, 422, "count"),
@@ -76,6 +73,31 @@ def test_vertex_names_what_is_wrong(vertex_url, body, status, words):
     assert (answer.status_code, error["code"]) == (status, status)
     assert words in error["message"]
     assert error["status"].isupper()
+
+
+INTEGERS = {"type": "array", "items": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({"type": "integer"}, 2.0, 2),
+        ({"type": "integer"}, 2.5, 2.5),
+        ({"type": "number"}, 2.0, 2.0),
+        ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, 2.0, 2.0),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, 2.0, 2),
+        (INTEGERS, [1.0, 2.5], [1, 2.5]),
+        ({"type": "array", "items": INTEGERS}, [[1.0], []], [[1], []]),
+        ({"anyOf": [INTEGERS, {"type": "integer"}]}, [1.0], [1]),
+        ({"type": "object", "additionalProperties": INTEGERS}, {"a": [1.0]}, {"a": [1]}),
+        ({"type": "object", "properties": {"n": {"type": "integer"}}}, {"n": 1.0, "x": 1.0}, {"n": 1, "x": 1.0}),
+        ({"type": "object"}, {"n": 1.0}, {"n": 1.0}),
+        ({}, [1.0], [1.0]),
+    ],
+)
+def test_whole_floats_are_integers_where_only_integers_are_allowed(schema, value, expected):
+    found = vertex.whole_numbers(value, schema)
+    assert (found, repr(found)) == (expected, repr(expected))
 
 
 def test_health_is_that_of_the_worker(vertex_url, sagemaker_url, host):
@@ -153,9 +175,13 @@ def test_sagemaker_names_what_is_wrong(sagemaker_url, body, kind, status, words)
 @pytest.mark.parametrize("platform", ["vertex", "sagemaker"])
 def test_a_caller_who_hangs_up_frees_the_slot(vertex_url, sagemaker_url, platform):
     url = {"vertex": f"{vertex_url}/do", "sagemaker": f"{sagemaker_url}/invocations"}[platform]
+
+    def body(**inputs):
+        return {"instances": [inputs]} if platform == "vertex" else inputs
+
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(url, json={"prompt": "a", "count": 2, "pause_s": 600}, timeout=0.5, trust_env=False)
-    assert post(url, {"prompt": "b", "count": 1}).status_code == 200
+        httpx2.post(url, json=body(prompt="a", count=2, pause_s=600), timeout=0.5, trust_env=False)
+    assert post(url, body(prompt="b", count=1)).status_code == 200
 
 
 def test_boto3_invokes_and_sees_the_containers_own_words(sagemaker_url):

@@ -51,6 +51,32 @@ def test_text_on_stdout_and_logs_on_stderr():
     assert done.stderr == "mode greeting\nto stderr\n"
 
 
+def test_from_a_folder_inside_the_project_a_child_is_heard_and_variables_are_those_of_docker(tmp_path):
+    (tmp_path / "cog.yaml").write_text('predict: "predict.py:Predictor"\nenvironment: ["CACHE=$HOME/.hf"]\n')
+    lines = [
+        "import os, subprocess",
+        "from cog import BasePredictor",
+        "class Predictor(BasePredictor):",
+        "    def predict(self) -> str:",
+        "        subprocess.run(['sh', '-c', 'echo ffmpeg: invalid data >&2'], check=False)",
+        "        return os.environ['CACHE']",
+    ]
+    (tmp_path / "predict.py").write_text("\n".join(lines))
+    (tmp_path / "notebooks").mkdir()
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        PROGRAM[:-1],
+        cwd=tmp_path / "notebooks",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/.hf\n"), done.stderr
+    assert "ffmpeg: invalid data\n" in done.stderr
+
+
 def test_text_appears_as_it_is_made():
     with running("run_text", "-i", "prompt=a", "-i", "count=2", "-i", "pause_s=60") as process:
         assert process.stdout.read(3) == "a0 "

@@ -96,6 +96,56 @@ def test_a_redirect_leads_only_where_its_target_may_be_reached():
     with_receiver(scenario)
 
 
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        ("/ok/файл.png".encode(), "/ok/%D1%84%D0%B0%D0%B9%D0%BB.png"),
+        (b"/ok/a b.png", "/ok/a%20b.png"),
+        (b"/ok/\xe9.png", "/ok/%C3%A9.png"),
+        (b"/ok/a%20b.png?x=1&y=%26", "/ok/a%20b.png?x=1&y=%26"),
+        (b" /ok/a\\b ", "/ok/a%5Cb"),
+    ],
+)
+def test_a_redirect_is_escaped_as_browsers_do_it(location, asked):
+    async def scenario(receiver, egress):
+        receiver.answers["/from"] = answer(302, Location="here").replace(b"here", location)
+        receiver.answers[asked] = answer(200, b"content")
+        assert await read(egress, receiver.url("/from")) == b"content"
+        assert receiver.received[-1].path == asked
+
+    with_receiver(scenario)
+
+
+def test_a_redirect_to_a_name_that_is_not_ascii_asks_for_its_other_form():
+    names = Names(["127.0.0.1"])
+
+    async def scenario(receiver, egress):
+        target = f"http://bücher.example:{receiver.port}/a".encode()
+        receiver.answers["/from"] = answer(302, Location="here").replace(b"here", target)
+        await read(egress, receiver.url("/from"))
+        assert receiver.received[-1].headers["host"] == f"xn--bcher-kva.example:{receiver.port}"
+
+    with_receiver(scenario, names=names)
+
+
+def test_every_good_status_with_the_whole_content_counts():
+    async def scenario(receiver, egress):
+        for status in (200, 201, 203):
+            receiver.answers["/a"] = answer(status, b"content")
+            assert await read(egress, receiver.url("/a")) == b"content"
+        receiver.answers["/a"] = answer(206, b"content", Content_Range="bytes 0-6/7")
+        assert await read(egress, receiver.url("/a")) == b"content"
+        for part in ("bytes 0-6/9", "bytes 1-7/8", "bytes 0-6/*"):
+            receiver.answers["/a"] = answer(206, b"content", Content_Range=part)
+            with pytest.raises(UnreachableError, match="only a part"):
+                await read(egress, receiver.url("/a"))
+        receiver.answers["/a"] = answer(204)
+        with pytest.raises(UnreachableError, match="HTTP 204"):
+            await read(egress, receiver.url("/a"))
+
+    with_receiver(scenario)
+
+
 def test_what_cannot_be_asked_says_why():
     async def scenario(receiver, egress):
         receiver.answers["/missing"] = answer(404)

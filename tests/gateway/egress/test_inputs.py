@@ -1,6 +1,7 @@
 """Inputs that are URLs."""
 
 import asyncio
+import gzip
 
 import httpx2
 import pytest
@@ -73,6 +74,26 @@ def test_a_worker_is_never_given_a_callers_url(tmp_path):
         assert [one.path for one in receiver.received] == ["/poem.txt", "/moved", "/a%20b.png"]
         assert (await client.get(given[0]["source"])).status_code == 404
         assert list((tmp_path / "files").iterdir()) == []
+
+    with_receiver(tmp_path, scenario, fakes)
+
+
+def test_what_is_stored_compressed_is_read_as_it_was(tmp_path):
+    fakes = Fakes()
+    given = recorded(fakes)
+    fakes.hold()
+
+    async def scenario(client, receiver):
+        receiver.answers["/a.txt"] = answer(200, gzip.compress(b"plain text body"), Content_Encoding="gzip")
+        running = asyncio.create_task(predict(client, source=receiver.url("/a.txt")))
+        while not given:  # noqa: ASYNC110 - a fake worker tells nobody
+            await asyncio.sleep(0.005)
+        assert (await client.get(given[0]["source"])).content == b"plain text body"
+        fakes.release()
+        await running
+        receiver.answers["/b.txt"] = answer(200, b"x", Content_Encoding="br")
+        failed = (await predict(client, source=receiver.url("/b.txt"))).json()
+        assert (failed["status"], "Content-Encoding is 'br'" in failed["error"]) == ("failed", True)
 
     with_receiver(tmp_path, scenario, fakes)
 
