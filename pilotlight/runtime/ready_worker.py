@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pilotlight.errors import (
@@ -25,6 +25,8 @@ _CANCEL_RETRY_S = 0.02
 # One that comes just before the predictor's first line is taken by coglet, and lost: ask again. Not sooner, as a
 # second cancel would interrupt the predictor's cleanup.
 CANCEL_AGAIN_S = 1.0
+# What Cog raises in the thread or task of a cancelled prediction.
+_CANCELATION = "CancelationException"
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +95,8 @@ class ReadyWorker:
         self._idle.clear()
         try:
             async with running.limit:
-                return await self._worker.run(inputs, feed, prediction_id=prediction_id, context=context)
+                ended = await self._worker.run(inputs, feed, prediction_id=prediction_id, context=context)
+            return _as_canceled(ended) if running.canceled else ended
         except (TimeoutError, PilotlightError) as error:
             failure = self._failure(prediction_id, error)
             if running.canceled:
@@ -162,3 +165,14 @@ class ReadyWorker:
     def _break(self, error: WorkerError) -> None:
         if not self.broken.done():
             self.broken.set_result(error)
+
+
+def _as_canceled(ended: Prediction) -> Prediction:
+    """Return a cancelled prediction as such where Cog's server calls it failed.
+
+    A cancel that arrives while the server prepares the inputs, or while it hands an asynchronous predictor its
+    coroutine, is raised there as an exception like any other.
+    """
+    if ended.status is Status.FAILED and _CANCELATION in (ended.error or ""):
+        return replace(ended, status=Status.CANCELED, error=None)
+    return ended

@@ -1,6 +1,7 @@
 """A keeper without a queue, on fake workers. What it does about failures is tested through ``LocalQueue``."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +106,34 @@ async def test_a_prediction_that_comes_before_the_worker_waits_for_it():
         assert (await waiting).output == [1]
         assert not keeper.cancel("p")
     assert makes.made[0].served == [{"n": 1}]
+
+
+class Interrupted(FakeWorker):
+    """As Cog's server where a cancel arrives before the predictor's first line."""
+
+    async def run(self, inputs, feed, **options):
+        ended = await super().run(inputs, feed, **options)
+        return replace(ended, status=Status.FAILED, error=inputs["error"])
+
+
+@runs
+async def test_a_cancel_that_cogs_server_calls_a_failure_is_a_cancel():
+    makes = Makes(Interrupted)
+    async with Keeper(makes, OPTIONS) as keeper:
+        await keeper.wait_ready(120)
+        for error, expected in (
+            ("Prediction failed: Failed to submit coroutine: CancelationException: ", Status.CANCELED),
+            ("Input validation error: Invalid JSON input: CancelationException: ", Status.CANCELED),
+            ("Prediction failed: ValueError: no cleanup", Status.FAILED),
+        ):
+            makes.made[0].hold()
+            running = start(keeper, "p", error=error)
+            await until(lambda: makes.made[0].running == 1)
+            assert keeper.cancel("p")
+            ended = await running
+            assert (ended.status, ended.error) == (expected, None if expected is Status.CANCELED else error)
+        makes.made[0].release()
+        assert (await start(keeper, "q", error="CancelationException: its own")).status is Status.FAILED
 
 
 @runs
