@@ -76,7 +76,10 @@ def test_replicates_client_asks_for_webhooks_and_accepts_them(tmp_path):
     with receiving() as receiver, gateway_process(tmp_path, "run_text", "run_files", args=ALLOWED) as gateway:
         client = gateway.client()
         inputs = {"prompt": "a", "count": 3, "pause_s": 0.6}
-        prediction = client.predictions.create(version_of(client), inputs, webhook=receiver.url)
+        every = ["start", "output", "logs", "completed"]
+        prediction = client.predictions.create(
+            version_of(client), inputs, webhook=receiver.url, webhook_events_filter=every
+        )
         ended = client.predictions.create(
             version_of(client), {"prompt": "b"}, webhook=receiver.url, webhook_events_filter=["completed"]
         )
