@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import ConfigError
@@ -56,7 +56,7 @@ class Prices:
 @cache
 def load_prices() -> Prices:
     """Return the prices in the file of this package."""
-    return parse_prices((files("pilotlight") / "prices.json").read_text(encoding="utf-8"))
+    return parse_prices(Path(__file__).with_name("prices.json").read_text(encoding="utf-8"))
 
 
 def parse_prices(text: str) -> Prices:

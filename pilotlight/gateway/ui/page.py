@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -85,4 +85,4 @@ async def _values(request: Request) -> dict[str, Any]:
 
 @cache
 def _file(name: str) -> str:
-    return (files("pilotlight.gateway.ui") / "static" / name).read_text("utf-8")
+    return Path(__file__).with_name("static").joinpath(name).read_text("utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from pathlib import Path
 
 from pilotlight.bench.cold.summary import warnings as cold_warnings
 from pilotlight.bench.load.render import warnings as load_warnings
@@ -51,7 +51,7 @@ def default_title(sources: ReportSources) -> str:
 
 
 def _stylesheet() -> Html:
-    text = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     return Html(f":root {{\n{styles()}\n}}\n{text}")
 
 
