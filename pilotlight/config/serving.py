@@ -72,6 +72,7 @@ class GatewaySettings:
         max_workers: workers of each model at most.
         idle_timeout_s: how long a worker above ``min_workers`` may be idle before it is stopped.
         max_waiting: predictions of each model that may wait for a slot; further ones are refused.
+        predict_timeout_s: how long a prediction may run, without its wait for a slot; 0 for no limit.
         worker: every worker's process. Its ``grace_s`` is also how long the gateway drains.
         keep_s: how long inputs, outputs and logs are kept after the end of a prediction.
         keep_bytes: what the database may hold.
@@ -96,6 +97,7 @@ class GatewaySettings:
     max_workers: int = 1
     idle_timeout_s: float = 300.0
     max_waiting: int = 100
+    predict_timeout_s: float = 3600.0
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     keep_s: float = 7 * 86400.0
     keep_bytes: int = 2 << 30

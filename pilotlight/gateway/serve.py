@@ -171,6 +171,7 @@ class _Parts:
                 max_workers=settings.max_workers,
                 idle_timeout_s=settings.idle_timeout_s,
                 max_waiting=settings.max_waiting,
+                predict_timeout_s=settings.predict_timeout_s,
             ),
             rate=None if settings.rate_limit is None else Rate.parse(settings.rate_limit),
             egress=EgressPolicy.of(settings.allow_networks, everything=settings.allow_private_urls),

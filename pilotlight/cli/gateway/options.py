@@ -103,6 +103,15 @@ _OPTIONS = (
         help="Seconds without a prediction after which a worker above --min-workers is stopped.",
     ),
     click.option(
+        "--predict-timeout",
+        "predict_timeout_s",
+        type=DURATION,
+        default=_DEFAULT.predict_timeout_s,
+        show_default="1h",
+        help="How long a prediction may run, without its wait for a slot. Then it is cancelled and fails; a worker "
+        "that does not give it up is replaced. 0s: no limit.",
+    ),
+    click.option(
         "--max-waiting",
         type=click.IntRange(min=1),
         default=_DEFAULT.max_waiting,

@@ -27,6 +27,8 @@ class Limits:
         idle_timeout_s: how long a worker without a prediction is kept above ``min_workers``.
         max_waiting: predictions that may wait for a slot; further ones are refused.
         hold_s: after a worker could not be started, how long before the next is tried.
+        predict_timeout_s: how long a prediction may run; 0 for no limit. One that does not react to its cancel then
+            takes its worker with it.
 
     Raises:
         UsageError: they contradict each other.
@@ -38,6 +40,7 @@ class Limits:
     idle_timeout_s: float = _DEFAULT.idle_timeout_s
     max_waiting: int = _DEFAULT.max_waiting
     hold_s: float = 60.0
+    predict_timeout_s: float = _DEFAULT.predict_timeout_s
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_workers <= self.max_workers:

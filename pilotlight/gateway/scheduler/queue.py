@@ -10,7 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from pilotlight.errors import PilotlightError, SetupFailedError, StoreError, WorkerBusyError, WorkerError
+from pilotlight.errors import (
+    PilotlightError,
+    SetupFailedError,
+    StoreError,
+    WorkerBusyError,
+    WorkerError,
+    WorkerTimeoutError,
+)
 from pilotlight.gateway import prediction as lifecycle
 from pilotlight.gateway.clock import Clock
 from pilotlight.gateway.scheduler.active import ActivePrediction
@@ -281,7 +288,36 @@ class VersionQueue:
             elif isinstance(event, Log):
                 self._listeners.log(record, event.text)
 
-        return await replica.keeper.run(inputs, feed, prediction_id=active.id)
+        return await self._limited(replica, active, replica.keeper.run(inputs, feed, prediction_id=active.id))
+
+    async def _limited(
+        self, replica: Replica, active: ActivePrediction, running: Coroutine[Any, Any, Prediction]
+    ) -> Prediction:
+        """Wait for the end of a prediction; one that runs for too long is cancelled.
+
+        Raises:
+            WorkerTimeoutError: it was, and has not ended by itself meanwhile.
+            PilotlightError: its worker has failed.
+        """
+        limit_s, expired = self.limits.predict_timeout_s, False
+        if not limit_s:
+            return await running
+
+        def expire() -> None:
+            nonlocal expired
+            expired = not active.cancel_asked
+            replica.keeper.cancel(active.id)
+
+        timer = asyncio.get_running_loop().call_later(limit_s, expire)
+        try:
+            ended = await running
+        finally:
+            timer.cancel()
+        if expired and ended.status is Status.CANCELED:
+            raise WorkerTimeoutError(
+                f"the prediction ran for more than {limit_s:g} s, the limit of --predict-timeout", logs=ended.logs
+            )
+        return ended
 
     async def _end(self, active: ActivePrediction, record: lifecycle.PredictionRecord) -> None:
         """Store the last step, then tell of it; one that cannot be stored is told of as well."""

@@ -284,6 +284,38 @@ def test_a_waiting_prediction_is_cancelled_at_once_and_a_running_one_by_its_work
     run(scenario())
 
 
+@pytest.mark.parametrize("heeds_cancel", [True, False])
+def test_a_prediction_that_runs_for_too_long_fails_and_frees_its_slot(heeds_cancel):
+    async def scenario():
+        fakes = Fakes(heeds_cancel=heeds_cancel)
+        fakes.hold()
+        async with queue_of(fakes, predict_timeout_s=0.05) as queue:
+            hung = put(queue, "hung")
+            await hung.wait_ended()
+            assert hung.record.status is Status.FAILED
+            assert hung.record.error == "the prediction ran for more than 0.05 s, the limit of --predict-timeout"
+            fakes.release()
+            after = put(queue, "after")
+            await after.wait_ended()
+            assert after.record.status is Status.SUCCEEDED
+            # A worker that does not give it up is killed, and another one takes its place.
+            assert len(fakes.made) == (1 if heeds_cancel else 2)
+            assert fakes.made[0].stopped is not heeds_cancel
+
+    run(scenario())
+
+
+def test_without_a_limit_or_within_it_nothing_is_cancelled():
+    async def scenario():
+        for limit_s in (0, 3600):
+            async with queue_of(Fakes(), predict_timeout_s=limit_s) as queue:
+                active = put(queue, "a")
+                await active.wait_ended()
+                assert active.record.status is Status.SUCCEEDED
+
+    run(scenario())
+
+
 def test_one_that_is_cancelled_between_queue_and_worker_never_runs():
     async def scenario():
         fakes = Fakes()
