@@ -43,6 +43,7 @@ def test_deflate_without_a_header_is_read_too():
         ("gzip", gzip.compress(TEXT)[:-9], "ends too early"),
         ("deflate", b"\xff\xff\xff", "not deflate"),
     ],
+    ids=["another", "cut", "neither"],
 )
 def test_a_body_that_is_something_else_is_refused(encoding, body, words):
     with pytest.raises(EncodingError, match=words):
