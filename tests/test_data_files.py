@@ -42,6 +42,15 @@ def test_a_script_beside_the_clone_finds_the_data_files(tmp_path: Path) -> None:
     assert (done.stdout.split(), done.stderr) == (["True"], "")
 
 
+def test_a_script_beside_the_clone_finds_the_package(tmp_path: Path) -> None:
+    (tmp_path / "pilotlight").symlink_to(CLONE)
+    code = "import pilotlight; print(pilotlight.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (Path(done.stdout.strip()), done.stderr) == (CLONE / "pilotlight" / "__init__.py", "")
+
+
 def test_no_module_looks_for_data_files_by_the_name_of_the_package() -> None:
     modules = sorted((CLONE / "pilotlight").rglob("*.py"))
     assert modules

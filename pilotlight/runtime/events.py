@@ -15,6 +15,8 @@ from typing import Any
 from pilotlight.errors import PredictionCanceledError, PredictionFailedError, WorkerError
 from pilotlight.types import Prediction, Status
 
+_FAILED = "Prediction failed: "
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -117,10 +119,15 @@ def decode_prediction(body: Mapping[str, Any]) -> Prediction:
         id=body["id"],
         status=Status(body["status"]),
         output=body.get("output"),
-        error=body.get("error"),
+        error=_without_repetition(body.get("error")),
         logs=body.get("logs") or "",
         metrics=body.get("metrics") or {},
     )
+
+
+def _without_repetition(error: str | None) -> str | None:
+    """Return an error of Cog's server with its prefix once: two of its layers add the same one."""
+    return error if error is None else error.replace(f"{_FAILED}{_FAILED}", _FAILED, 1)
 
 
 def replay(prediction: Prediction) -> Iterator[Event]:

@@ -48,6 +48,19 @@ def test_nonsense_is_an_error_that_shows_it(name, data):
         decode_event(name, data)
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Prediction failed: Prediction failed: ValueError: no", "Prediction failed: ValueError: no"),
+        ("Prediction failed: Async prediction failed: no", "Prediction failed: Async prediction failed: no"),
+        ("ValueError: no", "ValueError: no"),
+        (None, None),
+    ],
+)
+def test_a_failure_says_once_that_it_is_one(said, expected):
+    assert decode_prediction({"id": "p", "status": "failed", "error": said}).error == expected
+
+
 def test_a_prediction_without_what_is_optional():
     assert decode_prediction({"id": "p", "status": "canceled"}) == Prediction("p", Status.CANCELED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -21,18 +22,26 @@ _TAKEN_KEYS = ("error", "refresh_worker")
 Handler = Callable[[dict[str, Any]], Any]
 
 
+def require_package() -> None:
+    """Check that RunPod's package is there, without importing it: before a setup that may take minutes.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if importlib.util.find_spec("runpod") is None:
+        raise ConfigError("serving on RunPod needs the package runpod: pip install 'pilotlight[runpod]'")
+
+
 def serve(host: Host) -> None:
     """Run RunPod's worker loop until it is told to stop. ``host`` is already warm, so RunPod snapshots a warm process.
 
     Raises:
-        ConfigError: the package ``runpod`` is not installed.
+        ConfigError: the package ``runpod`` cannot be imported.
     """
     try:
         runpod = importlib.import_module("runpod")
     except ImportError as error:
-        raise ConfigError(
-            f"serving on RunPod needs the package runpod ({error}): pip install 'pilotlight[runpod]'"
-        ) from error
+        raise ConfigError(f"RunPod's package cannot be imported: {error}; pip install 'pilotlight[runpod]'") from error
     runpod.serverless.start(configuration(host))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pilotlight.cli.common.echo import echo_foreign
 from pilotlight.cli.common.options import environment_option, project_option, python_option, setup_timeout_option
@@ -104,8 +105,8 @@ def command(
 
     The server is Cog's own, with its HTTP API. On SIGTERM or Ctrl-C it stops accepting requests, and exits when running
     predictions have ended, or after --grace. With --on, the same server runs behind the contract of another platform,
-    which determines where it listens: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT. With --on ray, each
-    replica is such a server, behind Cog's HTTP API.
+    which determines where it listens unless --port is given: RunPod's queue, AIP_HTTP_PORT or SAGEMAKER_BIND_TO_PORT.
+    With --on ray, each replica is such a server, behind Cog's HTTP API.
     """
     address = _address(host)
     if platform == "ray":
@@ -128,7 +129,19 @@ def command(
 
         server = ServerOptions(python=python, env={"COG_LOG_LEVEL": "warn", **env}, on_log=_echo, private=True)
         project = load_project(project_root)
-        return serve_on(platform, project, server, address, setup_timeout_s, grace_s, strict_inputs=strict_inputs)
+        given = click.get_current_context().get_parameter_source("port") is ParameterSource.COMMANDLINE
+        if given:
+            _check_free(address, port)
+        return serve_on(
+            platform,
+            project,
+            server,
+            address,
+            port if given else None,
+            setup_timeout_s,
+            grace_s,
+            strict_inputs=strict_inputs,
+        )
     if strict_inputs:
         raise UsageError(
             "--strict-inputs: Cog's own server ignores unknown inputs; give --on, or use pilotlight gateway"

@@ -142,6 +142,10 @@ def _openai(
     if found is not None and accepts(found.version):
         return found
     known = ", ".join(version.model for version in served) or "none: no served project makes text from a prompt"
+    if found is not None or any(version.model == name for version in catalog.current):
+        raise MissingError(
+            f"The model {str(name)[:140]!r} makes no text from a prompt; use its own route. Those that do: {known}."
+        )
     raise MissingError(f"There is no model {str(name)[:140]!r} here; there is {known}.")
 
 

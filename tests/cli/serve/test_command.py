@@ -12,6 +12,7 @@ import threading
 import httpx2
 import pytest
 
+from pilotlight.cli import run
 from tests.paths import PROJECTS
 
 PROGRAM = [sys.executable, "-c", "from pilotlight.cli import main; main()", "serve", "--project"]
@@ -129,14 +130,21 @@ def test_a_crash_ends_it():
     assert server.lines[-1].startswith("Error: the Python process of the Cog server is gone")
 
 
-def test_a_port_that_is_taken_is_refused_at_once():
+@pytest.mark.parametrize("args", [(), ("--on", "sagemaker")], ids=["cog", "sagemaker"])
+def test_a_port_that_is_taken_is_refused_at_once(args):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        server = Serving("run_text", port=taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        server = Serving("run_text", *args, "--port", str(port), port=port)
         assert server.end() == 2
         server.process.stderr.close()
     assert "choose another --port" in server.lines[0]
+
+
+def test_a_runpod_worker_has_no_port(capsys):
+    assert run(["serve", "--project", str(PROJECTS / "run_text"), "--on", "runpod", "--port", "8511"]) == 2
+    assert "--port: a RunPod worker listens on no port" in capsys.readouterr().err
 
 
 def test_interrupted_during_setup():

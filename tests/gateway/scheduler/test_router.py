@@ -96,7 +96,11 @@ def test_each_way_of_asking_has_one_answer(catalog, asked, model, number, deploy
         (ByDeployment("local/none"), "There is no deployment 'local/none' here"),
         (ByDeployment(MODEL), "There is no deployment"),
         (ByOpenAIName("gpt-9", everything), f"There is no model 'gpt-9' here; there is {PROJECT}, {MODEL}"),
-        (ByOpenAIName("local/steady", lambda version: not version.pushed), "There is no model 'local/steady' here"),
+        (
+            ByOpenAIName("local/steady", lambda version: not version.pushed),
+            "'local/steady' makes no text from a prompt",
+        ),
+        (ByOpenAIName(MODEL, lambda version: False), f"'{MODEL}' makes no text from a prompt; use its own route"),
         (ByOpenAIName(None, lambda version: False), "none: no served project makes text"),
     ],
 )
