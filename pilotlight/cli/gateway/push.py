@@ -44,10 +44,11 @@ def command(
     """Push the Cog project in DIR (default: the current folder) as a new version of OWNER/NAME (default: `model` in
     cog.yaml).
 
-    Code, cog.yaml and weights are stored in --home, each file once by content. Hidden files, virtual environments and
-    files listed in .dockerignore are left out. The version id is a hash of these files. The push is refused if callers
-    of the current version would break: an input was removed, became required or accepts less, or the output type
-    changed. A running gateway serves the new version from the next prediction on.
+    Code, cog.yaml and weights are stored in --home, each file once by content. Hidden files, virtual environments,
+    files listed in .dockerignore, and results of `predict` and `bench` under their default names are left out. The
+    version id is a hash of these files. The push is refused if callers of the current version would break: an input was
+    removed, became required or accepts less, or the output type changed. A running gateway serves the new version from
+    the next prediction on.
     """
     root, model = _parse(names)
     registry = registry_in(home_folder)

@@ -3,7 +3,8 @@
 Two folders with the same code, configuration and weights have the same id, wherever they lie. Small files count by
 their content; a large one by the sha256 that a ``manifest.json`` beside it states, or else by its size and the time of
 its last change, so that the id costs no reading of gigabytes. Hidden files and folders, ``__pycache__``,
-``node_modules``, virtual environments and what ``.dockerignore`` lists do not count.
+``node_modules``, virtual environments and what ``.dockerignore`` lists do not count, nor does what ``predict`` and
+``bench`` write into the project's folder by default.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ LARGE_BYTES = 1 << 20
 
 _LEFT_OUT = {"__pycache__", "node_modules"}
 _ENVIRONMENT_MARK = "pyvenv.cfg"
+# The default names of files that commands write; the second number is that of one of several files of an output.
+_WRITTEN = re.compile(r"output(\.\d+)?\.[a-z0-9]+|bench-[a-z]+-\d{8}-\d{6}\.json")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -130,7 +134,7 @@ def _folders(root: Path, ignored: DockerIgnore) -> Iterator[tuple[Path, list[Pat
             and (ignored.has_exceptions or not ignored(within + one))
         )
         # Docker reads its own two files whatever is ignored, and so do we with ours.
-        kept = [one for one in files if not one.startswith(".")]
+        kept = [one for one in files if not one.startswith(".") and (within or not _WRITTEN.fullmatch(one))]
         paths = [folder / one for one in kept if within + one == CONFIG_NAME or not ignored(within + one)]
         yield folder, [path for path in paths if path.is_file()]
 

@@ -56,8 +56,23 @@ def test_what_is_no_part_of_the_project_does_not_count(project):
         (project / folder / "file").touch()
     (project / "venv" / "pyvenv.cfg").touch()
     (project / ".env").touch()
+    for written in ("output.png", "output.0.png", "bench-cold-20261201-090000.json", "bench-load-20261201-090000.json"):
+        (project / written).touch()
     assert names(project) == ["cog.yaml", "weights/big.bin"]
     assert id_of(project) == before
+
+
+def test_what_only_looks_like_a_result_counts(project):
+    for name in ("outputs.png", "bench-cold.json", "my-output.png", "weights/output.bin"):
+        (project / name).touch()
+    assert set(names(project)) == {
+        "cog.yaml",
+        "weights/big.bin",
+        "outputs.png",
+        "bench-cold.json",
+        "my-output.png",
+        "weights/output.bin",
+    }
 
 
 def test_a_small_file_counts_by_content_wherever_it_is_and_whenever_it_was_written(project):
