@@ -25,12 +25,10 @@ from pilotlight.engines.torch.check.samples import (
 )
 from pilotlight.engines.torch.continuous import UnsupportedModelError, require_paged_attention
 from pilotlight.engines.torch.load import Loaded
+from pilotlight.engines.torch.request_costs import MACHINE_ERRORS
 from pilotlight.errors import WeightsError
 
 __all__ = ["check_model"]
-
-# What a failure of the machine raises, in contrast to one of the model.
-MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError)
 
 
 @torch.inference_mode()
