@@ -80,7 +80,10 @@ def test_ci_runs_the_two_scripts_and_nothing_else() -> None:
     assert commands == ['"$root/scripts/check"', '"$root/scripts/test" --coverage']
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     # The environment is made by the Python of the matrix: scripts/setup-venv keeps one that is there.
-    assert re.findall(r"run: (.+)", workflow) == ["python -m venv .venv", ".ci/run"]
+    job, _, audit = workflow.partition("\n  audit:\n")
+    assert re.findall(r"run: (.+)", job) == ["python -m venv .venv", ".ci/run"]
+    # The one thing that needs more than this repository: the data base of known vulnerabilities.
+    assert re.findall(r"run: (\S+)", audit) == ["pip", "pip-audit"]
 
 
 def test_ci_runs_every_python_that_the_package_names() -> None:

@@ -20,6 +20,7 @@ from pilotlight.engines.torch.engine import TorchEngine
 from pilotlight.errors import ConfigError
 from tests.built import built
 from tests.engines.exported_onnx import onnx_model
+from tests.logs import own_messages
 from tests.models import tiny_model
 from tests.paths import ROOT
 
@@ -65,7 +66,7 @@ def test_twenty_requests_alone_and_together_are_the_same(
     with caplog.at_level(logging.INFO, "pilotlight"):
         engine = open_engine(tmp_path)
     try:
-        assert any(line.startswith("deterministic: ") for line in caplog.messages)
+        assert any(line.startswith("deterministic: ") for line in own_messages(caplog))
         running = [engine.submit(request) for request in requests()]
         together = [(generation.text(), generation.output_ids) for generation in running]
         alone = []

@@ -19,6 +19,7 @@ from pilotlight.loading.files.manifest import write_manifest
 from tests.engines.exported import exported_model
 from tests.engines.exported_onnx import onnx_model
 from tests.loading.artifact_entries import list_artifact
+from tests.logs import own_messages
 
 # The first run makes the exporter's environment and the artifacts; see exported.py.
 pytestmark = pytest.mark.timeout(600)
@@ -120,7 +121,7 @@ def test_it_opens_what_it_chose_and_logs_one_line(
         caplog.clear()
         with caplog.at_level(logging.INFO, "pilotlight"):
             engine = open_engine(model, options, slots=2, queue_size=2)
-        texts.append((engine.info.engine, engine.submit(request).text(), caplog.messages[0]))
+        texts.append((engine.info.engine, engine.submit(request).text(), own_messages(caplog)[0]))
         engine.close()
         list_artifact(model, artifact)
     (first, text, why), (second, same, reason) = texts

@@ -117,5 +117,5 @@ def test_the_check_of_an_exact_artifact_finds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_too_short_checks_nothing() -> None:
-    with pytest.raises(UsageError, match="it is 2 pieces of 400 characters, and 20 are needed"):
+    with pytest.raises(UsageError, match="it is 3 pieces of 200 characters, and 20 are needed"):
         pieces("x" * 401)

@@ -33,6 +33,7 @@ from pilotlight.engines.text.types import FinishReason, GenerationRequest, Sampl
 from pilotlight.errors import EngineError
 from pilotlight.loading.files.artifacts import Artifact
 from tests.engines.exported import ARCHITECTURES, exported_model, staged_model
+from tests.logs import own_messages
 from tests.paths import ROOT
 
 # The first run makes the exporter's environment and the artifacts; see exported.py.
@@ -221,7 +222,7 @@ def test_penalties_take_memory_when_the_first_of_them_comes(
     for _ in range(2):
         assert engine.submit(GenerationRequest("one", Sampling(max_tokens=3, frequency_penalty=0.5))).text()
     assert engine.info.cache_bytes > batching_bytes + (llama[1].folder / WEIGHTS_NAME).stat().st_size
-    (line,) = caplog.messages
+    (line,) = own_messages(caplog)
     assert line.startswith("requests with presence_penalty or frequency_penalty are served one at a time")
 
 
@@ -328,7 +329,7 @@ def test_a_first_stage_of_another_machine_is_done_without_and_the_log_says_why(
     engine = opener(model)
     assert not engine.info.note
     assert engine.submit(GenerationRequest("one", Sampling(max_tokens=3))).text()
-    (line,) = [line for line in caplog.messages if not line.startswith("memory: ")]
+    (line,) = [line for line in own_messages(caplog) if not line.startswith("memory: ")]
     assert line.startswith("ready only when requests can be batched, because of ")
     assert reason in line
     with pytest.raises(StageUnfitError, match=reason):

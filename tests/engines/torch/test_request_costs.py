@@ -17,6 +17,7 @@ from pilotlight.engines.torch.request_costs import measure_costs
 from pilotlight.errors import ConfigError, InputError
 from tests.architectures import tiny_architecture
 from tests.built import change_config, make_family
+from tests.logs import own_messages
 
 FLOAT = 4
 CONTEXT = 4096
@@ -65,7 +66,7 @@ def test_a_cache_that_cannot_be_measured_is_estimated(model: Path, caplog: pytes
     with caplog.at_level(logging.INFO, "pilotlight"):
         costs = measure_costs(loaded)
     assert costs.kinds == (LayerKind(2, 2 * 64 * FLOAT),)  # of the family: a hidden state of 64
-    assert caplog.messages == [
+    assert own_messages(caplog) == [
         "the cache of LlamaForCausalLM is estimated, since it cannot be measured: no such argument"
     ]
 

@@ -19,6 +19,7 @@ from pilotlight.engines.torch.load import load
 from pilotlight.errors import WeightsError
 from pilotlight.loading.files.manifest import write_manifest
 from tests.architectures import tiny_architecture
+from tests.logs import own_messages
 from tests.models import tiny_model
 
 OPTIONS: dict[str, Any] = {"device": "cpu", "dtype": "float32", "slots": 2}
@@ -53,12 +54,12 @@ def test_what_the_paged_attention_leaves_out_is_seen_in_every_precision(
     gemma2: Path, llama: Path, dtype: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert opened(llama, dtype=dtype) == (2, "")
-    assert caplog.messages == []
+    assert own_messages(caplog) == []
     with caplog.at_level(logging.WARNING):
         slots, note = opened(gemma2, dtype=dtype)
     assert slots == 1
     assert "differ from a plain forward pass by" in note
-    (line,) = caplog.messages
+    (line,) = own_messages(caplog)
     assert line == f"{gemma2}: requests are served {note}"
 
 

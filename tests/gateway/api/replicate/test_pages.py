@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -21,6 +22,7 @@ def page(items, url="http://gw:1/v1/things?sort=x"):
         "query_string": parts.query.encode(),
         "headers": [(b"host", parts.netloc.encode())],
         "root_path": "",
+        "app": SimpleNamespace(state=SimpleNamespace(public_url=None)),
     }
     answer = asyncio.run(page_response(Request(scope), items, lambda item: {"name": item}, lambda item: item))
     found = json.loads(answer.body)
